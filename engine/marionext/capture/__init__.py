@@ -1,0 +1,1 @@
+"""Pose tracks from video."""

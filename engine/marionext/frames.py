@@ -1,0 +1,143 @@
+"""Time without rounding: exact frame rates and frame numbers.
+
+A rate such as 29.97 is really 30000/1001; kept as a float it drifts by a frame every half hour.
+Frame numbers are those of the source (a Blender scene may start at 101); an index counts from 0.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+from marionext.errors import SettingsError
+
+__all__ = ["FrameRange", "FrameRate", "format_frames", "parse_frames"]
+
+_NTSC_TOLERANCE = Fraction(1, 200)
+_MOST_FRAMES = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FrameRate:
+    """Frames per second as an exact fraction in lowest terms."""
+
+    fraction: Fraction
+    """Frames per second, greater than 0."""
+
+    def __post_init__(self) -> None:
+        """Refuse rates that cannot be."""
+        if self.fraction <= 0:
+            raise SettingsError(f"a frame rate is greater than 0, got {self.fraction}")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``24``, ``30000/1001`` or ``29.97``.
+
+        A decimal within 0.005 of an NTSC rate (23.976, 29.97, 59.94 ...) means that NTSC rate.
+
+        Raises:
+            SettingsError: the text is not a rate.
+        """
+        try:
+            value = Fraction(text.strip())
+        except (ValueError, ZeroDivisionError):
+            raise SettingsError(
+                f"expected a frame rate such as 24, 29.97 or 30000/1001, got {text!r}"
+            ) from None
+        if value > 0 and "/" not in text and value.denominator != 1:
+            ntsc = Fraction(round(value * 1001 / 1000) * 1000, 1001)
+            if abs(ntsc - value) <= _NTSC_TOLERANCE:
+                value = ntsc
+        return cls(value)
+
+    def seconds(self, frames: int) -> Fraction:
+        """Return how long that many frames last."""
+        return frames / self.fraction
+
+    def __float__(self) -> float:
+        """Return frames per second, rounded: for display and for libraries that want it."""
+        return float(self.fraction)
+
+    def __str__(self) -> str:
+        """Return ``24`` or ``30000/1001``; `parse` reads it back exactly."""
+        return str(self.fraction)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FrameRange:
+    """Frames ``start`` to ``stop - 1`` in the source's own numbers."""
+
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        """Refuse empty and backward ranges."""
+        if self.stop <= self.start:
+            raise SettingsError(f"a frame range is not empty, got {self.start} up to {self.stop}")
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return self.stop - self.start
+
+    def __contains__(self, frame: int) -> bool:
+        """Tell whether a frame number lies in the range."""
+        return self.start <= frame < self.stop
+
+    def __str__(self) -> str:
+        """Return ``1-120``, both ends included, as `parse_frames` reads it."""
+        return f"{self.start}-{self.stop - 1}"
+
+
+_FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
+
+
+def parse_frames(text: str) -> tuple[int, ...]:
+    """Read a frame selection: ``47``, ``1-30``, ``3,5-10``, ``1-100:2``.
+
+    Both ends of a span are included, as renderers and farms have it.
+
+    Returns:
+        The frame numbers, ascending, each once.
+
+    Raises:
+        SettingsError: the text is not such a selection, or selects nothing.
+    """
+    frames: set[int] = set()
+    for part in text.split(","):
+        match = _FRAMES.fullmatch(part.strip())
+        if match is None:
+            raise SettingsError(
+                f"expected frames such as 47, 1-30, 3,5-10 or 1-100:2, got {text!r}"
+            )
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        step = int(match[3]) if match[3] else 1
+        if last < first or step < 1:
+            raise SettingsError(f"frames {part.strip()!r} select nothing")
+        if last - first > _MOST_FRAMES:
+            raise SettingsError(f"frames {part.strip()!r} are more than {_MOST_FRAMES:,}")
+        frames.update(range(first, last + 1, step))
+    return tuple(sorted(frames))
+
+
+def format_frames(frames: tuple[int, ...]) -> str:
+    """Write a selection in the shortest form that `parse_frames` reads back.
+
+    Args:
+        frames: frame numbers, ascending, each once, at least one.
+    """
+    parts: list[str] = []
+    index = 0
+    while index < len(frames):
+        step = frames[index + 1] - frames[index] if index + 1 < len(frames) else 1
+        end = index
+        while end + 1 < len(frames) and frames[end + 1] - frames[end] == step:
+            end += 1
+        if end - index < (1 if step == 1 else 2):
+            parts.append(str(frames[index]))
+            index += 1
+            continue
+        suffix = f":{step}" if step > 1 else ""
+        parts.append(f"{frames[index]}-{frames[end]}{suffix}")
+        index = end + 1
+    return ",".join(parts)

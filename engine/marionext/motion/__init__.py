@@ -1,0 +1,1 @@
+"""3-D motion: rigs, joints and cameras in metres; numpy only."""

@@ -1,0 +1,1 @@
+"""Frames, manifest and videos on disk."""

@@ -1,0 +1,1 @@
+"""2-D poses: pixels, numpy only, no files but pose formats."""

@@ -1,0 +1,81 @@
+"""`PoseTrack`: where every keypoint of every person is, in every frame."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError
+from marionext.frames import FrameRange, FrameRate
+from marionext.pose.skeleton import POINT_COUNT
+
+__all__ = ["PoseTrack"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PoseTrack:
+    """2-D keypoints over time: the truth that pose maps are drawn from.
+
+    A point with score 0 is unknown or out of sight; its coordinates then mean nothing but are
+    finite. Arrays are float32 and are treated as read-only: every change makes a new track.
+    """
+
+    points: NDArray[np.float32]
+    """(frames, people, 134, 2): x to the right, y down, in pixels of ``size``; the centre of the
+    top left pixel is (0.5, 0.5), so the picture spans 0 to width and 0 to height."""
+    scores: NDArray[np.float32]
+    """(frames, people, 134): confidence as a detector gives it, 0 (unseen) to about 1."""
+    size: tuple[int, int]
+    """Width and height in pixels of the picture the points lie in."""
+    rate: FrameRate
+    """Frames per second, exact."""
+    first: int = 0
+    """Frame number of the first pose in its source."""
+
+    def __post_init__(self) -> None:
+        """Check shapes and values once; everything inside trusts them.
+
+        Raises:
+            MotionError: shapes disagree, a point is not finite, or a size is not positive.
+        """
+        points = np.ascontiguousarray(self.points, dtype=np.float32)
+        scores = np.ascontiguousarray(self.scores, dtype=np.float32)
+        if points.ndim != 4 or points.shape[2:] != (POINT_COUNT, 2):
+            raise MotionError(
+                f"a pose track has points of shape (frames, people, {POINT_COUNT}, 2), "
+                f"got {points.shape}"
+            )
+        if scores.shape != points.shape[:3]:
+            raise MotionError(f"expected scores of shape {points.shape[:3]}, got {scores.shape}")
+        if not len(points):
+            raise MotionError("a pose track has at least one frame, got none")
+        bad = ~(np.isfinite(points).all(axis=(2, 3)) & np.isfinite(scores).all(axis=2)).all(axis=1)
+        if bad.any():
+            frames = ", ".join(str(self.first + index) for index in np.flatnonzero(bad)[:5])
+            raise MotionError(
+                f"keypoints are not finite (NaN or infinite) in {bad.sum()} frames: {frames} ...",
+                hint="Set unknown points to 0 with score 0.",
+            )
+        if min(self.size) < 1:
+            raise MotionError(f"a picture's width and height are at least 1, got {self.size}")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "scores", scores)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.points)
+
+    @property
+    def people(self) -> int:
+        """Number of people; 0 is possible."""
+        return self.points.shape[1]
+
+    @property
+    def frames(self) -> FrameRange:
+        """The frame numbers of the source that the poses belong to."""
+        return FrameRange(self.first, self.first + len(self))
+
+    def with_(self, **changes: object) -> Self:
+        """Return a copy with some fields replaced, checked again."""
+        return replace(self, **changes)  # type: ignore[arg-type]

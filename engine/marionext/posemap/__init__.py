@@ -1,0 +1,1 @@
+"""The drawn control image of a pose."""

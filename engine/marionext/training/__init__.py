@@ -1,0 +1,1 @@
+"""Training of ControlNeXt and of the built-in model."""
