@@ -1,0 +1,78 @@
+"""Add the ControlNeXt control signal to the UNet without editing the UNet.
+
+ControlNeXt steers a diffusion UNet with one feature map, added to activations in one place. Before
+it is added it takes on their mean and deviation ("cross normalisation", Peng et al. 2024,
+arXiv:2408.06070). The formula here is that of the released code and weights; the paper's leaves out
+the control map's own statistics.
+
+The reference implementation edits a copy of the whole diffusers UNet. A forward hook does the same
+in one place. For video it sits on the first down block, which returns ``(sample, skips)``: only
+``sample`` is changed, so the skip connections still carry the activations as they were.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["CONTROL_GAIN", "cross_normalise", "injected", "injection"]
+
+CONTROL_GAIN = 0.2
+"""Gain of the released SVD code; a control strength of 1 means this."""
+
+
+def cross_normalise(control: Tensor, features: Tensor, *, eps: float = 1e-5) -> Tensor:
+    """Give each frame of ``control`` the mean and deviation of the same frame of ``features``.
+
+    Args:
+        control: (frames, channels, h, w), at any resolution.
+        features: (frames, channels, H, W), the activations to match.
+        eps: keeps a constant control map from dividing by zero.
+
+    Returns:
+        A tensor of the shape of ``control``.
+    """
+    dims = (1, 2, 3)
+    mean, std = features.mean(dims, keepdim=True), features.std(dims, keepdim=True)
+    own_mean, own_std = control.mean(dims, keepdim=True), control.std(dims, keepdim=True)
+    return (control - own_mean) * (std / (own_std + eps)) + mean
+
+
+def injection(control: Tensor, features: Tensor) -> Tensor:
+    """Return what the video variant adds to ``features`` at a gain of 1.
+
+    Args:
+        control: (frames, channels, h, w), as the control network returned it.
+        features: (frames, channels, H, W).
+
+    Returns:
+        A tensor of the shape of ``features``.
+    """
+    # Normalise first, resize after: the statistics are those of the full-size control map.
+    height, width = features.shape[-2:]
+    return F.adaptive_avg_pool2d(cross_normalise(control, features), (height, width))
+
+
+@contextmanager
+def injected(block: nn.Module, control: Tensor, strength: Tensor) -> Iterator[None]:
+    """While the context is open, add ``control`` to what ``block`` passes down the UNet.
+
+    Args:
+        block: the first down block; its output is ``(sample, skips)``.
+        control: (frames, channels, h, w), as the control network returned it.
+        strength: (frames,), 0 for the unconditional half of a guided batch.
+    """
+
+    def add_control(
+        _block: nn.Module, _inputs: tuple[object, ...], output: tuple[Tensor, tuple[Tensor, ...]]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        sample, skips = output
+        gain = CONTROL_GAIN * strength.view(-1, 1, 1, 1)
+        return sample + gain * injection(control, sample), skips
+
+    handle = block.register_forward_hook(add_control)
+    try:
+        yield
+    finally:
+        handle.remove()
