@@ -107,7 +107,7 @@ class ProtocolError(EngineError):
     code = "protocol"
 
 
-class JobCancelled(EngineError):
+class JobCancelled(EngineError):  # noqa: N818 - nothing went wrong
     """The user asked to stop; everything finished so far is kept."""
 
     code = "cancelled"
