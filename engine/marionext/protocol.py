@@ -1,0 +1,211 @@
+"""What host and engine process say to each other: one JSON object a line.
+
+The host sends `Submit`, `Cancel` and `Shutdown`; the engine answers with events. The first event
+is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`. Frames and
+previews travel as paths. ``docs/protocol.md`` describes the exchange.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from marionext.codec import decode, encode
+from marionext.errors import EngineError, ProtocolError, SettingsError
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Cancel",
+    "Command",
+    "Event",
+    "Failed",
+    "Finished",
+    "FrameWritten",
+    "Hello",
+    "Log",
+    "Preview",
+    "Progress",
+    "Shutdown",
+    "Submit",
+    "read_command",
+    "read_event",
+    "write_line",
+]
+
+PROTOCOL_VERSION = 1
+"""Grows when an old host could no longer understand the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Host: render this."""
+
+    job_id: str
+    job: dict[str, Any]
+    """A `marionext.jobs.RenderJob` as JSON values; absent keys take their defaults."""
+    engine: dict[str, Any]
+    """`marionext.jobs.EngineSettings` as JSON values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """Host: stop this job, queued or running."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shutdown:
+    """Host: cancel everything and end. The end of the engine's stdin means the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """Engine: the first line."""
+
+    protocol: int
+    version: str
+    """Version of Marionext."""
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Engine: how far a job is."""
+
+    job_id: str
+    stage: str
+    """``poses``, ``models``, ``denoise``, ``decode`` or ``encode``."""
+    done: int
+    total: int
+    """Units of the stage; 0 where they are not known."""
+    fraction: float
+    """Of the whole job, 0 to 1, never falling."""
+    seconds_left: float | None
+    """Estimate for the whole job, or None while there is nothing to go by."""
+    text: str
+    """The same in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Engine: a rough picture of the result so far."""
+
+    job_id: str
+    path: str
+    """PNG, replaced by the next preview."""
+    frame: int
+    """Number of the frame it shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameWritten:
+    """Engine: a frame is complete on disk."""
+
+    job_id: str
+    frame: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Engine: something the user may want to read: a size rounded, a rung of memory taken."""
+
+    job_id: str
+    level: str
+    """``info`` or ``warning``."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Engine: the job is done."""
+
+    job_id: str
+    directory: str
+    frames: int
+    videos: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Engine: the job is over without all of its results."""
+
+    job_id: str
+    code: str
+    """As `marionext.errors`: ``motion``, ``model``, ``device``, ``cancelled`` ..."""
+    message: str
+    hint: str | None = None
+    exit_status: int = 1
+
+    @classmethod
+    def of(cls, job_id: str, error: EngineError) -> "Failed":
+        """Make the event of an error."""
+        return cls(
+            job_id=job_id,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            exit_status=error.exit_status,
+        )
+
+
+Command = Submit | Cancel | Shutdown
+Event = Hello | Progress | Preview | FrameWritten | Log | Finished | Failed
+
+_COMMANDS: dict[str, type[Command]] = {"submit": Submit, "cancel": Cancel, "shutdown": Shutdown}
+_EVENTS: dict[str, type[Event]] = {
+    "hello": Hello,
+    "progress": Progress,
+    "preview": Preview,
+    "frame": FrameWritten,
+    "log": Log,
+    "finished": Finished,
+    "failed": Failed,
+}
+_TYPES = {kind: name for name, kind in (*_COMMANDS.items(), *_EVENTS.items())}
+
+
+def write_line(message: Command | Event) -> str:
+    """Return the message as one line, its end included; ASCII, so no encoding can hurt it."""
+    return json.dumps({"type": _TYPES[type(message)], **encode(message)}) + "\n"
+
+
+def read_command(line: str) -> Command:
+    """Read a line from the host.
+
+    Raises:
+        ProtocolError: the line is no command.
+    """
+    message = _read(line, _COMMANDS)
+    assert isinstance(message, Command)
+    return message
+
+
+def read_event(line: str) -> Event:
+    """Read a line from the engine.
+
+    Raises:
+        ProtocolError: the line is no event.
+    """
+    message = _read(line, _EVENTS)
+    assert isinstance(message, Event)
+    return message
+
+
+def _read(line: str, kinds: dict[str, Any]) -> object:
+    try:
+        data = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ProtocolError(
+            f"expected a JSON object on one line, got {line[:80]!r}: {error}"
+        ) from None
+    if not isinstance(data, dict):
+        raise ProtocolError(f"expected a JSON object, got {line[:80]!r}")
+    kind = kinds.get(str(data.pop("type", None)))
+    if kind is None:
+        raise ProtocolError(f"expected a type among {', '.join(kinds)}, got {line[:80]!r}")
+    try:
+        return decode(kind, data)
+    except SettingsError as error:
+        raise ProtocolError(f"{error.message} in {line[:80]!r}", hint=error.hint) from None
