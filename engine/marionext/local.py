@@ -4,6 +4,7 @@ The command line and the worker use it; a host with a window should prefer the p
 crash costs a job and not the window.
 """
 
+import contextlib
 import itertools
 import logging
 import os
@@ -79,6 +80,13 @@ class LocalEngine:
                 events.append(self._events.get_nowait())
             except queue.Empty:
                 return events
+
+    def next_event(self) -> Event:
+        """Return the next event, waiting for it: for programs without a window."""
+        while True:
+            # In slices, so that Ctrl-C reaches the main thread on every system.
+            with contextlib.suppress(queue.Empty):
+                return self._events.get(timeout=0.2)
 
     def wait(self, job_id: str, *, timeout: float | None = None) -> list[Event]:
         """Block until a job has ended and return all events up to then.

@@ -16,7 +16,6 @@ from marionext.protocol import (
     PROTOCOL_VERSION,
     Cancel,
     Event,
-    Failed,
     Hello,
     Log,
     Shutdown,
@@ -73,7 +72,8 @@ def serve(commands: TextIO, events: TextIO) -> int:
                     try:
                         engine.submit(command.job, command.engine, job_id=command.job_id)
                     except EngineError as error:
-                        emit(Failed.of(command.job_id, error))
+                        # Not a Failed: that would end the open job of the same name.
+                        emit(Log(job_id=command.job_id, level="warning", text=error.message))
                 case Cancel():
                     engine.cancel(command.job_id)
                 case Shutdown():

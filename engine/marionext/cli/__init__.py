@@ -1,0 +1,58 @@
+"""The command ``marionext``: every way to use the engine without a window."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import marionext
+from marionext.cli import console, models, poses, render
+from marionext.errors import EngineError, JobCancelled
+
+__all__ = ["main"]
+
+_EPILOGUE = """\
+exit status: 0 done, 1 failure, 2 usage, 3 input, 4 model or licence missing,
+5 device or memory, 6 some of several jobs failed, 130 interrupted
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="marionext",
+        description="Renders a character video from a motion, one frame per pose.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"marionext {marionext.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for room in (render, poses, models):
+        room.add_commands(commands)
+    for command in set(commands.choices.values()):
+        command.add_argument("--verbose", "-v", action="store_true", help="say more on stderr")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.ERROR,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    try:
+        return int(options.run(options))
+    except EngineError as error:
+        console.show_error(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        console.say("Interrupted.")
+        return JobCancelled.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has gone (``marionext ... | head``); closing must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1

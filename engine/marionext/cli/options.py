@@ -1,0 +1,202 @@
+"""Options that several commands share, and the job they make."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from marionext import presets
+from marionext.codec import decode
+from marionext.errors import SettingsError
+from marionext.frames import FrameRate
+from marionext.jobs import (
+    CameraSettings,
+    EngineSettings,
+    MotionSource,
+    OutputSettings,
+    PoseSettings,
+    RenderJob,
+    RenderSettings,
+    default_settings,
+)
+
+__all__ = [
+    "add_engine_options",
+    "add_motion_options",
+    "add_render_options",
+    "engine_settings",
+    "job_from",
+    "motion_source",
+    "parse_size",
+    "pose_settings",
+]
+
+_SETTINGS_FLAGS: tuple[tuple[str, str, type, str], ...] = (
+    ("--seed", "seed", int, "seed of the noise"),
+    ("--steps", "steps", int, "denoising steps"),
+    ("--control-strength", "control_strength", float, "1 as trained, 0 ignores the poses"),
+    ("--window", "window", int, "frames denoised together"),
+    ("--overlap", "overlap", int, "frames that neighbouring windows share"),
+    ("--decode-chunk", "decode_chunk", int, "frames decoded together"),
+    ("--noise-augmentation", "noise_augmentation", float, "noise on the character picture"),
+)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``576x1024`` (width x height).
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no size.
+    """
+    match = re.fullmatch(r"(\d+)\s*[xX]\s*(\d+)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 576x1024, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _rate(text: str) -> FrameRate:
+    try:
+        return FrameRate.parse(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+
+
+def add_motion_options(parser: argparse.ArgumentParser) -> None:
+    """Add what tells how a motion is read and posed."""
+    group = parser.add_argument_group("motion")
+    group.add_argument(
+        "--kind", choices=("auto", "video", "rig", "track", "posemaps"), default="auto"
+    )
+    group.add_argument("--clip", help="name of the animation in a glTF file")
+    group.add_argument("--rig", help="rig preset (a name or a .toml file); default: detected")
+    group.add_argument("--rate", type=_rate, help="frames per second to read the motion at")
+    group.add_argument("--first", type=int, help="number of the motion's first frame")
+    group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
+    group.add_argument(
+        "--person", default="largest", help="largest, left, centre, right or a number"
+    )
+    group.add_argument("--detector", choices=("mediapipe", "dwpose"), default="mediapipe")
+    group.add_argument("--palette", choices=("auto", "controlnext", "openpose"), default="auto")
+    group.add_argument("--camera", choices=("auto", "file", "frame"), default="auto")
+    group.add_argument("--yaw", type=float, default=0.0, help="degrees around the character")
+    group.add_argument("--pitch", type=float, default=0.0, help="degrees looking down")
+    group.add_argument("--focal", type=float, default=50.0, help="mm on a 36 mm sensor")
+    group.add_argument("--margin", type=float, default=0.08, help="free part on each side")
+    group.add_argument("--no-occlusion", action="store_true", help="score hidden joints as seen")
+    group.add_argument("--no-clean", action="store_true", help="leave detected poses as they are")
+    group.add_argument("--mirror", action="store_true", help="exchange left and right")
+
+
+def add_render_options(parser: argparse.ArgumentParser) -> None:
+    """Add what tells how the model renders."""
+    group = parser.add_argument_group("picture")
+    group.add_argument("--model", default="puppet", help="bundle name or folder (default: puppet)")
+    group.add_argument("--quality", choices=presets.names("quality"))
+    group.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT, rounded to multiples of 64")
+    group.add_argument("--fit", choices=("none", "linear", "limbs"), default="linear")
+    for flag, name, kind, text in _SETTINGS_FLAGS:
+        group.add_argument(flag, dest=name, type=kind, help=text)
+    group.add_argument("--guidance", help="a number, or LOW:HIGH for a ramp within each window")
+    group.add_argument("--schedule", choices=("karras", "ays"))
+    group.add_argument("--blend", choices=("crossfade", "uniform"))
+    group.add_argument("--parity", action="store_true", help="as the reference, to the last bit")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add what tells which machine to use."""
+    group = parser.add_argument_group("machine")
+    group.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
+    group.add_argument(
+        "--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto"
+    )
+
+
+def engine_settings(options: argparse.Namespace) -> EngineSettings:
+    """Return the machine's settings from parsed options."""
+    return EngineSettings(
+        device=options.device,
+        dtype=options.dtype,
+        overwrite=getattr(options, "overwrite", False),
+        previews=not getattr(options, "no_previews", False),
+    )
+
+
+def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
+    """Return the motion from parsed options."""
+    return MotionSource(
+        path=str(Path(path).expanduser().absolute()),
+        kind=options.kind,
+        clip=options.clip,
+        rig=options.rig,
+        camera=CameraSettings(
+            source=options.camera,
+            yaw=options.yaw,
+            pitch=options.pitch,
+            focal=options.focal,
+            margin=options.margin,
+        ),
+        detector=options.detector,
+        person=options.person,
+        palette=options.palette,
+        rate=options.rate,
+        first=options.first,
+        occlusion=not options.no_occlusion,
+    )
+
+
+def pose_settings(options: argparse.Namespace) -> PoseSettings:
+    """Return what is done to the poses from parsed options."""
+    return PoseSettings(
+        fit=getattr(options, "fit", "none"), clean=not options.no_clean, mirror=options.mirror
+    )
+
+
+def _guidance(text: str) -> dict[str, float]:
+    low, _, high = text.partition(":")
+    try:
+        return {"guidance_min": float(low), "guidance_max": float(high or low)}
+    except ValueError:
+        raise SettingsError(f"--guidance: expected 3 or 1:3, got {text!r}") from None
+
+
+def _settings(options: argparse.Namespace) -> RenderSettings:
+    settings = default_settings(options.model, options.quality)
+    given: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in (*(name for _, name, _, _ in _SETTINGS_FLAGS), "schedule", "blend")
+        if getattr(options, name) is not None
+    }
+    if options.guidance is not None:
+        given |= _guidance(options.guidance)
+    if options.size is not None:
+        given["width"], given["height"] = options.size
+    if options.parity:
+        given["parity"] = True
+    return decode(RenderSettings, given, base=settings)
+
+
+def job_from(options: argparse.Namespace) -> RenderJob:
+    """Return the job that the parsed options describe; paths made absolute.
+
+    Raises:
+        SettingsError: an option is out of its range.
+    """
+    model = options.model
+    if model not in presets.names("models") and Path(model).expanduser().is_dir():
+        model = str(Path(model).expanduser().absolute())
+    return RenderJob(
+        motion=motion_source(options, options.motion),
+        character=str(Path(options.character).expanduser().absolute()),
+        model=model,
+        quality=options.quality,
+        frames=options.frames,
+        pose=pose_settings(options),
+        settings=_settings(options),
+        output=OutputSettings(
+            directory=str(Path(options.out).expanduser().absolute()),
+            videos=tuple(options.video or ("mp4",)),
+            side_by_side=options.side_by_side,
+            audio=not options.no_audio,
+            pose_maps=options.pose_maps,
+        ),
+    )

@@ -1,0 +1,152 @@
+"""Messages of the worker protocol, and the client against engines that misbehave."""
+
+import json
+import sys
+import textwrap
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marionext.client import EngineProcess
+from marionext.errors import ModelError, ProtocolError
+from marionext.protocol import (
+    Cancel,
+    Event,
+    Failed,
+    Finished,
+    FrameWritten,
+    Hello,
+    Log,
+    Preview,
+    Progress,
+    Submit,
+    read_command,
+    read_event,
+    write_line,
+)
+
+TEXT = st.text(st.characters(codec="utf-8"))
+EVENTS = st.one_of(
+    st.builds(Hello, protocol=st.integers(), version=TEXT, pid=st.integers()),
+    st.builds(
+        Progress,
+        job_id=TEXT,
+        stage=TEXT,
+        done=st.integers(),
+        total=st.integers(),
+        fraction=st.floats(0, 1),
+        seconds_left=st.none() | st.floats(0, 1e6),
+        text=TEXT,
+    ),
+    st.builds(Preview, job_id=TEXT, path=TEXT, frame=st.integers()),
+    st.builds(FrameWritten, job_id=TEXT, frame=st.integers(), path=TEXT),
+    st.builds(Log, job_id=TEXT, level=TEXT, text=TEXT),
+    st.builds(Failed, job_id=TEXT, code=TEXT, message=TEXT, hint=st.none() | TEXT),
+)
+
+
+@given(EVENTS)
+def test_an_event_survives_its_line(event: Event) -> None:
+    line = write_line(event)
+    assert line.endswith("\n")
+    assert "\n" not in line[:-1]
+    assert line.isascii()
+    assert read_event(line) == event
+
+
+@given(TEXT, TEXT)
+def test_a_command_survives_its_line(job_id: str, path: str) -> None:
+    for command in (Cancel(job_id=job_id), Submit(job_id=job_id, job={"a": [path]}, engine={})):
+        assert read_command(write_line(command)) == command
+
+
+@given(TEXT)
+def test_any_other_line_is_a_protocol_error(line: str) -> None:
+    with pytest.raises(ProtocolError):
+        read_command(line)
+
+
+@pytest.mark.parametrize("line", ['{"type": "cancel"}', '{"type": "dance"}', "[1]", "{" * 10000])
+def test_a_broken_command_says_what_was_expected(line: str) -> None:
+    with pytest.raises(ProtocolError, match=r"expected|missing"):
+        read_command(line)
+
+
+def test_an_error_travels_with_its_code_and_hint() -> None:
+    failed = Failed.of("7", ModelError("no weights", hint="pull them"))
+    assert (failed.code, failed.hint, failed.exit_status) == ("model", "pull them", 4)
+
+
+def fake_engine(body: str) -> list[str]:
+    """Return the command of an engine that says hello and then does ``body``."""
+    hello = json.dumps({"type": "hello", "protocol": 1, "version": "test", "pid": 1})
+    script = f"import sys, time\nprint({hello!r}, flush=True)\n{textwrap.dedent(body)}"
+    return [sys.executable, "-c", script]
+
+
+def test_an_engine_that_dies_fails_its_jobs_with_its_last_words() -> None:
+    body = """
+        sys.stdin.readline()
+        print("the card is on fire", file=sys.stderr, flush=True)
+        sys.exit(9)
+    """
+    with EngineProcess(fake_engine(body)) as engine:
+        job_id = engine.submit({})
+        last = engine.wait(job_id, timeout=20)[-1]
+        assert isinstance(last, Failed)
+        assert "status 9" in last.message
+        assert "on fire" in last.message
+        assert engine.poll() == []
+
+
+def test_noise_on_the_engines_stdout_is_ignored() -> None:
+    done = json.dumps(
+        {
+            "type": "finished",
+            "job_id": "@",
+            "directory": "d",
+            "frames": 1,
+            "videos": [],
+            "seconds": 1.0,
+        }
+    )
+    body = f"""
+        import json
+        job = json.loads(sys.stdin.readline())["job_id"]
+        print("Welcome to a chatty library", flush=True)
+        print({done!r}.replace("@", job), flush=True)
+        sys.stdin.read()
+    """
+    with EngineProcess(fake_engine(body)) as engine:
+        job_id = engine.submit({})
+        assert isinstance(engine.wait(job_id, timeout=20)[-1], Finished)
+
+
+def test_an_engine_of_another_protocol_is_refused() -> None:
+    script = (
+        'import sys; print(\'{"type": "hello", "protocol": 99, "version": "9", '
+        '"pid": 1}\', flush=True); sys.stdin.read()'
+    )
+    with EngineProcess([sys.executable, "-c", script]) as engine:
+        job_id = engine.submit({})
+        last = engine.wait(job_id, timeout=20)[-1]
+        assert isinstance(last, Failed)
+        assert "protocol 99" in last.message
+
+
+def test_an_engine_that_is_not_there_says_so_at_once() -> None:
+    with pytest.raises(ProtocolError, match="cannot be started"):
+        EngineProcess(["/no/such/engine"])
+
+
+def test_the_client_never_waits_for_a_deaf_engine() -> None:
+    with EngineProcess(fake_engine("time.sleep(60)")) as engine:
+        start = time.monotonic()
+        for _ in range(200):
+            engine.submit({"padding": "x" * 10_000})
+            engine.poll()
+        assert time.monotonic() - start < 2.0
+        engine.close(timeout=0.1)
+        assert not engine.alive
