@@ -6,6 +6,7 @@ person, the axis from where head and feet are, the rate by taking the decimal fo
 rate that it may stand for.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,12 +18,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.errors import MotionError
+from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
-from marionext.motion.bones import Y_UP_TO_Z_UP, facing, find_tails, unique_names
+from marionext.motion.bones import (
+    Y_UP_TO_Z_UP,
+    facing,
+    find_tails,
+    mirrored_pairs,
+    unique_names,
+)
 
-__all__ = ["read_bvh"]
+__all__ = ["read_bvh", "write_bvh"]
 
 Floats = NDArray[np.float64]
 Up = Literal["y", "z"]
@@ -43,6 +50,8 @@ _COMMON_RATES = (
     *(Fraction(rate) for rate in (10, 12, 15, 20, 150, 180, 200, 240, 300, 360, 480, 1000)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
 )
+_STILL = 1e-5
+"""Metres by which a bone may change its length and still count as rigid."""
 _HEAD = re.compile("head|頭", re.IGNORECASE)
 _FOOT = re.compile("foot|toe|ankle|足首", re.IGNORECASE)
 
@@ -332,8 +341,9 @@ def _animate(
     tails, rest_tails = find_tails(heads, rest, turns, parents, ends)
     if up is None and resting is None and moving is not None:
         # All bones of Rokoko's files lie along x when every angle is 0. A frame does instead.
-        frame = _most_upright(heads)
-        level = _turned_to_front(facing(names, parents, heads[frame, None], tails[frame, None])[0])
+        fronts = facing(names, parents, heads, tails)
+        frame = _most_neutral(names, heads, fronts)
+        level = _turned_to_front(fronts[frame])
         ground = heads[frame, 0] * [1, 1, 0]
         rest = (heads[frame] - ground) @ level.T
         rest_tails = (tails[frame] - ground) @ level.T
@@ -418,10 +428,16 @@ def _up_of(names: tuple[str, ...], heads: Floats) -> Up | None:
     return "y" if axis == 1 else "z"
 
 
-def _most_upright(heads: Floats) -> int:
-    """Return the frame in which the body stands tallest and widest: nearest to a T-pose."""
-    extent = np.ptp(heads, axis=1)
-    return int(np.argmax(2 * extent[:, 2] + np.linalg.norm(extent[:, :2], axis=1)))
+def _most_neutral(names: tuple[str, ...], heads: Floats, fronts: Floats) -> int:
+    """Return the frame in which the body stands most upright, symmetric and straight ahead."""
+    pairs = np.array(mirrored_pairs(names), dtype=np.int64).reshape(-1, 2)
+    middle = np.setdiff1d(np.arange(len(names)), pairs)
+    level = np.stack([_turned_to_front(front) for front in fronts])
+    body = (heads - heads[:, :1]) @ level.swapaxes(1, 2)
+    apart = body[:, pairs[:, 0]] * [-1, 1, 1] - body[:, pairs[:, 1]]
+    uneven = np.linalg.norm(apart, axis=2).sum(axis=1) + 2 * np.abs(body[:, middle, 0]).sum(axis=1)
+    tall = np.ptp(heads[..., 2], axis=1)
+    return int(np.argmin(uneven / len(names) + tall.max() - tall))
 
 
 def _turned_to_front(front: Floats) -> Floats:
@@ -438,3 +454,98 @@ def _metres_per_unit(stature: float) -> tuple[float, str]:
         return 1.0, "the skeleton is flat: units taken for metres"
     metres = _STATURE / stature
     return metres, f"{stature:.4g} units tall fits no unit: made {_STATURE} m tall"
+
+
+def write_bvh(
+    animation: JointAnimation, path: Path, *, unit: float = 0.01, digits: int = 6
+) -> None:
+    """Write an animation as BVH: y up, front along +z, which every program takes for granted.
+
+    Joint frames are parallel to the world at rest. Joints whose distance to their parent changes
+    get position channels, the others none.
+
+    Args:
+        animation: what to write; camera, morphs and first frame have no place in a BVH.
+        path: the file, replaced as a whole once it is complete.
+        unit: metres per unit of the file; 0.01, centimetres, is the custom.
+        digits: decimals of offsets, positions and degrees.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    turn = Y_UP_TO_Z_UP
+    heads, rest = animation.heads @ turn / unit, animation.rest_heads @ turn / unit
+    rest_tails = animation.rest_tails @ turn / unit
+    turns = turn.T @ animation.turns @ turn
+    parents = animation.parents
+    text = ["HIERARCHY"]
+    columns: list[Floats] = []
+
+    def numbers(values: Floats) -> str:
+        return " ".join(f"{value + 0.0:.{digits}f}" for value in values)
+
+    def write_joint(bone: int, depth: int) -> None:
+        parent = int(parents[bone])
+        pad, tab = "\t" * depth, "\t" * (depth + 1)
+        offset = rest[bone] if parent < 0 else rest[bone] - rest[parent]
+        local, place = turns[:, bone], heads[:, bone]
+        if parent >= 0:
+            back = turns[:, parent].swapaxes(1, 2)
+            local = back @ local
+            place = (back @ (place - heads[:, parent])[..., None])[..., 0]
+        moves = parent < 0 or float(np.abs(place - offset).max()) * unit > _STILL
+        text.append(f"{pad}{'ROOT' if parent < 0 else 'JOINT'} {animation.names[bone]}")
+        text.append(f"{pad}{{")
+        text.append(f"{tab}OFFSET {numbers(offset)}")
+        channels = "Zrotation Xrotation Yrotation"
+        positions = "Xposition Yposition Zposition "
+        text.append(f"{tab}CHANNELS {6 if moves else 3} {positions if moves else ''}{channels}")
+        if moves:
+            columns.append(place)
+        columns.append(_angles(local))
+        children = np.flatnonzero(parents == bone)
+        for child in children:
+            write_joint(int(child), depth + 1)
+        if not len(children):
+            end = numbers(rest_tails[bone] - rest[bone])
+            text.extend([f"{tab}End Site", f"{tab}{{", f"{tab}\tOFFSET {end}", f"{tab}}}"])
+        text.append(f"{pad}}}")
+
+    for root in np.flatnonzero(parents < 0):
+        write_joint(int(root), 0)
+    text += ["MOTION", f"Frames: {len(animation)}"]
+    text.append(f"Frame Time: {float(1 / animation.rate.fraction):.12f}")
+    text.extend(numbers(row) for row in np.concatenate(columns, axis=1))
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_text("\n".join(text) + "\n", encoding="utf-8", newline="\n")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _angles(turns: Floats) -> Floats:
+    """Return degrees (frames, 3) about z, x and y, in this order of multiplication.
+
+    Each frame takes the one of the two equal solutions that is nearer to the frame before, so
+    that programs which interpolate between the numbers see no jump.
+    """
+    middle = np.arcsin(np.clip(turns[:, 2, 1], -1, 1))
+    first = np.arctan2(-turns[:, 0, 1], turns[:, 1, 1])
+    last = np.arctan2(-turns[:, 2, 0], turns[:, 2, 2])
+    locked = np.abs(turns[:, 2, 1]) > 1 - 1e-12
+    first = np.where(locked, np.arctan2(turns[:, 1, 0], turns[:, 0, 0]), first)
+    last = np.where(locked, 0.0, last)
+    one = np.stack([first, middle, last], axis=1)
+    other = np.stack([first + np.pi, np.pi - middle, last + np.pi], axis=1)
+    angles = np.empty_like(one)
+    before = np.zeros(3)
+    for frame in range(len(one)):
+        near = [
+            solution - 2 * np.pi * np.round((solution - before) / (2 * np.pi))
+            for solution in (one[frame], other[frame])
+        ]
+        before = min(near, key=lambda solution: float(np.abs(solution - before).sum()))
+        angles[frame] = before
+    return np.asarray(np.degrees(angles))
