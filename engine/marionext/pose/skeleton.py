@@ -18,6 +18,7 @@ __all__ = [
     "POINT_COUNT",
     "POINT_NAMES",
     "RIGHT_HAND",
+    "SEEN_SCORE",
 ]
 
 BODY_NAMES = (
@@ -71,6 +72,9 @@ POINT_NAMES = (
     *(f"right_{name}" for name in HAND_NAMES),
 )
 POINT_COUNT = len(POINT_NAMES)
+
+SEEN_SCORE = 0.3
+"""From this score on a body joint counts as seen: it is drawn, and it is measured."""
 
 BODY = slice(0, 18)
 FEET = slice(18, 24)

@@ -50,7 +50,8 @@ class PoseTrack:
             raise MotionError(f"expected scores of shape {points.shape[:3]}, got {scores.shape}")
         if not len(points):
             raise MotionError("a pose track has at least one frame, got none")
-        bad = ~(np.isfinite(points).all(axis=(2, 3)) & np.isfinite(scores).all(axis=2)).all(axis=1)
+        finite = np.isfinite(points).all(axis=(1, 2, 3)) & np.isfinite(scores).all(axis=(1, 2))
+        bad = ~finite
         if bad.any():
             frames = ", ".join(str(self.first + index) for index in np.flatnonzero(bad)[:5])
             raise MotionError(
@@ -69,7 +70,7 @@ class PoseTrack:
     @property
     def people(self) -> int:
         """Number of people; 0 is possible."""
-        return self.points.shape[1]
+        return int(self.points.shape[1])
 
     @property
     def frames(self) -> FrameRange:

@@ -1,1 +1,22 @@
-"""Files that hold 2-D poses."""
+"""Pose tracks in files: our own, OpenPose's, ComfyUI's and COCO-WholeBody's."""
+
+from marionext.pose.formats.coco import read_coco, write_coco
+from marionext.pose.formats.comfyui import read_comfyui, write_comfyui
+from marionext.pose.formats.native import read_native, write_native
+from marionext.pose.formats.openpose import read_openpose, write_openpose
+from marionext.pose.formats.people import Coordinates
+from marionext.pose.formats.reading import read_track, write_track
+
+__all__ = [
+    "Coordinates",
+    "read_coco",
+    "read_comfyui",
+    "read_native",
+    "read_openpose",
+    "read_track",
+    "write_coco",
+    "write_comfyui",
+    "write_native",
+    "write_openpose",
+    "write_track",
+]

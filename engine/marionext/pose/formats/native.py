@@ -1,0 +1,116 @@
+"""Marionext's own pose tracks: a ``.npz`` that numpy opens anywhere, exact and without pickles.
+
+Arrays: ``points`` (frames, people, 134, 2) float32, ``scores`` (frames, people, 134) float32,
+``size`` (width, height), ``rate`` as text (``30000/1001``), ``first``, ``version``. The same track
+is always the same bytes, so that a file's hash tells whether the motion changed.
+"""
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError, SettingsError
+from marionext.frames import FrameRate
+from marionext.pose.formats.files import replacing
+from marionext.pose.track import PoseTrack
+
+__all__ = ["NATIVE_VERSION", "read_native", "write_native"]
+
+NATIVE_VERSION = 1
+
+_REQUIRED = ("points", "scores", "size", "rate")
+_EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def write_native(track: PoseTrack, path: Path) -> None:
+    """Write a track; the file appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {
+        "version": np.array(NATIVE_VERSION),
+        "points": track.points,
+        "scores": track.scores,
+        "size": np.array(track.size),
+        "rate": np.array(str(track.rate)),
+        "first": np.array(track.first),
+    }
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", _EARLIEST_ZIP_DATE)
+            archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED)
+
+
+def read_native(path: Path) -> PoseTrack:
+    """Read a track.
+
+    Raises:
+        MotionError: the file is missing, truncated, of a newer version, or something else.
+    """
+    arrays = _load(path)
+    missing = [name for name in _REQUIRED if name not in arrays]
+    if missing:
+        found = ", ".join(arrays) or "none"
+        raise MotionError(
+            f"expected a pose track with the arrays {', '.join(_REQUIRED)} in {path}; "
+            f"{', '.join(missing)} missing, found: {found}"
+        )
+    version = arrays.get("version", np.array(NATIVE_VERSION))
+    if version.shape or version.dtype.kind not in "iu" or int(version) > NATIVE_VERSION:
+        raise MotionError(
+            f"expected a pose track of version {NATIVE_VERSION} or before in {path}, found "
+            f"version {version}",
+            hint="Update Marionext.",
+        )
+    try:
+        width, height = (int(value) for value in arrays["size"].reshape(-1))
+        return PoseTrack(
+            points=arrays["points"].astype(np.float32),
+            scores=arrays["scores"].astype(np.float32),
+            size=(width, height),
+            rate=FrameRate.parse(str(arrays["rate"])),
+            first=int(arrays.get("first", np.array(0)).item()),
+        )
+    except (TypeError, ValueError, SettingsError) as error:
+        raise MotionError(f"{path} is not a sound pose track: {error}") from None
+    except MotionError as error:
+        raise MotionError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _load(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Read all arrays of an npz file, refusing pickled objects."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MotionError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        archive = np.load(io.BytesIO(content), allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            return {"without a name": archive}
+        with archive:
+            return {name: archive[name] for name in archive.files}
+    except (
+        EOFError,
+        KeyError,
+        MemoryError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise MotionError(
+            f"expected a pose track (.npz) in {path}, found {len(content):,} bytes that cannot be "
+            f"read as one: {type(error).__name__} {error}",
+            hint="The file may be cut off, or be something else with this name.",
+        ) from None

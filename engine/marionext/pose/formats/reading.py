@@ -1,0 +1,91 @@
+"""Read and write pose tracks of any format, told by name and content."""
+
+from pathlib import Path
+
+from marionext.errors import MotionError, OutputError
+from marionext.frames import FrameRate
+from marionext.pose.formats.coco import read_coco, write_coco
+from marionext.pose.formats.comfyui import read_comfyui, write_comfyui
+from marionext.pose.formats.files import read_json
+from marionext.pose.formats.native import read_native, write_native
+from marionext.pose.formats.openpose import read_openpose, write_openpose
+from marionext.pose.formats.people import Coordinates
+from marionext.pose.track import PoseTrack
+
+__all__ = ["read_track", "write_track"]
+
+
+def read_track(
+    path: Path | str,
+    *,
+    size: tuple[int, int] | None = None,
+    rate: FrameRate | None = None,
+    first: int | None = None,
+    coordinates: Coordinates | None = None,
+) -> PoseTrack:
+    """Read a pose track: native ``.npz``, OpenPose folder, POSE_KEYPOINT or COCO-WholeBody JSON.
+
+    Args:
+        path: a ``.npz`` or ``.json`` file, or a folder of OpenPose files.
+        size: width and height of the picture the keypoints lie in, None for the file's own;
+            needed where the file does not say.
+        rate: frames per second, None for the file's own; 30 where it has none.
+        first: number of the first frame, None for the file's own.
+        coordinates: what the coordinates of a JSON file are, None to find out. OpenPose's say
+            nowhere; see `to_pixels`.
+
+    Raises:
+        MotionError: the file is missing, truncated or something else, or the size is not known.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MotionError(f"expected a pose track, {path} does not exist")
+    options = {"size": size, "rate": rate, "first": first, "coordinates": coordinates}
+    if path.is_dir():
+        return read_openpose(path, **options)  # type: ignore[arg-type]
+    if path.suffix.lower() == ".npz":
+        track = read_native(path)
+        changes = {"size": size, "rate": rate, "first": first}
+        return track.with_(**{k: v for k, v in changes.items() if v is not None})
+    if path.suffix.lower() != ".json":
+        raise MotionError(
+            f"expected a pose track (.npz, .json, or a folder of OpenPose files), got {path}"
+        )
+    value = read_json(path)
+    entry = next((item for item in value if item), None) if isinstance(value, list) else value
+    if isinstance(entry, dict) and "people" in entry:
+        reader = read_comfyui if isinstance(value, list) else read_openpose
+        return reader(path, **options)  # type: ignore[arg-type]
+    if isinstance(entry, dict) and ("annotations" in entry or "image_id" in entry):
+        return read_coco(path, **options)  # type: ignore[arg-type]
+    found = ", ".join(map(repr, entry))[:200] if isinstance(entry, dict) else "neither"
+    raise MotionError(
+        f"expected 'people' (OpenPose, POSE_KEYPOINT) or 'annotations' (COCO-WholeBody) in {path}, "
+        f"found {found or 'nothing'}"
+    )
+
+
+def write_track(track: PoseTrack, path: Path | str) -> None:
+    """Write a pose track; the name's ending chooses the format.
+
+    ``.npz`` is the native one, the only one that keeps everything. ``.coco.json`` is
+    COCO-WholeBody, any other ``.json`` ComfyUI's POSE_KEYPOINT, a name without an ending a folder
+    of OpenPose files.
+
+    Raises:
+        OutputError: the ending is another, or nothing can be written there.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if path.name.lower().endswith(".coco.json"):
+        write_coco(track, path)
+    elif suffix == ".json":
+        write_comfyui(track, path)
+    elif suffix == ".npz":
+        write_native(track, path)
+    elif not suffix or path.is_dir():
+        write_openpose(track, path)
+    else:
+        raise OutputError(
+            f"expected a name ending in .npz, .json or .coco.json, or a folder, got {path}"
+        )
