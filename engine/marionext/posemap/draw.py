@@ -129,9 +129,7 @@ class Drawer:
                 half_length = int(math.sqrt(across**2 + down**2) / 2)
                 x, y = int((x0 + x1) / 2), int((y0 + y1) / 2)
                 angle = int(math.degrees(math.atan2(down, across)))
-                outline = cv2.ellipse2Poly(
-                    (x, y), (half_length, LIMB_HALF_WIDTH), angle, 0, 360, 1
-                )
+                outline = cv2.ellipse2Poly((x, y), (half_length, LIMB_HALF_WIDTH), angle, 0, 360, 1)
                 shade = scale_colour(colour, scores[start] * scores[end])
                 shade = tuple(int(channel * DIM) for channel in shade)  # type: ignore[assignment]
                 cv2.fillConvexPoly(canvas, outline, shade)

@@ -94,7 +94,7 @@ def normalise(
     Raises:
         MotionError: the shapes are not these, or a number is not finite.
     """
-    points = np.asarray(points, dtype=np.float64)
+    points = np.asarray(points)
     scores = np.asarray(scores, dtype=np.float64)
     if points.shape[1:] != (POINT_COUNT, 2) or scores.shape != points.shape[:2]:
         raise MotionError(
@@ -107,11 +107,11 @@ def normalise(
             hint="Set unknown points to 0 with score 0.",
         )
     people = len(points)
-    places = points / np.array(source_size, dtype=np.float64)
+    places = points.astype(np.float64) / np.array(source_size, dtype=np.float64)
     missing = (scores <= 0) | (np.abs(places) > _FAR).any(axis=2)
     places = np.where(missing[..., None], _UNSEEN, places)
     scores = np.where(missing, 0.0, scores)
-    body_scores = scores[:, BODY]
+    body_scores: NDArray[np.float64] = scores[:, BODY]
     rows = np.arange(18 * people, dtype=np.float64).reshape(people, 18)
     return NormalisedPose(
         candidate=places[:, BODY].reshape(-1, 2),

@@ -53,8 +53,7 @@ LIMB_COLOURS = BODY_COLOURS[: len(BODY_LIMBS)]
 """Colour of each of the 17 limbs, before dimming."""
 
 HAND_COLOURS: tuple[Colour, ...] = tuple(
-    colorsys.hsv_to_rgb(bone / len(HAND_BONES), 1.0, 1.0)[::-1]
-    for bone in range(len(HAND_BONES))
+    colorsys.hsv_to_rgb(bone / len(HAND_BONES), 1.0, 1.0)[::-1] for bone in range(len(HAND_BONES))
 )
 """Colour of each of the 20 hand bones: once round the colour wheel, each channel 0 to 1."""
 

@@ -45,7 +45,9 @@ def draw_plain(pose: NormalisedPose, size: tuple[int, int]) -> NDArray[np.uint8]
     return np.asarray(cv2.resize(canvas, size), dtype=np.uint8)
 
 
-def _draw_limbs(canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]) -> None:
+def _draw_limbs(
+    canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]
+) -> None:
     for colour, limb in zip(LIMB_COLOURS, BODY_LIMBS, strict=True):
         for rows, scores in zip(pose.subset, pose.body_scores, strict=True):
             first, second = (float(scores[joint]) for joint in limb)
@@ -75,7 +77,9 @@ def _draw_joints(
             cv2.circle(canvas, (int(x), int(y)), JOINT_RADIUS, shade, thickness=-1)
 
 
-def _draw_hands(canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]) -> None:
+def _draw_hands(
+    canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]
+) -> None:
     for hand, scores in zip(pose.hands, pose.hand_scores, strict=True):
         places = [(int(x), int(y)) for x, y in hand * scale]
         for (start, end), hue in zip(HAND_BONES, HAND_COLOURS, strict=True):
@@ -89,7 +93,9 @@ def _draw_hands(canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[
                 cv2.circle(canvas, place, JOINT_RADIUS, shade, thickness=-1)
 
 
-def _draw_faces(canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]) -> None:
+def _draw_faces(
+    canvas: NDArray[np.uint8], pose: NormalisedPose, scale: NDArray[np.float64]
+) -> None:
     for face, scores in zip(pose.faces, pose.face_scores, strict=True):
         for (x, y), score in zip(face * scale, scores.tolist(), strict=True):
             if int(x) >= 1 and int(y) >= 1:
