@@ -13,10 +13,11 @@ in one place. For video it sits on the first down block, which returns ``(sample
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CONTROL_GAIN", "cross_normalise", "injected", "injection"]
+__all__ = ["CONTROL_GAIN", "cross_normalise", "injected", "injection", "pooled"]
 
 CONTROL_GAIN = 0.2
 """Gain of the released SVD code; a control strength of 1 means this."""
@@ -50,8 +51,31 @@ def injection(control: Tensor, features: Tensor) -> Tensor:
         A tensor of the shape of ``features``.
     """
     # Normalise first, resize after: the statistics are those of the full-size control map.
-    height, width = features.shape[-2:]
-    return F.adaptive_avg_pool2d(cross_normalise(control, features), (height, width))
+    return pooled(cross_normalise(control, features), (features.shape[-2], features.shape[-1]))
+
+
+def pooled(control: Tensor, size: tuple[int, int]) -> Tensor:
+    """Average maps, (frames, channels, h, w), over a grid of ``size`` (rows, columns).
+
+    The same as adaptive average pooling; on Apple's GPUs, where torch has that only for sizes that
+    divide each other, as two products with the matrix that averages along one axis.
+    """
+    if control.device.type != "mps":
+        return F.adaptive_avg_pool2d(control, size)
+    rows, columns = (
+        averaging(length, cells).to(control.device, control.dtype)
+        for length, cells in zip(control.shape[-2:], size, strict=True)
+    )
+    return rows @ control @ columns.T
+
+
+def averaging(length: int, cells: int) -> Tensor:
+    """Return the (cells, length) matrix of adaptive average pooling along one axis."""
+    matrix = torch.zeros(cells, length)
+    for cell in range(cells):
+        first, stop = cell * length // cells, -(-(cell + 1) * length // cells)
+        matrix[cell, first:stop] = 1 / (stop - first)
+    return matrix
 
 
 @contextmanager

@@ -1,0 +1,213 @@
+"""What a render needs in memory, on disk and in work, told before anything is loaded.
+
+Only arithmetic on the bundle's configuration files: no network and no torch. The constants were
+counted and measured on Stable Video Diffusion at half precision; they scale with widths, pixels and
+frames, and are meant to choose a rung and to warn, not to bill.
+"""
+
+from dataclasses import dataclass, replace
+
+from marionext.diffusion.bundle_shape import BundleShape
+from marionext.diffusion.windows import Window, plan_reference_windows, plan_windows
+from marionext.jobs import RenderSettings
+
+__all__ = ["RUNGS", "Estimate", "Rung", "estimate", "plan", "what_would_fit"]
+
+GIB = 1024**3
+SVD_LATENTS = 24 * 72 * 128
+SVD_PIXELS = 576 * 1024
+
+UNET_BYTES = 3.56 * GIB / SVD_LATENTS / (320 * 2)
+"""Activations of one guided half for each latent pixel of a window, first-level channel and byte of
+the number format."""
+UNET_BYTES_CHUNKED = 1.98 * GIB / SVD_LATENTS / (320 * 2)
+CONTROL_BYTES = 3.38 * GIB / 24 / SVD_PIXELS / (128 * 2)
+"""The same for the control network, for each pixel of a pose map and channel of its stem."""
+VAE_BYTES = 1.13 * GIB / SVD_PIXELS / (128 * 2)
+"""The same for the decoder, for each pixel of a frame."""
+
+UNET_OPERATIONS = 76.75e12 / SVD_LATENTS / 1_524_623_082
+"""Floating-point operations for each latent pixel of a window and parameter."""
+CONTROL_OPERATIONS = 5.47e12 / 24 / SVD_PIXELS / 3_526_400
+DECODE_OPERATIONS = 6.94e12 / SVD_PIXELS / 97_742_847
+
+RESERVE = 0.6 * GIB
+"""What driver and allocator keep for themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One way to fit a render into a device's memory; all of them show the same picture."""
+
+    name: str
+    summary: str
+    """Said aloud when the rung is taken."""
+    control_chunk: int
+    """Frames that the control network sees at a time."""
+    resident: bool = False
+    """Whether every network stays on the device for the whole run."""
+    chunked: bool = False
+    """Whether the UNet's feed-forward layers take a frame at a time."""
+    streamed: bool = False
+    """Whether the UNet's layers visit the device one after another."""
+
+
+RUNGS = (
+    Rung(
+        name="resident",
+        summary="all networks stay on the device",
+        control_chunk=24,
+        resident=True,
+    ),
+    Rung(
+        name="lean",
+        summary="each network is on the device only while it works",
+        control_chunk=8,
+    ),
+    Rung(
+        name="chunked",
+        summary="the UNet's widest layers take one frame at a time",
+        control_chunk=4,
+        chunked=True,
+    ),
+    Rung(
+        name="streamed",
+        summary="the UNet's layers visit the device one after another",
+        control_chunk=2,
+        chunked=True,
+        streamed=True,
+    ),
+)
+"""The ladder, from the fastest to the smallest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a render will take, roughly."""
+
+    windows: tuple[Window, ...]
+    evaluations: int
+    """How often the UNet runs."""
+    device_bytes: dict[str, int]
+    """Peak memory of the device on each rung."""
+    host_bytes: int
+    """Memory of the host for latents; the networks aside."""
+    state_bytes: int
+    """Disk that a resumable run keeps."""
+    operations: float
+    """Floating-point operations of denoising and decoding."""
+
+
+def plan(settings: RenderSettings, frames: int) -> list[Window]:
+    """Return the windows that a clip of ``frames`` frames is denoised in.
+
+    Raises:
+        SettingsError: window and overlap do not go together.
+    """
+    if settings.parity:
+        return plan_reference_windows(frames, settings.window, settings.overlap)
+    return plan_windows(frames, settings.window, settings.overlap, settings.blend)
+
+
+def estimate(
+    shape: BundleShape, settings: RenderSettings, frames: int, *, number_bytes: int = 2
+) -> Estimate:
+    """Reckon what a render needs.
+
+    Args:
+        shape: of the bundle.
+        settings: of the render.
+        frames: of the clip.
+        number_bytes: of the number format: 2 on a GPU, 4 on a CPU and in parity mode.
+
+    Raises:
+        SettingsError: window and overlap do not go together.
+    """
+    windows = plan(settings, frames)
+    width, height = settings.size
+    pixels = width * height
+    latents = pixels // shape.latent_factor**2
+    places = len(windows[0].frames)
+    halves = 2 if settings.guidance_max >= 1 and not unguided(settings) else 1
+    evaluations = len(windows) * settings.steps * halves
+    unet_operations = UNET_OPERATIONS * places * latents * shape.unet_parameters
+    control_operations = CONTROL_OPERATIONS * pixels * shape.control_parameters
+    one_frame = shape.latent_channels * latents * 4
+    return Estimate(
+        windows=tuple(windows),
+        evaluations=evaluations,
+        device_bytes={
+            rung.name: _device_bytes(rung, shape, settings, places, number_bytes) for rung in RUNGS
+        },
+        host_bytes=2 * (frames + 1) * one_frame,
+        state_bytes=(frames + 1) * one_frame,
+        operations=evaluations * unet_operations
+        + settings.steps * (frames + 1) * control_operations
+        + frames * DECODE_OPERATIONS * pixels * shape.vae_parameters,
+    )
+
+
+def unguided(settings: RenderSettings) -> bool:
+    """Tell whether guidance changes nothing, so that the unconditional half is dead work."""
+    return settings.guidance_max < 1 or settings.guidance_min == settings.guidance_max == 1
+
+
+def _device_bytes(
+    rung: Rung, shape: BundleShape, settings: RenderSettings, places: int, number_bytes: int
+) -> int:
+    width, height = settings.size
+    pixels = width * height
+    latents = places * pixels / shape.latent_factor**2
+    unet, vae, control = (
+        count * number_bytes
+        for count in (shape.unet_parameters, shape.vae_parameters, shape.control_parameters)
+    )
+    encoder = shape.encoder_parameters * number_bytes
+    activations = (UNET_BYTES_CHUNKED if rung.chunked else UNET_BYTES) * shape.unet_width
+    denoising = latents * activations * number_bytes + unet * (0.1 if rung.streamed else 1)
+    steering = (
+        min(rung.control_chunk, places) * pixels * CONTROL_BYTES * shape.control_width
+    ) * number_bytes + unet * (0 if rung.streamed else 1)
+    decoding = (
+        min(settings.decode_chunk, places) * pixels * VAE_BYTES * shape.vae_width * number_bytes
+    )
+    # The picture is encoded at four bytes a number whatever the format.
+    encoding = pixels * VAE_BYTES * shape.vae_width * 4
+    at_work = max(
+        denoising + control, steering + control, max(decoding, encoding) + vae, float(encoder)
+    )
+    if rung.resident:
+        rest = max(denoising - unet, steering - unet, decoding, encoding)
+        at_work = unet + vae + control + encoder + rest
+    return int(at_work + RESERVE)
+
+
+def what_would_fit(
+    shape: BundleShape, settings: RenderSettings, available: int, *, number_bytes: int = 2
+) -> str | None:
+    """Return advice on settings that would fit into ``available`` bytes, or None.
+
+    The smallest change comes first: shorter windows, then smaller pictures.
+    """
+    for part in (1, 0.75, 0.5, 0.25):
+        width, height = (int(side * part) // 64 * 64 for side in settings.size)
+        if min(width, height) < 64:
+            continue
+        for window in sorted({settings.window, 16, 12, 8, 6}, reverse=True):
+            if window > settings.window:
+                continue
+            smaller = replace(
+                settings,
+                width=width,
+                height=height,
+                window=window,
+                overlap=min(settings.overlap, window - 1),
+                decode_chunk=1,
+            )
+            need = _device_bytes(RUNGS[-1], shape, smaller, window, number_bytes)
+            if need <= available:
+                return (
+                    f"By estimate, {width}x{height} with a window of {window} and a decode chunk "
+                    f"of 1 fits ({need / GIB:.1f} GiB)."
+                )
+    return None

@@ -1,0 +1,94 @@
+"""Latents to frames, a few at a time, so that a clip of any length streams to disk.
+
+The temporal decoder mixes the frames of a chunk and sees nothing beyond it: the chunk size changes
+the picture, and a render that goes on must cut its chunks where the first run did.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from marionext.diffusion.loading import Models
+from marionext.diffusion.memory import is_out_of_memory, reproducible
+from marionext.errors import JobCancelled
+from marionext.jobs import RenderSettings
+
+__all__ = ["decode", "decode_chunk"]
+
+
+def _never() -> bool:
+    return False
+
+
+def decode(
+    models: Models,
+    latents: Tensor,
+    settings: RenderSettings,
+    *,
+    start: int = 0,
+    cancelled: Callable[[], bool] = _never,
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode a clip frame by frame.
+
+    The reference slot is not shown. It is not in the first chunk either, where it would bleed into
+    the first frame, except in parity mode, where it does as the reference does.
+
+    Args:
+        models: the loaded networks.
+        latents: (frames + 1, channels, h, w), as `denoise` returned them.
+        settings: of the render.
+        start: first frame wanted, from 0; the frames are the same whatever it is.
+        cancelled: asked before each chunk.
+
+    Yields:
+        Each frame from ``start`` on: (height, width, 3) RGB.
+
+    Raises:
+        JobCancelled: ``cancelled`` said so.
+        DeviceError: the device ran out of memory.
+    """
+    offset = 1 if settings.parity else 0
+    shown = latents if settings.parity else latents[1:]
+    chunk = settings.decode_chunk
+    wanted = start + offset
+    for first in range(wanted // chunk * chunk, len(shown), chunk):
+        if cancelled():
+            raise JobCancelled("cancelled while decoding")
+        pixels = _surviving(models, shown[first : first + chunk], settings)
+        yield from pixels[max(0, wanted - first) :]
+
+
+@torch.no_grad()
+def decode_chunk(models: Models, latents: Tensor) -> Tensor:
+    """Decode a few neighbouring frames.
+
+    Args:
+        models: the loaded networks.
+        latents: (frames, channels, h, w).
+
+    Returns:
+        (frames, 3, height, width), about -1 to 1, float32 on the host.
+    """
+    placement = models.placement
+    with placement.at_work(models.vae) as (vae,):
+        scaled = (latents / vae.config.scaling_factor).to(placement.device, placement.dtype)
+        pixels: Tensor = vae.decode(scaled, num_frames=len(latents)).sample
+        return pixels.float().cpu()
+
+
+def _surviving(models: Models, latents: Tensor, settings: RenderSettings) -> NDArray[np.uint8]:
+    while True:
+        try:
+            with reproducible(exact=settings.parity):
+                pixels = decode_chunk(models, latents)
+            break
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            trouble = str(error)
+        models.placement.step_down(trouble, models.shape, settings)
+    bytes_ = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
+    return np.ascontiguousarray(bytes_.permute(0, 2, 3, 1).numpy())

@@ -1,0 +1,290 @@
+"""Denoise a clip of any length, window by window, guided by its pose maps.
+
+One step runs the UNet on every window, without and with its conditions, and moves the latents of
+all frames to the next noise level by the windows' weighted average. What the reference
+implementation does besides has been left out where it changes nothing: the unconditional half has
+no control, a frame's control map is computed once a step, the halves run one after the other.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from marionext.diffusion.budget import plan, unguided
+from marionext.diffusion.conditioning import Condition, encode_character
+from marionext.diffusion.control_maps import ControlMaps, PoseMaps
+from marionext.diffusion.injection import injected
+from marionext.diffusion.loading import Models
+from marionext.diffusion.memory import is_out_of_memory, reproducible
+from marionext.diffusion.schedule import (
+    Schedule,
+    denoised,
+    euler_step,
+    make_schedule,
+    network_input,
+)
+from marionext.diffusion.state import SamplerState, draw_noise
+from marionext.diffusion.windows import Window
+from marionext.errors import JobCancelled, SettingsError
+from marionext.jobs import RenderSettings
+
+__all__ = ["DenoiseProgress", "denoise"]
+
+STEP_BLOCK = 64
+"""Frames moved to the next noise level at a time, so that a long clip needs no third buffer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenoiseProgress:
+    """How far denoising is."""
+
+    step: int
+    """Steps done."""
+    steps: int
+    window: int
+    """Windows done of the present step."""
+    windows: int
+
+    @property
+    def fraction(self) -> float:
+        """Part of the work done, 0 to 1."""
+        return (self.step + self.window / self.windows) / self.steps
+
+
+Outcome = TypeVar("Outcome")
+
+
+def _nothing(_value: object) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False
+
+
+@torch.no_grad()
+def denoise(
+    models: Models,
+    picture: NDArray[np.uint8],
+    pose_maps: PoseMaps,
+    frames: int,
+    settings: RenderSettings,
+    *,
+    state: SamplerState | None = None,
+    on_progress: Callable[[DenoiseProgress], None] = _nothing,
+    on_step: Callable[[SamplerState], None] = _nothing,
+    on_preview: Callable[[NDArray[np.uint8]], None] | None = None,
+    cancelled: Callable[[], bool] = _never,
+    image_noise: Tensor | None = None,
+) -> Tensor:
+    """Turn noise into the latents of a clip.
+
+    Args:
+        models: the loaded networks.
+        picture: (h, w, 3) RGB, the character, cropped to ``settings.size``.
+        pose_maps: draws the pose map of frame 0 (the character's own pose) to ``frames``; called
+            once for each frame and step.
+        frames: frames of the clip, at least 1.
+        settings: of the render.
+        state: where an earlier run of the same render stopped; None: the beginning.
+        on_progress: told after each window.
+        on_step: given the state after each step, to be saved; its latents hold until it returns.
+        on_preview: given a small RGB picture of the middle frame after each step.
+        cancelled: asked before each evaluation of a network.
+        image_noise: (1, 3, height, width) in place of the seed's, to repeat a recorded run.
+
+    Returns:
+        (frames + 1, channels, h, w), float32 on the host; the first is the reference slot's.
+
+    Raises:
+        JobCancelled: ``cancelled`` said so; the last state given to ``on_step`` is good.
+        SettingsError: the settings do not go together, or the state is another render's.
+        DeviceError: the device ran out of memory on the last rung of the ladder.
+    """
+    windows = plan(settings, frames)
+    schedule = make_schedule(models.scheduler, settings.steps, settings.schedule)
+    if settings.parity and models.placement.dtype != torch.float32:
+        raise SettingsError(
+            f"parity: expected networks in float32, got {models.placement.dtype}",
+            hint="Load the bundle with dtype float32.",
+        )
+    width, height = settings.size
+    factor = models.latent_factor
+    shape = (models.latent_channels, height // factor, width // factor)
+    drawn_noise, noise = draw_noise(settings.seed, frames, shape, settings.size)
+    if state is None:
+        state = SamplerState(0, noise.mul_(schedule.initial))
+    elif state.latents.shape != noise.shape or state.step > schedule.steps:
+        raise SettingsError(
+            f"expected the state of a run of {schedule.steps} steps on {tuple(noise.shape)}, "
+            f"got step {state.step} on {tuple(state.latents.shape)}",
+            hint="The saved state belongs to another render: start over.",
+        )
+    models.placement.settle(models.shape, settings, frames)
+    sampler = _Sampler(models, settings, schedule, pose_maps, cancelled)
+    with reproducible(exact=settings.parity):
+        condition = sampler.condition(picture, drawn_noise if image_noise is None else image_noise)
+        latents = state.latents.clone()
+        with models.placement.at_work(models.unet, models.controlnext):
+            for step in range(state.step, schedule.steps):
+                prediction = torch.zeros_like(latents)
+                maps = sampler.control_maps(step)
+                for index, window in enumerate(windows):
+                    places = list(window.frames)
+                    part = sampler.predict(latents[places], condition, window, maps, step)
+                    prediction[places] += torch.tensor(window.weights).view(-1, 1, 1, 1) * part
+                    on_progress(DenoiseProgress(step, schedule.steps, index + 1, len(windows)))
+                if on_preview is not None:
+                    middle = (frames + 1) // 2
+                    sigma = schedule.sigmas[step]
+                    clean = denoised(latents[middle], prediction[middle], sigma)
+                    on_preview(_preview(clean, models, condition))
+                _advance(latents, prediction, schedule, step)
+                on_step(SamplerState(step + 1, latents))
+    return latents
+
+
+def _advance(latents: Tensor, prediction: Tensor, schedule: Schedule, step: int) -> None:
+    """Move all latents to the next noise level, in place."""
+    levels = schedule.sigmas[step], schedule.sigmas[step + 1]
+    for start in range(0, len(latents), STEP_BLOCK):
+        block = slice(start, start + STEP_BLOCK)
+        latents[block] = euler_step(latents[block], prediction[block], *levels)
+
+
+def _preview(clean: Tensor, models: Models, condition: Condition) -> NDArray[np.uint8]:
+    """Return a frame's latents (channels, h, w) as a picture of their own size."""
+    pixels = clean.permute(1, 2, 0) / models.vae.config.scaling_factor
+    colours = pixels @ condition.preview[:-1] + condition.preview[-1]
+    return np.asarray((colours.clamp(0, 1) * 255).round().byte().numpy())
+
+
+class _Sampler:
+    """What all windows of one run share."""
+
+    def __init__(
+        self,
+        models: Models,
+        settings: RenderSettings,
+        schedule: Schedule,
+        pose_maps: PoseMaps,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self._models = models
+        self._settings = settings
+        self._schedule = schedule
+        self._pose_maps = pose_maps
+        self._cancelled = cancelled
+
+    def condition(self, picture: NDArray[np.uint8], image_noise: Tensor) -> Condition:
+        """Encode the character."""
+        self._check()
+        settings = self._settings
+        return self._surviving(
+            lambda: encode_character(
+                self._models,
+                picture,
+                settings.size,
+                image_noise,
+                noise_augmentation=settings.noise_augmentation,
+                fps_id=settings.fps_id,
+                motion_bucket=settings.motion_bucket,
+            )
+        )
+
+    def control_maps(self, step: int) -> ControlMaps | None:
+        """Return the control maps of a step, or None where control has no strength."""
+        if self._settings.control_strength == 0:
+            return None
+        return ControlMaps(
+            self._models,
+            self._pose_maps,
+            self._settings.size,
+            self._schedule.timesteps[step],
+            self._check,
+        )
+
+    def predict(
+        self,
+        sample: Tensor,
+        condition: Condition,
+        window: Window,
+        maps: ControlMaps | None,
+        step: int,
+    ) -> Tensor:
+        """Predict v for one window, again on a lower rung as often as memory runs out.
+
+        Args:
+            sample: (places, channels, h, w), the window's latents.
+            condition: the character.
+            window: what stands where.
+            maps: of the step.
+            step: its index.
+
+        Returns:
+            Of the shape of ``sample``, float32 on the host.
+        """
+        return self._surviving(lambda: self._guided(sample, condition, window, maps, step))
+
+    def _guided(
+        self,
+        sample: Tensor,
+        condition: Condition,
+        window: Window,
+        maps: ControlMaps | None,
+        step: int,
+    ) -> Tensor:
+        settings, sigma = self._settings, self._schedule.sigmas[step]
+        scaled = network_input(sample, sigma)
+        control = None if maps is None else maps.of(window.control)
+        conditional = self._evaluate(scaled, condition, control, step)
+        if unguided(settings) or sigma < settings.skip_uncond_below:
+            return conditional
+        unconditional = self._evaluate(scaled, condition.emptied(), None, step)
+        guidance = torch.linspace(settings.guidance_min, settings.guidance_max, len(sample))
+        return unconditional + guidance.view(-1, 1, 1, 1) * (conditional - unconditional)
+
+    def _evaluate(
+        self, scaled: Tensor, condition: Condition, control: Tensor | None, step: int
+    ) -> Tensor:
+        """Run the UNet on one half of a guided pair."""
+        self._check()
+        models = self._models
+        device, dtype = models.placement.device, models.placement.dtype
+        image = condition.image_latents.expand(len(scaled), -1, -1, -1)
+        strength = torch.full((len(scaled),), self._settings.control_strength)
+        steered = (
+            nullcontext()
+            if control is None
+            else injected(models.unet.down_blocks[0], control, strength.to(device, dtype))
+        )
+        with steered:
+            (prediction,) = models.unet(
+                torch.cat([scaled, image], dim=1)[None].to(device, dtype),
+                torch.tensor(self._schedule.timesteps[step], device=device),
+                encoder_hidden_states=condition.embedding.to(device, dtype),
+                added_time_ids=condition.time_ids.to(device),
+                return_dict=False,
+            )
+        output: Tensor = prediction[0].float().cpu()
+        return output
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise JobCancelled("cancelled while denoising")
+
+    def _surviving(self, work: Callable[[], Outcome]) -> Outcome:
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                trouble = str(error)
+            self._models.placement.step_down(trouble, self._models.shape, self._settings)
