@@ -1,0 +1,176 @@
+"""Fit a motion to the character: its place, its size, and on request its proportions."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import SettingsError
+from marionext.pose.limbs import rebuild
+from marionext.pose.linear import (
+    LinearMethod,
+    apply_linear,
+    reference_person,
+    solve_linear,
+    whole_picture,
+)
+from marionext.pose.proportions import compare_proportions, measure_lengths
+from marionext.pose.skeleton import BODY, SEEN_SCORE
+from marionext.pose.track import PoseTrack
+
+__all__ = ["Fit", "FitMode", "FitReport", "fit", "fit_limbs", "fit_linear"]
+
+FitMode = Literal["none", "linear", "limbs"]
+"""``none``: the picture as it is, whole and centred; ``linear``: one scale and shift for the clip;
+``limbs``: the character's proportions as well."""
+
+_METHODS = {
+    "joints": "The clip and the character's picture do not share an upright figure: size and place "
+    "were taken from the joints that both show.",
+    "boxes": "The clip and the character's picture show no joint in common: the motion was placed "
+    "by the outlines of the figures.",
+    "picture": "No pose was found in the character's picture or in the clip: the motion was only "
+    "scaled to the picture.",
+}
+_OUTSIDE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a fit did, for people to read."""
+
+    mode: FitMode
+    """What was done; ``linear`` where ``limbs`` was asked for and could not be done."""
+    method: LinearMethod
+    """How the linear fit came about."""
+    scale: float
+    """Pixels of the result per pixel of the motion's picture, for the figure as a whole."""
+    ratios: dict[str, float] = field(default_factory=dict)
+    """With ``limbs``: for each part of the body, the character's length over the dancer's."""
+    warnings: tuple[str, ...] = ()
+    """What did not go as asked or deserves a look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fitted motion and how it was fitted."""
+
+    track: PoseTrack
+    """The motion in a picture of the reference's size."""
+    report: FitReport
+    """What was done."""
+
+
+def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit:
+    """Fit a motion to the character's pose.
+
+    Args:
+        track: the motion.
+        reference: the pose found in the character's picture, one frame, whose size is the size to
+            render at. Empty of people it says nothing but the size.
+        mode: how much to change.
+
+    Returns:
+        The motion in the reference's size, and a report. Frames, people and scores stay as they
+        are; no clip and no picture makes this raise.
+
+    Raises:
+        SettingsError: the mode is unknown.
+    """
+    if mode == "none":
+        solved = whole_picture(track.size, reference.size)
+        report = FitReport("none", solved.method, solved.scale)
+        return Fit(apply_linear(track, solved, reference.size), report)
+    if mode not in ("linear", "limbs"):
+        raise SettingsError(f"expected a fit of none, linear or limbs, got {mode!r}")
+    solved = solve_linear(track, reference)
+    placed = apply_linear(track, solved, reference.size)
+    warnings = [_METHODS[solved.method]] if solved.method in _METHODS else []
+    ratios: dict[str, float] = {}
+    if mode == "limbs":
+        points = placed.points.copy()
+        for person in range(track.people):
+            ratios_or_reason = _fit_person(track, reference, person, points)
+            if isinstance(ratios_or_reason, str):
+                warnings.append(ratios_or_reason)
+            else:
+                ratios = ratios or ratios_or_reason
+        placed = placed.with_(points=points)
+        mode = "limbs" if ratios else "linear"
+    warnings += _outside(track, placed)
+    scale = ratios.get("leg", solved.scale)
+    return Fit(placed, FitReport(mode, solved.method, scale, ratios, tuple(warnings)))
+
+
+def fit_linear(track: PoseTrack, reference: PoseTrack, *, use_scores: bool = True) -> PoseTrack:
+    """Lay a motion over the character's pose with one scale and shift for the whole clip.
+
+    Args:
+        track: the motion.
+        reference: the character's pose, one frame, in the size to render at.
+        use_scores: False gives the numbers of the reference implementation, which fits to unseen
+            joints too.
+    """
+    solved = solve_linear(track, reference, use_scores=use_scores)
+    return apply_linear(track, solved, reference.size)
+
+
+def fit_limbs(track: PoseTrack, reference: PoseTrack) -> PoseTrack:
+    """Give a motion the character's place and proportions; see `fit` for the report."""
+    return fit(track, reference, "limbs").track
+
+
+def _fit_person(
+    track: PoseTrack, reference: PoseTrack, person: int, points: NDArray[np.float32]
+) -> dict[str, float] | str:
+    """Give one person the character's proportions, in place.
+
+    Args:
+        track: the motion.
+        reference: the character's pose; with several people, each is the model of one.
+        person: which of the motion.
+        points: (frames, people, 134, 2) to write to.
+
+    Returns:
+        The ratios, or the reason why nothing was changed.
+    """
+    whose = f"person {person + 1}" if track.people > 1 else "the figure"
+    if person and person >= reference.people:
+        return f"The character's picture shows fewer people than the clip: {whose} was only placed."
+    target, target_scores = reference_person(reference, person)
+    moving, scores = track.points[:, person], track.scores[:, person]
+    if not (scores[:, BODY] > SEEN_SCORE).any():
+        return f"No body was seen in the clip: {whose} was only placed."
+    dancer = measure_lengths(moving, scores)
+    character = measure_lengths(target[None], target_scores[None])
+    proportions = compare_proportions(dancer, character)
+    if proportions is None:
+        return (
+            f"The character's picture and the clip share no limb to compare: {whose} was only "
+            "placed."
+        )
+    rebuilt = rebuild(moving, scores, proportions, target, target_scores, float(track.rate))
+    if rebuilt is None:
+        return f"Neck and shoulders were never seen in the clip: {whose} was only placed."
+    points[:, person] = rebuilt
+    return proportions.ratios
+
+
+def _outside(before: PoseTrack, after: PoseTrack) -> list[str]:
+    """Warn if much of the figure left the picture."""
+    seen: NDArray[np.bool_] = np.greater(before.scores[..., BODY], SEEN_SCORE)
+    if not seen.any():
+        return []
+
+    def inside(track: PoseTrack) -> float:
+        places = track.points[..., BODY, :]
+        return float(((places >= 0) & (places <= np.array(track.size))).all(-1)[seen].mean())
+
+    lost = inside(before) - inside(after)
+    if lost < _OUTSIDE:
+        return []
+    return [
+        f"{lost:.0%} of the joints that the clip shows lie outside the picture now: the motion "
+        "needs more room than the character's picture leaves."
+    ]

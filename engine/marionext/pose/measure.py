@@ -1,0 +1,90 @@
+"""How large and where people are in a pose track: boxes, sizes, and parts too small to render."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND, SEEN_SCORE
+from marionext.pose.track import PoseTrack
+
+__all__ = ["FACE_PIXELS", "HAND_PIXELS", "person_boxes", "person_sizes", "small_parts"]
+
+FACE_PIXELS = 64
+"""A face less tall than this is 8 cells or fewer of the video model's latent picture, which has
+one cell for 8 pixels: too few for a likeness."""
+HAND_PIXELS = 32
+"""A hand less large than this is 4 cells or fewer: fingers merge."""
+
+_PART_NAMES = {"face": (FACE, FACE_PIXELS), "left hand": (LEFT_HAND, HAND_PIXELS)} | {
+    "right hand": (RIGHT_HAND, HAND_PIXELS)
+}
+_RARELY = 0.1
+"""Share of frames below which a small part is not worth a word."""
+
+
+def person_boxes(
+    points: NDArray[np.floating], scores: NDArray[np.floating], *, seen: float = SEEN_SCORE
+) -> NDArray[np.float64]:
+    """Return left, top, right, bottom around what is seen of each person.
+
+    Args:
+        points: (..., joints, 2) pixels.
+        scores: (..., joints).
+        seen: least score that counts.
+
+    Returns:
+        (..., 4) pixels; NaN where nothing is seen.
+    """
+    known = (scores >= seen)[..., None]
+    low = np.where(known, points, np.inf).min(-2, initial=np.inf)
+    high = np.where(known, points, -np.inf).max(-2, initial=-np.inf)
+    box = np.concatenate([low, high], -1).astype(np.float64)
+    return np.where(np.isfinite(box), box, np.nan)
+
+
+def person_sizes(track: PoseTrack) -> NDArray[np.float64]:
+    """Return how large each person typically is: (people,), in pixels, at least 1.
+
+    That is the median over time of the longer side of the box around the body, or around what is
+    seen where no body is.
+    """
+    body = person_boxes(track.points[..., BODY, :], track.scores[..., BODY])
+    whole = person_boxes(track.points, track.scores, seen=1e-6)
+    sizes = np.ones(track.people)
+    for person in range(track.people):
+        for boxes in (body[:, person], whole[:, person]):
+            longer = (boxes[:, 2:] - boxes[:, :2]).max(-1)
+            if np.isfinite(longer).any():
+                sizes[person] = max(np.nanmedian(longer), 1)
+                break
+    return sizes
+
+
+def small_parts(track: PoseTrack) -> list[str]:
+    """Tell which faces and hands are too few pixels for the video model to draw well.
+
+    Args:
+        track: poses at the size they will be rendered at.
+
+    Returns:
+        Advice, a sentence each; empty when all is well.
+    """
+    advice = []
+    for person in range(track.people):
+        whose = "" if track.people == 1 else f" of person {person + 1}"
+        for name, (place, least) in _PART_NAMES.items():
+            boxes = person_boxes(track.points[:, person, place], track.scores[:, person, place])
+            sides = boxes[:, 2:] - boxes[:, :2]
+            # A hand may point anywhere; a face is measured from brow to chin.
+            extent = sides[:, 1] if place is FACE else sides.max(-1)
+            extent = extent[np.isfinite(extent)]
+            small = extent[extent < least]
+            if len(extent) and len(small) >= _RARELY * len(extent):
+                remedy = (
+                    "Likeness and expression will suffer" if place is FACE else "Fingers will merge"
+                )
+                advice.append(
+                    f"The {name}{whose} is {np.median(small):.0f} px in {len(small)} of "
+                    f"{len(extent)} frames, less than {least}. {remedy}: render larger, or move "
+                    f"the figure closer."
+                )
+    return advice
