@@ -28,6 +28,7 @@ from marionext.motion.bones import (
     mirrored_pairs,
     unique_names,
 )
+from marionext.motion.rates import nearest_rate
 
 __all__ = ["read_bvh", "write_bvh"]
 
@@ -45,11 +46,6 @@ _UNITS = (
 _STATURE = 1.7
 _UNUSUAL = 1.55
 """How many times taller or smaller than ``_STATURE`` a skeleton may be for a unit to fit."""
-_COMMON_RATES = (
-    *(Fraction(rate) for rate in (24, 25, 30, 48, 50, 60, 72, 75, 90, 96, 100, 120, 144)),
-    *(Fraction(rate) for rate in (10, 12, 15, 20, 150, 180, 200, 240, 300, 360, 480, 1000)),
-    *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120)),
-)
 _STILL = 1e-5
 """Metres by which a bone may change its length and still count as rigid."""
 _HEAD = re.compile("head|頭", re.IGNORECASE)
@@ -295,11 +291,9 @@ def _rate_of(text: str) -> FrameRate | None:
     if exact.denominator == 1:
         return FrameRate(exact)
     tolerance = min(last_digit, time / 40)
-    near = [rate for rate in _COMMON_RATES if abs(1 / rate - time) <= tolerance]
-    if near:
-        # Whole rates come first in the list: with few digits 24 is likelier than 23.976.
-        whole = [rate for rate in near if rate.denominator == 1]
-        return FrameRate(min(whole or near, key=lambda rate: abs(1 / rate - time)))
+    usual = nearest_rate(time, tolerance)
+    if usual is not None:
+        return usual
     if abs(1 / Fraction(round(exact) or 1) - time) <= tolerance:
         return FrameRate(Fraction(round(exact) or 1))
     return FrameRate(exact.limit_denominator(100_000))

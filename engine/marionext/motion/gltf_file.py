@@ -1,0 +1,201 @@
+"""The container of glTF 2.0: its JSON, its buffers, and the numbers its accessors lay out.
+
+Reads ``.gltf`` (with files beside it or data URIs) and ``.glb``, of which ``.vrm`` and ``.vrma``
+are kinds. Only what is asked for is read, so that a file whose meshes are compressed in a way
+unknown here still gives its animation (glTF 2.0 specification, Khronos Group).
+"""
+
+import base64
+import binascii
+import json
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError
+
+__all__ = ["GltfFile", "open_gltf"]
+
+_MAGIC = b"glTF"
+_JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
+_COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+_MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
+
+
+@dataclass(slots=True)
+class GltfFile:
+    """An opened file; buffers are read when they are first needed."""
+
+    path: Path
+    json: dict[str, Any]
+    binary: bytes | None = None
+    """The binary chunk of a .glb."""
+    buffers: dict[int, bytes] = field(default_factory=dict)
+
+    def list_of(self, key: str) -> list[dict[str, Any]]:
+        """Return the nodes, skins, animations ... of the file; empty if it has none."""
+        found = self.json.get(key, [])
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            raise MotionError(f"{self.path.name}: expected {key!r} to be a list of objects")
+        return found
+
+    def numbers(self, accessor: int) -> NDArray[np.float64]:
+        """Return what an accessor lays out: (count, width), normalised integers as floats.
+
+        Raises:
+            MotionError: the accessor cannot be read.
+        """
+        try:
+            return self._numbers(accessor)
+        except (KeyError, IndexError, TypeError) as error:
+            raise MotionError(
+                f"{self.path.name}: accessor {accessor} is not as glTF has it "
+                f"({type(error).__name__}: {error})"
+            ) from error
+
+    def _numbers(self, accessor: int) -> NDArray[np.float64]:
+        layout = self.list_of("accessors")[accessor]
+        count, width = int(layout["count"]), _WIDTHS[layout["type"]]
+        dtype = np.dtype(_COMPONENTS[layout["componentType"]])
+        if "bufferView" in layout:
+            raw = self._packed(
+                layout["bufferView"], layout.get("byteOffset", 0), count, width, dtype, accessor
+            )
+        else:
+            raw = np.zeros((count, width), dtype)
+        if "sparse" in layout:
+            sparse = layout["sparse"]
+            changed, where, values = int(sparse["count"]), sparse["indices"], sparse["values"]
+            index_type = np.dtype(_COMPONENTS[where["componentType"]])
+            rows = self._packed(
+                where["bufferView"], where.get("byteOffset", 0), changed, 1, index_type, accessor
+            )[:, 0]
+            raw = raw.copy()
+            raw[rows] = self._packed(
+                values["bufferView"], values.get("byteOffset", 0), changed, width, dtype, accessor
+            )
+        floats = raw.astype(np.float64)
+        if layout.get("normalized") and dtype.kind in "iu":
+            # The specification's equations: -128 and -127 are both -1.
+            floats = np.maximum(floats / np.iinfo(dtype).max, -1.0)
+        return floats
+
+    def _packed(
+        self, view: int, offset: int, count: int, width: int, dtype: np.dtype[Any], accessor: int
+    ) -> NDArray[Any]:
+        """Return rows of a buffer view: (count, width)."""
+        layout = self.list_of("bufferViews")[view]
+        buffer = self._buffer(int(layout["buffer"]), layout)
+        start = int(layout.get("byteOffset", 0)) + int(offset)
+        row = width * dtype.itemsize
+        stride = int(layout.get("byteStride") or row)
+        end = start + stride * (count - 1) + row if count else start
+        limit = min(len(buffer), int(layout.get("byteOffset", 0)) + int(layout["byteLength"]))
+        if count < 0 or start < 0 or stride < row or end > limit:
+            raise MotionError(
+                f"{self.path.name}: accessor {accessor} needs bytes {start} to {end} of a buffer, "
+                f"which ends at {limit}",
+                hint="The file is cut off or damaged: export or download it again.",
+            )
+        rows = np.lib.stride_tricks.as_strided(
+            np.frombuffer(buffer, np.uint8)[start:], (count, row), (stride, 1)
+        )
+        return np.ascontiguousarray(rows).view(dtype).reshape(count, width)
+
+    def _buffer(self, index: int, view: dict[str, Any]) -> bytes:
+        """Return a buffer's bytes, read once."""
+        if index in self.buffers:
+            return self.buffers[index]
+        layout = self.list_of("buffers")[index]
+        uri = layout.get("uri")
+        packed = [name for name in _MESHOPT if name in view.get("extensions", {})]
+        if uri is None and packed:
+            raise MotionError(
+                f"{self.path.name}: the numbers of its animation are compressed with {packed[0]}, "
+                "which is not read here",
+                hint="Open the file in Blender and export it again, or unpack it with "
+                "'gltfpack -noq' or 'gltf-transform copy'.",
+            )
+        if uri is None:
+            if index != 0 or self.binary is None:
+                raise MotionError(f"{self.path.name}: buffer {index} has neither uri nor data")
+            data = self.binary
+        elif uri.startswith("data:"):
+            try:
+                data = base64.b64decode(uri.partition(",")[2])
+            except binascii.Error as error:
+                raise MotionError(
+                    f"{self.path.name}: buffer {index} is not valid base64: {error}"
+                ) from error
+        else:
+            data = _read(self.path.parent / unquote(uri), f"a part of {self.path.name}")
+        self.buffers[index] = data
+        return data
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MotionError(
+            f"cannot read {path.name}, {what}: {error.strerror or error}",
+            hint="A .gltf refers to files beside it; keep them together, or export .glb.",
+        ) from error
+
+
+def open_gltf(path: Path) -> GltfFile:
+    """Open a .gltf, .glb or .vrm file and check that it is glTF 2.
+
+    Raises:
+        MotionError: it is not, or cannot be read.
+    """
+    data = _read(path, "the motion")
+    binary = None
+    text = data
+    if data[:4] == _MAGIC:
+        text, binary = _chunks(path, data)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise MotionError(f"{path.name} is not a glTF file: its JSON {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("asset"), dict):
+        raise MotionError(f"{path.name} is not a glTF file: it has no 'asset'")
+    version = str(content["asset"].get("version", ""))
+    if not version.startswith("2"):
+        raise MotionError(
+            f"{path.name}: expected glTF version 2, found {version or 'none'}",
+            hint="Convert it, for example by opening it in Blender and exporting glTF 2.0.",
+        )
+    return GltfFile(path, content, binary)
+
+
+def _chunks(path: Path, data: bytes) -> tuple[bytes, bytes | None]:
+    """Return the JSON and the binary chunk of a .glb."""
+    text: bytes | None = None
+    binary: bytes | None = None
+    version, length = struct.unpack_from("<II", data.ljust(12, b"\0"), 4)
+    if version != 2:
+        raise MotionError(f"{path.name}: expected binary glTF version 2, found {version}")
+    if len(data) < length:
+        raise MotionError(
+            f"{path.name}: expected {length} bytes, found {len(data)}",
+            hint="The file is cut off: download or export it again.",
+        )
+    position = 12
+    while position + 8 <= length:
+        size, kind = struct.unpack_from("<II", data, position)
+        chunk = data[position + 8 : position + 8 + size]
+        if kind == _JSON_CHUNK and text is None:
+            text = chunk
+        elif kind == _BINARY_CHUNK and binary is None:
+            binary = chunk
+        position += 8 + size
+    if text is None:
+        raise MotionError(f"{path.name}: expected a chunk of JSON, found none")
+    return text, binary
