@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c(["--no-logo"]))"
+LINT_IMPORTS = (
+    "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c(['--no-logo']))"
+)
 
 CHECKS = {
     "ruff check": ["-m", "ruff", "check", "--quiet", "--output-format", "concise"],

@@ -1,0 +1,380 @@
+"""Which models there are, where their files live, and whether they are what they should be.
+
+A bundle is the set of files of one model. Its card (``presets/models/NAME.toml``) says what it is,
+under which licence, and which files it has; ``bundle.json`` beside the files, written when they
+were fetched or built, says how large each is and what it hashes to. Looking into the weights'
+headers finds a truncated file without a hash; nothing here loads a network.
+"""
+
+import difflib
+import hashlib
+import json
+import struct
+import tomllib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from marionext import presets
+from marionext.codec import decode, encode
+from marionext.errors import ModelError, SettingsError
+
+__all__ = [
+    "CONVERTED",
+    "RECORD_NAME",
+    "FileRecord",
+    "ModelBundle",
+    "ModelCard",
+    "ModelFile",
+    "Problem",
+    "check",
+    "find",
+    "list_bundles",
+    "models_folder",
+    "read_card",
+    "read_record",
+    "require",
+    "sha256_of",
+    "write_record",
+]
+
+RECORD_NAME = "bundle.json"
+"""File beside a bundle's files that holds their sizes and hashes."""
+
+CONVERTED = ".converted.safetensors"
+"""End of the names of files that were made from a bundle's pickled ones."""
+
+_BLOCK = 1 << 22
+_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
+_LARGEST_HEADER = 100 << 20
+
+OnBytes = Callable[[int, int], None]
+"""Called with the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One file of a bundle."""
+
+    path: str
+    """Where it lies in the bundle's folder."""
+    alternatives: tuple[str, ...] = ()
+    """Other names that serve as well: another format, half precision."""
+    repository: str | None = None
+    """Where it is fetched from: ``owner/name`` on the hub."""
+    source: str | None = None
+    """Its name there; None: ``path``."""
+    sha256: str | None = None
+    """None: as the hub says when it is fetched."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that serve, the usual one first."""
+        return (self.path, *self.alternatives)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known of a model before any of its files is there."""
+
+    title: str
+    kind: Literal["video"]
+    description: str
+    licence: str
+    files: tuple[ModelFile, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Defaults of `marionext.jobs.RenderSettings` that go with this model."""
+    built_in: bool = False
+    """Shipped with Marionext, in the folder of its name among the presets."""
+    gated: str | None = None
+    """Repository on the hub whose licence has to be accepted there before it can be fetched."""
+    download_bytes: int | None = None
+    """About how much is fetched; None: not known."""
+    unverified: tuple[str, ...] = ()
+    """Statements of this card that nobody could check yet."""
+
+    @property
+    def repositories(self) -> tuple[str, ...]:
+        """Where the files come from, each repository once."""
+        return tuple(dict.fromkeys(file.repository for file in self.files if file.repository))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBundle:
+    """The files of one model in one folder, whether they are there or not."""
+
+    name: str
+    folder: Path
+    card: ModelCard
+
+    @property
+    def licence(self) -> str:
+        """The licence in words."""
+        return self.card.licence
+
+    def locate(self, file: ModelFile) -> Path | None:
+        """Return where one of the names of ``file`` is found, or None."""
+        paths = (self.folder / name for name in file.names)
+        return next((path for path in paths if path.is_file()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """What a file was when it was fetched or built."""
+
+    size: int
+    sha256: str
+    source: str = ""
+    """Repository, commit and name that it came from, for the record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing about a bundle's files that is not as it should be."""
+
+    path: str
+    what: Literal["missing", "damaged", "changed", "unknown"]
+    text: str
+
+    @property
+    def fatal(self) -> bool:
+        """Whether the model cannot be used so; a file too many does no harm."""
+        return self.what != "unknown"
+
+    def __str__(self) -> str:
+        """Return the sentence for the user."""
+        return self.text
+
+
+def models_folder() -> Path:
+    """Return the folder of the models this user has fetched; it need not exist."""
+    return presets.home() / "models"
+
+
+def read_card(name: str) -> ModelCard:
+    """Read the card of a known model.
+
+    Raises:
+        ModelError: there is no such model, or its card is wrong.
+    """
+    known = presets.names("models")
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
+        raise ModelError(
+            f"no model is called {name!r}, and there is no folder of that name", hint=hint
+        )
+    try:
+        return decode(ModelCard, presets.read("models", name))
+    except SettingsError as error:
+        raise ModelError(f"the card of model {name!r} is wrong: {error.message}") from None
+
+
+def find(name_or_path: str) -> ModelBundle:
+    """Return the bundle of that name, or the one in that folder.
+
+    A folder has the layout of ``svd`` unless its ``bundle.json`` names another card.
+
+    Raises:
+        ModelError: neither a known name nor a folder.
+    """
+    if name_or_path in presets.names("models"):
+        card = read_card(name_or_path)
+        root = presets.folder() if card.built_in else models_folder()
+        return ModelBundle(name=name_or_path, folder=root / name_or_path, card=card)
+    folder = Path(name_or_path).expanduser().absolute()
+    if not folder.is_dir():
+        fetched = models_folder() / name_or_path
+        if not fetched.is_dir() or Path(name_or_path).is_absolute():
+            read_card(name_or_path)  # Raises, with the nearest name.
+        folder = fetched
+    return ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
+
+
+def _card_of(folder: Path) -> ModelCard:
+    recorded = _read_json(folder / RECORD_NAME).get("card", "svd")
+    own = folder / "marionext.toml"
+    if own.is_file():
+        try:
+            recorded = tomllib.loads(own.read_text(encoding="utf-8")).get("card", recorded)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ModelError(f"{own}: not a TOML file: {error}") from None
+    return read_card(recorded if isinstance(recorded, str) else "svd")
+
+
+def list_bundles() -> list[ModelBundle]:
+    """Return the known models, there or not, and what else lies in the models' folder."""
+    bundles = [find(name) for name in presets.names("models")]
+    known = {bundle.folder for bundle in bundles}
+    others = sorted(models_folder().iterdir()) if models_folder().is_dir() else []
+    bundles += [
+        ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
+        for folder in others
+        if folder.is_dir() and folder not in known and not folder.name.startswith(".")
+    ]
+    return bundles
+
+
+def require(name_or_path: str) -> ModelBundle:
+    """Return a bundle whose files are all there and look whole; they are not hashed.
+
+    Raises:
+        ModelError: it is not complete; says what is missing and how to come by it.
+    """
+    bundle = find(name_or_path)
+    fatal = [problem for problem in check(bundle, hashes=False) if problem.fatal]
+    if not fatal:
+        return bundle
+    if not bundle.folder.is_dir():
+        message = f"the model {bundle.name!r} is not on this machine: {bundle.folder} is not there"
+    else:
+        more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
+        message = f"the model {bundle.name!r} is not complete: {fatal[0]}{more}"
+    hint = f"Run 'marionext models pull {bundle.name}', or 'marionext models check {bundle.name}'."
+    if bundle.card.built_in:
+        hint = "It is part of Marionext: install Marionext again."
+    elif bundle.name not in presets.names("models"):
+        hint = f"Run 'marionext models check {bundle.folder}' for the whole list."
+    raise ModelError(message, hint=hint)
+
+
+def check(
+    bundle: ModelBundle, *, hashes: bool = True, on_bytes: OnBytes | None = None
+) -> list[Problem]:
+    """Compare a bundle's files with what they should be.
+
+    Args:
+        bundle: to look at.
+        hashes: read every file whose hash is known; else sizes and headers only.
+        on_bytes: told how much has been hashed.
+
+    Returns:
+        Nothing, when all is well.
+    """
+    record = read_record(bundle.folder)
+    problems: list[Problem] = []
+    found: dict[str, Path] = {}
+    for file in bundle.card.files:
+        path = bundle.locate(file)
+        if path is None:
+            problems.append(Problem(path=file.path, what="missing", text=_missing_text(file)))
+        else:
+            found[path.relative_to(bundle.folder).as_posix()] = path
+    known = {**{name: bundle.folder / name for name in record}, **found}
+    card_hashes = {file.path: file.sha256 for file in bundle.card.files if file.sha256}
+    total = sum(path.stat().st_size for path in known.values() if path.is_file())
+    done = 0
+    for name, path in sorted(known.items()):
+        if not path.is_file():
+            continue  # Recorded, but another name of the same file is there instead.
+        problem = _damage(name, path, record.get(name))
+        if problem is None and hashes:
+            expected = record[name].sha256 if name in record else card_hashes.get(name)
+            if expected and sha256_of(path, _counted(on_bytes, done, total)) != expected:
+                text = f"{name} has been changed: it does not hash to {expected[:12]}..."
+                problem = Problem(path=name, what="changed", text=text)
+        done += path.stat().st_size
+        if problem is not None:
+            problems.append(problem)
+    problems += _unknown(bundle, known) if record else []
+    return problems
+
+
+def _missing_text(file: ModelFile) -> str:
+    others = f" (or {', '.join(file.alternatives)})" if file.alternatives else ""
+    return f"{file.path}{others} is missing"
+
+
+def _counted(on_bytes: OnBytes | None, done: int, total: int) -> Callable[[int], None] | None:
+    return None if on_bytes is None else lambda now: on_bytes(done + now, total)
+
+
+def _damage(name: str, path: Path, record: FileRecord | None) -> Problem | None:
+    """Look at a file without reading its weights."""
+    size = path.stat().st_size
+    text = ""
+    if record is not None and size != record.size:
+        text = f"{name} has {size:,} bytes, not {record.size:,}"
+    elif size == 0:
+        text = f"{name} is empty"
+    elif path.suffix == ".json" and _read_json(path, default=None) is None:
+        text = f"{name} is not a JSON file"
+    elif path.suffix == ".safetensors":
+        text = _safetensors_damage(name, path, size)
+    elif path.suffix == ".bin" and not zipfile.is_zipfile(path) and not _is_old_pickle(path):
+        text = f"{name} is neither PyTorch's zip format nor a pickle: truncated, or another file"
+    return Problem(path=name, what="damaged", text=text) if text else None
+
+
+def _safetensors_damage(name: str, path: Path, size: int) -> str:
+    """Compare the header's account of the tensors with the file's length."""
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
+        text = file.read(length) if length <= _LARGEST_HEADER else b""
+    try:
+        header = json.loads(text)
+        ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return f"{name} is not a safetensors file: its header cannot be read"
+    expected = 8 + length + max(ends, default=0)
+    return "" if size == expected else f"{name} has {size:,} bytes, its header says {expected:,}"
+
+
+def _is_old_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
+
+
+def _unknown(bundle: ModelBundle, known: Mapping[str, Path]) -> Iterator[Problem]:
+    for path in sorted(bundle.folder.rglob("*")):
+        name = path.relative_to(bundle.folder).as_posix()
+        if path.name.endswith(CONVERTED) or name in known or not path.is_file():
+            continue
+        if path.suffix in _WEIGHTS:
+            yield Problem(path=name, what="unknown", text=f"{name} is not part of this model")
+
+
+def read_record(folder: Path) -> dict[str, FileRecord]:
+    """Read ``bundle.json``: the files by name; nothing where there is none or it is garbled."""
+    files = _read_json(folder / RECORD_NAME).get("files", {})
+    try:
+        return {name: decode(FileRecord, entry) for name, entry in dict(files).items()}
+    except (SettingsError, TypeError, ValueError):
+        return {}
+
+
+def write_record(folder: Path, card: str, files: Mapping[str, FileRecord]) -> None:
+    """Write ``bundle.json``, whole or not at all.
+
+    Args:
+        folder: the bundle's.
+        card: name of the card that the bundle goes by.
+        files: by their paths in the folder, with forward slashes.
+    """
+    content = {"version": 1, "card": card, "files": encode(dict(sorted(files.items())))}
+    part = folder / (RECORD_NAME + ".part")
+    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / RECORD_NAME)
+
+
+def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    done = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            if on_bytes is not None:
+                on_bytes(done)
+    return digest.hexdigest()
+
+
+def _read_json(path: Path, default: Any = ...) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {} if default is ... else default
