@@ -1,0 +1,401 @@
+"""`Figure`: the 134 keypoints hung on the bones of one rig, once for any number of frames.
+
+A keypoint hangs rigidly on one bone, at an offset that is given at rest. What a bone's own axes
+are never matters: only how far it has turned since rest. What the body's left, up and front are
+at rest comes from its shoulders and hips. Some BVH files have no rest pose worth the name (all
+bones along x); for those the axes of each bone are found from how the body stands on average.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError
+from marionext.motion import face
+from marionext.motion.animation import JointAnimation
+from marionext.motion.hands import hand_attachments
+from marionext.motion.rigs import RigMapping
+from marionext.motion.roles import SIDES
+from marionext.pose.skeleton import BODY_NAMES, FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
+
+__all__ = ["Figure"]
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+_Hang = Callable[..., None]
+"""Hang a keypoint on a bone, at an offset from its head at rest."""
+
+_NECK = BODY_NAMES.index("neck")
+_HEAD_OF_STATURE = 0.130
+"""Chin to crown over stature (Drillis and Contini's body segments)."""
+_LIMBS_OF_STATURE = 0.778
+"""Leg (hip joint to ankle) and trunk (hip joints to shoulders) together over stature."""
+_JAW_BOUND = (*range(5, 12), *range(55, 60), 65, 66, 67)
+"""Face points that follow a jaw bone: the chin and the lower lip."""
+_HANDS = {"left": LEFT_HAND, "right": RIGHT_HAND}
+
+
+def _unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-12))
+
+
+def _frames_of(left: Floats, up: Floats) -> Floats:
+    """Return axes (..., 3, 3) with columns left, up, front; ``up`` is kept, ``left`` squared."""
+    up = _unit(up)
+    left = _unit(left - np.sum(left * up, axis=-1, keepdims=True) * up)
+    return np.stack([left, up, np.cross(left, up)], axis=-1)
+
+
+def _mean_rotation(rotations: Floats) -> Floats:
+    """Return the rotation nearest to the mean of several (frames, 3, 3)."""
+    first, _, last = np.linalg.svd(rotations.mean(axis=0))
+    flip = np.diag([1.0, 1.0, float(np.sign(np.linalg.det(first @ last)))])
+    return np.asarray(first @ flip @ last)
+
+
+class _Trunk:
+    """Where shoulders and hips are, in any number of poses."""
+
+    __slots__ = ("hips", "knees", "left", "middle", "shoulders", "up")
+
+    def __init__(self, bones: Mapping[str, int], heads: Floats) -> None:
+        def pair(part: str) -> Floats | None:
+            if f"left_{part}" not in bones or f"right_{part}" not in bones:
+                return None
+            return np.stack([heads[:, bones[f"{side}_{part}"]] for side in SIDES])
+
+        shoulders = pair("upper_arm")
+        if shoulders is None:
+            raise MotionError("without both upper arms no body can be drawn")
+        self.shoulders, self.hips, self.knees = shoulders, pair("thigh"), pair("shin")
+        self.middle = shoulders.mean(axis=0)
+        self.left = shoulders[0] - shoulders[1]
+        self.up = np.zeros_like(self.left) + [0.0, 0.0, 1.0]
+        if self.hips is not None:
+            self.up = self.middle - self.hips.mean(axis=0)
+        elif "head" in bones:
+            self.up = heads[:, bones["head"]] - self.middle
+
+    def plausible(self) -> bool:
+        """Tell whether the first pose is one a person could stand in, upright and untwisted."""
+        up, left = _unit(self.up[0]), _unit(self.left[0])
+        if up[2] < 0.7 or abs(float(left @ up)) > 0.35:
+            return False
+        if self.hips is None:
+            return True
+        if float(left @ _unit(self.hips[0, 0] - self.hips[1, 0])) < 0.8:
+            return False
+        if self.knees is None:
+            return True
+        return all(float(_unit(self.knees[s, 0] - self.hips[s, 0]) @ up) < -0.5 for s in (0, 1))
+
+
+def _upright(up: Floats) -> Floats:
+    """Take the world's up where the body leans a little: a neutral head is level."""
+    level = np.zeros_like(up) + [0.0, 0.0, 1.0]
+    return np.where(_unit(up)[..., 2:] > 0.5, level, up)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Axes:
+    """The body's left, up and front, as each bone carries them at rest."""
+
+    common: Floats
+    """(3, 3)"""
+    trusted: bool
+    """Whether the rest pose is a pose; else each bone has axes of its own."""
+    animation: JointAnimation
+    bodies: Floats
+    """(frames, 3, 3): the body's axes in each frame."""
+
+    def of(self, bone: int) -> Floats:
+        """Return (3, 3) for one bone."""
+        if self.trusted:
+            return self.common
+        return _mean_rotation(_turns(self.animation, [bone])[:, 0].swapaxes(1, 2) @ self.bodies)
+
+
+def _turns(animation: JointAnimation, bones: list[int] | Indices) -> Floats:
+    """Return (frames, bones, 3, 3): how far some bones have turned since rest."""
+    rest = animation.rest_rotations[bones].swapaxes(-1, -2)
+    return np.asarray(animation.rotations[:, bones] @ rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Figure:
+    """Where the keypoints of one rig hang."""
+
+    mapping: RigMapping
+    anchors: Indices
+    """(134,): the bone of each keypoint; -1 if the rig has none for it."""
+    offsets: Floats
+    """(134, 3): from the bone's head, at rest, in metres."""
+    stature: float
+    """Estimated height of the person, in metres."""
+    head_height: float
+    """From chin to crown, in metres; 0 without a head bone."""
+    head_bone: int
+    head_origin: Floats
+    """(3,): the head's middle (between the ears, at the height of the eyes) from its bone, at
+    rest."""
+    head_axes: Floats
+    """(3, 3): the head's left, up and front at rest, as columns."""
+    palms: Floats
+    """(2, 3): out of the back of the left and the right hand, at rest."""
+    chest: int
+    """The bone that tells which way the body faces."""
+    chest_axes: Floats
+    """(3, 3): the body's left, up and front at rest, as columns."""
+    morphs: tuple[int, ...]
+    """Which of the file's shapes move the face."""
+    morph_moves: Floats
+    """(shapes, 68, 3): by how much, at rest, in metres."""
+
+    @classmethod
+    def prepare(cls, animation: JointAnimation, mapping: RigMapping) -> Self:
+        """Hang the keypoints on a rig.
+
+        Args:
+            animation: the rig at rest and in motion; one frame is enough for most.
+            mapping: which bone plays which role.
+
+        Raises:
+            MotionError: a bone of the mapping is not in the skeleton.
+        """
+        bones = {role: animation.index(name) for role, name in mapping.bones.items()}
+        axes = _find_axes(animation, bones)
+        stature = _stature(animation, bones)
+        anchors = np.full(POINT_COUNT, -1, dtype=np.int64)
+        offsets = np.zeros((POINT_COUNT, 3))
+        heads, tails = animation.rest_heads, animation.rest_tails
+
+        def hang(point: int, bone: int, offset: Floats | None = None) -> None:
+            anchors[point] = bone
+            offsets[point] = 0.0 if offset is None else offset
+
+        _hang_body(hang, bones, heads, tails)
+        palms = np.zeros((2, 3))
+        for side, part in _HANDS.items():
+            body = axes.of(bones.get(f"{side}_hand", bones.get(f"{side}_forearm", 0)))
+            hand = hand_attachments(side, bones, heads, tails, body)
+            if hand is not None:
+                anchors[part], offsets[part], frame = hand
+                palms[SIDES.index(side)] = frame.axes[:, 2]
+        _hang_feet(hang, bones, heads, axes, stature)
+        head = bones.get("head", -1)
+        height, origin, head_axes = 0.0, np.zeros(3), np.eye(3)
+        if head >= 0:
+            height, origin, head_axes = _measure_head(animation, bones, axes, stature)
+            _hang_head(hang, bones, heads, head_axes, origin, height)
+        shapes, moves = face.morph_moves(animation.morphs)
+        chest = bones.get("chest", bones.get("spine", bones.get("hips", max(head, 0))))
+        return cls(
+            mapping=mapping,
+            anchors=anchors,
+            offsets=offsets,
+            stature=stature,
+            head_height=height,
+            head_bone=head,
+            head_origin=origin,
+            head_axes=head_axes,
+            palms=palms,
+            chest=chest,
+            chest_axes=axes.of(chest),
+            morphs=shapes,
+            morph_moves=height * moves @ head_axes.T,
+        )
+
+    def place(self, animation: JointAnimation) -> Floats:
+        """Return where the keypoints are: (frames, 134, 3) in metres, NaN where there is none.
+
+        Args:
+            animation: any number of frames of the rig the figure was prepared for.
+        """
+        used, which = np.unique(self.anchors[self.anchors >= 0], return_inverse=True)
+        turns = _turns(animation, used)
+        have = np.flatnonzero(self.anchors >= 0)
+        places = np.full((len(animation), POINT_COUNT, 3), np.nan)
+        # Bone by bone: one product of matrices for all the points that hang on it.
+        for number, bone in enumerate(used):
+            points = have[which == number]
+            carried = self.offsets[points] @ turns[:, number].swapaxes(1, 2)
+            places[:, points] = animation.heads[:, bone, None] + carried
+        if self.morphs and self.head_bone >= 0:
+            weights = animation.morph_weights[:, self.morphs]
+            moves = np.einsum("tm,mpx->tpx", weights, self.morph_moves)
+            number = int(np.searchsorted(used, self.head_bone))
+            places[:, FACE] += moves @ turns[:, number].swapaxes(1, 2)
+        shoulders = [BODY_NAMES.index("left_shoulder"), BODY_NAMES.index("right_shoulder")]
+        places[:, _NECK] = places[:, shoulders].mean(axis=1)
+        return places
+
+    def head_frames(self, animation: JointAnimation) -> tuple[Floats, Floats]:
+        """Return the head's middle (frames, 3) and its axes (frames, 3, 3) as columns."""
+        turns = _turns(animation, [self.head_bone])[:, 0]
+        return animation.heads[:, self.head_bone] + turns @ self.head_origin, turns @ self.head_axes
+
+    def palm_frames(self, animation: JointAnimation) -> Floats:
+        """Return which way the backs of the left and right hand face: (frames, 2, 3)."""
+        bones = np.maximum(self.anchors[[LEFT_HAND.start, RIGHT_HAND.start]], 0)
+        turns = _turns(animation, bones)
+        return np.asarray((turns @ self.palms[..., None])[..., 0])
+
+    def facing(self, animation: JointAnimation) -> Floats:
+        """Return which way the body faces in each frame, level: (frames, 3) of length 1."""
+        front = _turns(animation, [self.chest])[:, 0] @ self.chest_axes[:, 2]
+        front[:, 2] = 0
+        lying = np.linalg.norm(front, axis=1) < 1e-6
+        front[lying] = [0.0, -1.0, 0.0]
+        return _unit(front)
+
+
+def _find_axes(animation: JointAnimation, bones: Mapping[str, int]) -> _Axes:
+    rest = _Trunk(bones, animation.rest_heads[None])
+    now = _Trunk(bones, animation.heads)
+    bodies = _frames_of(now.left, _upright(now.up))
+    common = _frames_of(rest.left, _upright(rest.up))[0]
+    return _Axes(common=common, trusted=rest.plausible(), animation=animation, bodies=bodies)
+
+
+def _stature(animation: JointAnimation, bones: Mapping[str, int]) -> float:
+    """Estimate the person's height from legs and trunk, whose lengths hold in any pose."""
+    step = max(1, len(animation) // 50)
+    heads, tails = animation.heads[::step], animation.tails[::step]
+
+    def distance(first: Floats, second: Floats) -> float:
+        return float(np.median(np.linalg.norm(second - first, axis=-1)))
+
+    trunk = _Trunk(bones, heads)
+    legs = []
+    for side in SIDES:
+        thigh, shin, foot = (bones.get(f"{side}_{part}") for part in ("thigh", "shin", "foot"))
+        if thigh is not None and shin is not None:
+            ankle = tails[:, shin] if foot is None else heads[:, foot]
+            legs.append(distance(heads[:, thigh], heads[:, shin]) + distance(heads[:, shin], ankle))
+    torso = 0.0 if trunk.hips is None else distance(trunk.hips.mean(axis=0), trunk.middle)
+    if legs and torso:
+        return (float(np.mean(legs)) + torso) / _LIMBS_OF_STATURE
+    # A bust: shoulder joints are about 0.2 of the stature apart.
+    return distance(trunk.shoulders[0], trunk.shoulders[1]) / 0.2
+
+
+def _hang_body(hang: _Hang, bones: Mapping[str, int], heads: Floats, tails: Floats) -> None:
+    for side in SIDES:
+        for joint, role, before in (
+            ("shoulder", "upper_arm", None),
+            ("elbow", "forearm", "upper_arm"),
+            ("wrist", "hand", "forearm"),
+            ("hip", "thigh", None),
+            ("knee", "shin", "thigh"),
+            ("ankle", "foot", "shin"),
+        ):
+            point = BODY_NAMES.index(f"{side}_{joint}")
+            bone = bones.get(f"{side}_{role}")
+            parent = bones.get(f"{side}_{before}") if before else None
+            if bone is not None:
+                hang(point, bone)
+            elif parent is not None:
+                hang(point, parent, tails[parent] - heads[parent])
+
+
+def _hang_feet(
+    hang: _Hang, bones: Mapping[str, int], heads: Floats, axes: _Axes, stature: float
+) -> None:
+    """Hang big toe, small toe and heel on foot and toe, by the proportions of a foot."""
+    for side in SIDES:
+        foot, toe = bones.get(f"{side}_foot"), bones.get(f"{side}_toe")
+        if foot is None:
+            continue
+        out, up, front = axes.of(foot).T
+        out = out if side == "left" else -out
+        if toe is not None:
+            ahead = heads[toe] - heads[foot]
+            ahead = ahead - (ahead @ up) * up
+            if np.linalg.norm(ahead) > 0.01 * stature:
+                front = _unit(ahead)
+                out = out - (out @ front) * front
+        first = FEET.start + (0 if side == "left" else 3)
+        ball = 0.08 * front - 0.03 * up if toe is None else (heads[toe] - heads[foot]) / stature
+        carrier = foot if toe is None else toe
+        shift = np.zeros(3) if toe is None else heads[toe] - heads[foot]
+        hang(first, carrier, stature * (ball + 0.035 * front - 0.012 * out) - shift)
+        hang(first + 1, carrier, stature * (ball + 0.015 * front + 0.025 * out) - shift)
+        hang(first + 2, foot, stature * (-0.035 * front - 0.035 * up))
+
+
+def _measure_head(
+    animation: JointAnimation, bones: Mapping[str, int], axes: _Axes, stature: float
+) -> tuple[float, Floats, Floats]:
+    """Return the head's height, its middle from the head bone at rest, and its axes at rest."""
+    head = bones["head"]
+    heads = animation.rest_heads
+    own = axes.of(head)
+    height = _HEAD_OF_STATURE * stature
+    top = _top_of_head(animation, bones, own, height)
+    if top is not None:
+        if not axes.trusted and float(_unit(top) @ own[:, 1]) > 0.85:
+            own = _frames_of(own[:, 0], top)
+        height = float(np.sqrt(height * np.linalg.norm(top) / face.PIVOT_TO_TOP))
+    origin = -height * own @ face.PIVOT
+    eyes = [bones.get(f"{side}_eye") for side in SIDES]
+    if eyes[0] is not None and eyes[1] is not None:
+        middle = (heads[eyes[0]] + heads[eyes[1]]) / 2 - heads[head]
+        right, up, front = (float(part) for part in own.T @ middle)
+        reach = float(np.linalg.norm(middle))
+        if front > 0.2 * reach and up > -0.2 * reach and abs(right) < 0.2 * reach:
+            guess = reach / face.PIVOT_TO_EYES
+            # Eyes tell the size of a head better than its proportions do: cartoon heads are big.
+            if 0.5 * height < guess < 4 * height:
+                height = guess
+                origin = middle - height * 0.33 * own[:, 2]
+    return height, origin, own
+
+
+def _top_of_head(
+    animation: JointAnimation, bones: Mapping[str, int], own: Floats, height: float
+) -> Floats | None:
+    """Return the crown from the head bone at rest, if a bone tells."""
+    head = bones["head"]
+    heads, tails = animation.rest_heads, animation.rest_tails
+    end = bones.get("head_end")
+    top = heads[end] - heads[head] if end is not None else tails[head] - heads[head]
+    reach = float(np.linalg.norm(top))
+    if end is None:
+        parent = int(animation.parents[head])
+        neck = float(np.linalg.norm(heads[head] - heads[parent])) if parent >= 0 else 0.0
+        # Readers guess a leaf's tail as half its parent, and lead other tails to hair and eyes.
+        if abs(reach - 0.5 * neck) < 1e-3 * neck or (animation.parents == head).any():
+            return None
+    if not 0.55 * height < reach < 4 * height or float(top @ own[:, 1]) < 0.75 * reach:
+        return None
+    return top
+
+
+def _hang_head(
+    hang: _Hang,
+    bones: Mapping[str, int],
+    heads: Floats,
+    axes: Floats,
+    origin: Floats,
+    height: float,
+) -> None:
+    head = bones["head"]
+
+    def from_head(places: Floats) -> Floats:
+        return np.asarray(origin + height * places @ axes.T)
+
+    named = (
+        ("nose", face.NOSE), ("right_eye", face.EYES[0]), ("left_eye", face.EYES[1]),
+        ("right_ear", face.EARS[0]), ("left_ear", face.EARS[1]),
+    )  # fmt: skip
+    for name, place in named:
+        hang(BODY_NAMES.index(name), head, from_head(place))
+    jaw = bones.get("jaw")
+    for number, place in enumerate(from_head(face.FACE_POINTS)):
+        if jaw is not None and number in _JAW_BOUND:
+            hang(FACE.start + number, jaw, place + heads[head] - heads[jaw])
+        else:
+            hang(FACE.start + number, head, place)

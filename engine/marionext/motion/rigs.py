@@ -1,0 +1,520 @@
+"""Which bone of a rig plays which role: presets, detection, and a report a person can check.
+
+Rigs are told apart by the names of their bones. Names are compared without case, separators and
+width of characters, and behind any prefix or suffix that the whole rig shares (``mixamorig1:``,
+``Armature|``, ``Character1_``), so a preset lists plain names only. A VRM file's own map goes
+before names. What no preset knows is guessed from words and from the hierarchy, and marked so.
+"""
+
+import json
+import tomllib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext import presets
+from marionext.errors import MotionError, SettingsError
+from marionext.motion.animation import JointAnimation
+from marionext.motion.guessing import guess_bones
+from marionext.motion.roles import CORE, ESSENTIAL, FINGERS, ROLES, SIDED, SIDES, finger_roles
+
+__all__ = [
+    "RigMapping",
+    "RigPreset",
+    "load_presets",
+    "map_bones",
+    "map_rig",
+    "read_preset",
+    "write_preset",
+]
+
+_ANCHORS = ("hips", "head", "left_upper_arm", "left_forearm", "left_shin", "left_hand")
+_MOST_AFFIXES = 8
+_ENOUGH = 8
+"""Core roles a preset must find (of 14) to be taken as the rig's convention."""
+
+_VRM_PARTS = {
+    "eye": "Eye", "clavicle": "Shoulder", "upper_arm": "UpperArm", "forearm": "LowerArm",
+    "hand": "Hand", "thigh": "UpperLeg", "shin": "LowerLeg", "foot": "Foot", "toe": "Toes",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigPreset:
+    """The bone names of one convention."""
+
+    name: str
+    """As the user types it: the stem of its file."""
+    title: str
+    """As it is shown."""
+    about: str = ""
+    """Where such rigs come from, in a sentence."""
+    prefix: str = ""
+    """What its bones usually begin with; any other is tolerated."""
+    marks: tuple[str, ...] = ()
+    """Bones that only this convention has: they decide between look-alikes."""
+    bones: Mapping[str, tuple[str, ...]]
+    """For each role the names it may have, the best first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigMapping:
+    """Which bone plays which role in one rig."""
+
+    preset: str
+    """Name of the preset, ``humanoid`` (the file's own map) or ``guessed``."""
+    title: str
+    """The same for people to read."""
+    bones: Mapping[str, str]
+    """Role to bone name."""
+    guessed: frozenset[str] = frozenset()
+    """Roles whose bone was guessed from words or hierarchy: worth a look."""
+
+    def __post_init__(self) -> None:
+        """Refuse roles that do not exist, and rigs of which no body can be drawn.
+
+        Raises:
+            SettingsError: a role is unknown.
+            MotionError: an upper arm has no bone.
+        """
+        for role in self.bones:
+            _check_role(role)
+        lacking = [role for role in ESSENTIAL if role not in self.bones]
+        if lacking:
+            raise MotionError(
+                f"the mapping has no bone for {' and '.join(lacking)}: without the shoulders no "
+                "body can be drawn",
+                hint="Name the bones by hand, or choose another preset.",
+            )
+
+    @property
+    def mapped(self) -> tuple[str, ...]:
+        """Roles whose bone a preset, the file itself or the user named."""
+        return tuple(role for role in ROLES if role in self.bones and role not in self.guessed)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Roles without a bone. Most have a stand-in; see `coverage`."""
+        return tuple(role for role in ROLES if role not in self.bones)
+
+    @property
+    def coverage(self) -> str:
+        """What of the keypoints comes from bones: ``body 18/18, hands 42/42, face from ...``."""
+        have = self.bones
+        body = 3 + 5 * ("head" in have)
+        for side in SIDES:
+            body += f"{side}_forearm" in have
+            body += f"{side}_hand" in have or f"{side}_forearm" in have
+            body += sum(f"{side}_{part}" in have for part in ("thigh", "shin"))
+            body += f"{side}_foot" in have or f"{side}_shin" in have
+        hands = 0
+        for side in SIDES:
+            if f"{side}_hand" in have:
+                hands += 1 + sum(self._finger_points(side, finger) for finger in FINGERS)
+        text = [f"body {body}/18", f"hands {hands}/42"]
+        if hands < 42:
+            text[-1] += " (the rest is a hand at rest)"
+        if "head" not in have:
+            return ", ".join([*text, "no face (no head bone)"])
+        extras = [
+            name
+            for name, found in (
+                ("eyes", "left_eye" in have and "right_eye" in have),
+                ("jaw", "jaw" in have),
+            )
+            if found
+        ]
+        face = "face from the head bone"
+        return ", ".join([*text, face + (f" with {' and '.join(extras)}" if extras else "")])
+
+    def _finger_points(self, side: str, finger: str) -> int:
+        """Count the points of a finger that come from its bones; two bones are enough for all."""
+        first, second, third, _ = finger_roles(side, finger)
+        found = sum(role in self.bones for role in (first, second, third))
+        return 4 if found >= 2 else 0
+
+    def describe(self) -> str:
+        """Return a report for people: the convention, the coverage, what to look at."""
+        lines = [f"{self.title}: {self.coverage}"]
+        guessed = [role for role in ROLES if role in self.guessed]
+        if guessed:
+            lines.append(
+                "guessed: " + ", ".join(f"{role} = {self.bones[role]}" for role in guessed)
+            )
+        absent = [role for role in CORE if role not in self.bones]
+        if absent:
+            lines.append("missing: " + ", ".join(absent))
+        return "\n".join(lines)
+
+    def with_bones(self, changes: Mapping[str, str | None]) -> Self:
+        """Return a copy in which the user has set some roles; None takes a role's bone away.
+
+        Raises:
+            SettingsError: a role is unknown.
+            MotionError: an upper arm was taken away.
+        """
+        for role in changes:
+            _check_role(role)
+        bones = {role: bone for role, bone in self.bones.items() if role not in changes}
+        bones |= {role: bone for role, bone in changes.items() if bone}
+        return replace(self, bones=bones, guessed=self.guessed - set(changes))
+
+    def as_preset(self, name: str, title: str | None = None) -> RigPreset:
+        """Return these bones as a preset for rigs of the same make."""
+        bones = {role: (self.bones[role],) for role in ROLES if role in self.bones}
+        return RigPreset(name=name, title=title or name, bones=bones)
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise SettingsError(
+            f"no role of a bone is called {role!r}",
+            hint=f"There are: {', '.join(ROLES[:7])}, left_upper_arm, left_forearm and so on.",
+        )
+
+
+def _sides(value: object, path: Path) -> dict[str, str]:
+    if not isinstance(value, dict) or set(value) != set(SIDES):
+        raise SettingsError(f"{path}: expected the sides 'left' and 'right', got {value!r}")
+    return {str(side): str(text) for side, text in value.items()}
+
+
+def _expand(data: Mapping[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
+    """Write out sides and fingers: ``finger_1 = "{side}Hand{finger}1"`` becomes ten roles."""
+    sides = _sides(data.get("sides", {"left": "", "right": ""}), path)
+    short = _sides(data.get("short_sides", sides), path)
+    words = data.get("fingers", {})
+    bones: dict[str, tuple[str, ...]] = {}
+
+    def add(role: str, names: tuple[str, ...], **parts: str) -> None:
+        try:
+            bones[role] = tuple(name.format(**parts) for name in names)
+        except (KeyError, IndexError, ValueError):
+            raise SettingsError(f"{path}: cannot fill in {names} of {role!r}") from None
+
+    # Patterns for all fingers come first, so that one finger's own line replaces them.
+    entries = sorted(data.get("bones", {}).items(), key=lambda item: item[0][:7] != "finger_")
+    for key, value in entries:
+        names = (value,) if isinstance(value, str) else tuple(value)
+        if not all(isinstance(name, str) for name in names):
+            raise SettingsError(f"{path}: bones.{key} is a name or a list of names, got {value!r}")
+        if key in ROLES:
+            # Names a user saved are taken as they are: they may hold braces.
+            bones[key] = names if key not in SIDED and "sides" not in data else names
+            continue
+        kind, _, joint = key.partition("_")
+        for side in SIDES:
+            parts = {"side": sides[side], "short": short[side]}
+            if kind == "finger":
+                for finger in FINGERS:
+                    if f"{finger}_{joint}" not in SIDED:
+                        raise SettingsError(f"{path}: no role is called {key!r}")
+                    if finger in words:
+                        role = f"{side}_{finger}_{joint}"
+                        add(role, names, finger=str(words[finger]), **parts)
+            elif key in SIDED:
+                add(f"{side}_{key}", names, **parts)
+            else:
+                raise SettingsError(f"{path}: no role is called {key!r}")
+    return bones
+
+
+def read_preset(path: Path) -> RigPreset:
+    """Read a rig preset.
+
+    Raises:
+        SettingsError: the file cannot be read, is no TOML, or names an unknown role or key.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: not a rig preset: {error}") from None
+    known = {"title", "about", "prefix", "marks", "sides", "short_sides", "fingers", "bones"}
+    unknown = set(data) - known
+    if unknown:
+        raise SettingsError(f"{path}: unknown key {min(unknown)!r}")
+    if not isinstance(data.get("bones"), dict) or not data["bones"]:
+        raise SettingsError(f"{path}: a rig preset has a table 'bones'")
+    return RigPreset(
+        name=path.stem,
+        title=str(data.get("title", path.stem)),
+        about=str(data.get("about", "")),
+        prefix=str(data.get("prefix", "")),
+        marks=tuple(str(mark) for mark in data.get("marks", ())),
+        bones=_expand(data, path),
+    )
+
+
+def write_preset(path: Path, preset: RigPreset) -> None:
+    """Write a preset as TOML, whole or not at all.
+
+    Raises:
+        SettingsError: the folder cannot be written to.
+    """
+
+    def text(value: object) -> str:
+        # TOML's basic strings are JSON's but for DEL, which JSON leaves as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+    lines = [f"title = {text(preset.title)}"]
+    lines += [
+        f"{key} = {text(value)}" for key in ("about", "prefix") if (value := getattr(preset, key))
+    ]
+    if preset.marks:
+        lines.append(f"marks = {text(list(preset.marks))}")
+    lines += ["", "[bones]"]
+    for role, names in preset.bones.items():
+        lines.append(f"{role} = {text(names[0] if len(names) == 1 else list(names))}")
+    whole = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        whole.replace(path)
+    except OSError as error:
+        raise SettingsError(f"cannot write the rig preset {path}: {error.strerror}") from None
+
+
+@cache
+def _builtin() -> tuple[RigPreset, ...]:
+    return _read_folder(presets.folder("rigs"))
+
+
+def _read_folder(folder: Path) -> tuple[RigPreset, ...]:
+    return tuple(read_preset(path) for path in sorted(folder.glob("*.toml")))
+
+
+def load_presets(*folders: Path) -> tuple[RigPreset, ...]:
+    """Return the built-in presets, then those of more folders (a user's own).
+
+    Raises:
+        SettingsError: a file is not a rig preset.
+    """
+    more = (preset for folder in folders for preset in _read_folder(folder))
+    return (*_builtin(), *more)
+
+
+def _plain(name: str) -> str:
+    """Reduce a name to what conventions agree on: no case, separators or full-width forms."""
+    return "".join(c for c in unicodedata.normalize("NFKC", name).casefold() if c.isalnum())
+
+
+@cache
+def _plain_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_plain(name) for name in names))
+
+
+def _by_plain(names: Sequence[str]) -> dict[str, str]:
+    """Return the bones by plain name; of two alike the first, which is nearer to the root."""
+    found: dict[str, str] = {}
+    for name in names:
+        found.setdefault(_plain(name), name)
+    return found
+
+
+def _affixes(preset: RigPreset, bones: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the prefixes and suffixes that the rig may have put around the preset's names."""
+    seen: Counter[tuple[str, str]] = Counter()
+    for role in _ANCHORS:
+        for word in _plain_names(preset.bones.get(role, ())):
+            for bone in bones:
+                before, found, after = bone.partition(word)
+                if found:
+                    seen[before, after] += 1
+    likely = [pair for pair, _ in seen.most_common(_MOST_AFFIXES)]
+    return [("", ""), *(pair for pair in likely if pair != ("", ""))]
+
+
+def _match(preset: RigPreset, bones: Mapping[str, str], affix: tuple[str, str]) -> dict[str, str]:
+    before, after = affix
+    found: dict[str, str] = {}
+    used: set[str] = set()
+    for role, names in preset.bones.items():
+        for word in _plain_names(names):
+            bone = bones.get(f"{before}{word}{after}")
+            if bone is None and before:
+                bone = bones.get(f"{word}{after}")
+            if bone is not None and bone not in used:
+                found[role] = bone
+                used.add(bone)
+                break
+    return found
+
+
+def _core(bones: Mapping[str, str]) -> int:
+    return sum(role in bones for role in CORE)
+
+
+def _best_match(
+    preset: RigPreset, names: Sequence[str], plain: Mapping[str, str]
+) -> tuple[tuple[int, ...], dict[str, str]]:
+    """Return how well a preset fits (compared like numbers, higher is better) and its bones."""
+    marks = sum(_plain(mark) in plain for mark in preset.marks)
+    exact = {preset.prefix + name for options in preset.bones.values() for name in options}
+    exact |= {name for options in preset.bones.values() for name in options}
+    raw = len(exact.intersection(names))
+    best: tuple[tuple[int, ...], dict[str, str]] = ((), {})
+    for affix in _affixes(preset, plain):
+        found = _match(preset, plain, affix)
+        usual = affix in {("", ""), (_plain(preset.prefix), "")}
+        score = (_core(found), marks > 0, len(found) + marks, raw, usual, -len("".join(affix)))
+        if score > best[0]:
+            best = (score, found)
+    return best
+
+
+def _from_humanoid(humanoid: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Read a VRM's own map; VRM 0 and 1 differ in the thumb's names."""
+    wanted = {role: role for role in ("hips", "spine", "chest", "neck", "head", "jaw")}
+    wanted["chest"] = "upperChest" if "upperChest" in humanoid else "chest"
+    for side in SIDES:
+        wanted |= {f"{side}_{part}": side + name for part, name in _VRM_PARTS.items()}
+        for finger in FINGERS:
+            word = "Little" if finger == "pinky" else finger.capitalize()
+            joints = ["Proximal", "Intermediate", "Distal"]
+            if finger == "thumb" and f"{side}ThumbMetacarpal" in humanoid:
+                joints = ["Metacarpal", "Proximal", "Distal"]
+            for number, joint in enumerate(joints, 1):
+                wanted[f"{side}_{finger}_{number}"] = f"{side}{word}{joint}"
+    present = set(names)
+    found = {role: humanoid[key] for role, key in wanted.items() if key in humanoid}
+    return {role: bone for role, bone in found.items() if bone in present}
+
+
+def _add_ends(bones: dict[str, str], names: Sequence[str], parents: NDArray[np.int64]) -> None:
+    """Give tips of fingers and toes the bone after the last one, where a rig has it."""
+    index = {name: number for number, name in enumerate(names)}
+    used = set(bones.values())
+    ends = [(roles[2], roles[3]) for s in SIDES for f in FINGERS for roles in [finger_roles(s, f)]]
+    ends += [(f"{side}_toe", f"{side}_toe_end") for side in SIDES]
+    for last, end in ends:
+        if last not in bones or end in bones or bones[last] not in index:
+            continue
+        after = np.flatnonzero(parents == index[bones[last]])
+        if len(after) == 1 and names[after[0]] not in used:
+            bones[end] = names[after[0]]
+
+
+def map_bones(
+    names: Sequence[str],
+    parents: NDArray[np.int64],
+    rest_heads: NDArray[np.float64] | None = None,
+    rest_tails: NDArray[np.float64] | None = None,
+    *,
+    humanoid: Mapping[str, str] | None = None,
+    preset: str | RigPreset | None = None,
+    folders: Sequence[Path] = (),
+) -> RigMapping:
+    """Find the bone of every role.
+
+    Args:
+        names: bone names as they are in the rig.
+        parents: (bones,), index of the parent or -1.
+        rest_heads: (bones, 3) at rest; with them even nameless bones can be guessed.
+        rest_tails: (bones, 3) at rest.
+        humanoid: the file's own map, from VRM names to bones.
+        preset: a preset or its name, the path of a ``.toml``, ``humanoid``, ``guessed``, or None
+            to detect it.
+        folders: further folders with presets (a user's own).
+
+    Raises:
+        SettingsError: there is no such preset.
+        MotionError: no body can be found in the rig; the message lists its bones.
+    """
+    plain = _by_plain(names)
+    known = load_presets(*folders)
+    if isinstance(preset, str) and preset.endswith(".toml"):
+        preset = read_preset(Path(preset))
+    if isinstance(preset, str) and preset not in {"humanoid", "guessed"}:
+        chosen = [candidate for candidate in known if candidate.name == preset]
+        if not chosen:
+            raise SettingsError(
+                f"no rig preset is called {preset!r}",
+                hint=f"There are: {', '.join(candidate.name for candidate in known)}.",
+            )
+        preset = chosen[-1]
+    title, name, bones = "guessed by names and shape", "guessed", dict[str, str]()
+    nearest = ""
+    if isinstance(preset, RigPreset):
+        title, name, bones = preset.title, preset.name, _best_match(preset, names, plain)[1]
+        nearest = preset.title
+    elif humanoid and preset in {None, "humanoid"}:
+        title, name, bones = "VRM humanoid", "humanoid", _from_humanoid(humanoid, names)
+    elif preset == "humanoid":
+        raise SettingsError("the file has no humanoid map of its own: it is not a VRM")
+    if not isinstance(preset, RigPreset) and preset != "guessed" and _core(bones) < _ENOUGH:
+        ranked = [(_best_match(candidate, names, plain), candidate) for candidate in known]
+        (_, found), likely = max(ranked, key=lambda item: item[0][0])
+        nearest = likely.title
+        if _core(found) >= _ENOUGH:
+            title, name, bones = likely.title, likely.name, found
+    _add_ends(bones, names, parents)
+    guesses = guess_bones(names, parents, rest_heads, rest_tails, known=bones)
+    if name == "guessed" or _core(bones) < _core(bones | guesses):
+        bones = guesses | bones
+        guessed = frozenset(guesses) - (frozenset() if name == "guessed" else frozenset())
+    else:
+        guessed = frozenset()
+    _add_ends(bones, names, parents)
+    if not all(role in bones for role in ESSENTIAL) or not (
+        "head" in bones or "left_thigh" in bones
+    ):
+        raise _no_match(names, nearest, bones)
+    return RigMapping(preset=name, title=title, bones=bones, guessed=guessed & set(bones))
+
+
+def _no_match(names: Sequence[str], nearest: str, bones: Mapping[str, str]) -> MotionError:
+    shown = ", ".join(names[:60]) + (f" and {len(names) - 60} more" if len(names) > 60 else "")
+    lacking = [role for role in CORE if role not in bones]
+    return MotionError(
+        f"no body was recognised in the rig: no bone for {', '.join(lacking)}. Its bones: {shown}",
+        hint=f"The nearest preset is {nearest or 'unknown'}. Name the bones by hand, or give a "
+        "preset of your own (a .toml file with roles and bone names).",
+    )
+
+
+def map_rig(
+    animation: JointAnimation,
+    preset: str | RigPreset | None = None,
+    *,
+    overrides: Mapping[str, str | None] | None = None,
+    folders: Sequence[Path] = (),
+) -> RigMapping:
+    """Find the bone of every role in an animation's skeleton; see `map_bones`.
+
+    Args:
+        animation: the skeleton, and its VRM map if it has one.
+        preset: a preset or its name, the path of a ``.toml``, or None to detect it.
+        overrides: roles set by hand; None takes a role's bone away.
+        folders: further folders with presets.
+
+    Raises:
+        SettingsError: a preset or role is unknown, or a bone in ``overrides`` does not exist.
+        MotionError: no body can be found in the rig.
+    """
+    by_hand = {role: bone for role, bone in (overrides or {}).items() if bone}
+    for role, bone in by_hand.items():
+        _check_role(role)
+        if bone not in animation.names:
+            raise SettingsError(f"{role}: the skeleton has no bone {bone!r}")
+    try:
+        found = map_bones(
+            animation.names,
+            animation.parents,
+            animation.rest_heads,
+            animation.rest_tails,
+            humanoid=animation.humanoid,
+            preset=preset,
+            folders=folders,
+        )
+    except MotionError:
+        if not all(role in by_hand for role in ESSENTIAL):
+            raise
+        return RigMapping(preset="custom", title="set by hand", bones=by_hand)
+    return found.with_bones(overrides) if overrides else found
