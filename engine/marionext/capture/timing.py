@@ -1,0 +1,160 @@
+"""Put the frames of a video on an exact grid, whatever its time stamps look like.
+
+A render has one frame at every ``i / rate``. Most videos do too, but telephones and screen
+recorders write a frame when they have one (variable rate), and Matroska rounds times to a
+millisecond. Constant rates are recognised in spite of rounding; a variable-rate video is put on
+the grid of the common rate nearest to its usual interval, and keypoints between two of its
+frames are interpolated, so that frame ``i`` of the track always shows time ``i / rate``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.frames import FrameRate
+
+__all__ = ["Timing", "nearest_frames", "plan_timing", "resample"]
+
+_COMMON_RATES = (
+    *(Fraction(rate) for rate in (5, 6, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90)),
+    *(Fraction(rate) for rate in (100, 120, 144, 200, 240)),
+    *(Fraction(rate * 1000, 1001) for rate in (12, 15, 24, 30, 48, 60, 120, 240)),
+)
+_FALLBACK_RATE = Fraction(25)
+_ROUNDING = Fraction(1, 1000)
+"""Time stamps may be this far off the grid, in seconds: containers round to milliseconds."""
+_NEAR = Fraction(1, 50)
+"""An interval within 2 % of a common rate's means that rate."""
+_LONGEST_BRIDGE = Fraction(1, 4)
+"""Between frames further apart than this (seconds) the first is held: a still, not a motion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """The grid a video's frames are put on."""
+
+    rate: FrameRate
+    """Exact frames per second of the grid."""
+    count: int
+    """Number of frames on the grid."""
+    variable: bool
+    """True when the video's own frames do not lie on the grid."""
+
+
+def plan_timing(
+    times: Sequence[Fraction],
+    *,
+    declared: Sequence[Fraction] = (),
+    tick: Fraction = _ROUNDING,
+    last_duration: Fraction | None = None,
+) -> Timing:
+    """Find the exact rate of a video from the times of its frames.
+
+    Args:
+        times: seconds at which each frame is shown, ascending, at least one.
+        declared: rates that the file claims, the most trustworthy first.
+        tick: the container's time unit in seconds.
+        last_duration: how long the last frame is shown, if the file tells.
+
+    Returns:
+        The rate that all frames fit with a constant interval, if there is one, and as many grid
+        frames as there are frames; else the grid of a variable-rate video.
+    """
+    usual = [rate for rate in declared if rate > 0]
+    if len(times) < 2:
+        rate = usual[0] if usual else _FALLBACK_RATE
+        return Timing(FrameRate(rate), 1, variable=False)
+    mean = (times[-1] - times[0]) / (len(times) - 1)
+    common = sorted(_COMMON_RATES, key=lambda rate: abs(1 / rate - mean))
+    # A rate that is both claimed and common beats one that merely fits: over a few frames
+    # rounded to milliseconds, 29.97 and 30 fit equally well.
+    candidates = [rate for rate in usual if rate in _COMMON_RATES] + common + usual
+    for rate in candidates:
+        if _fits(times, rate, tick):
+            return Timing(FrameRate(rate), len(times), variable=False)
+
+    interval = median(later - earlier for earlier, later in pairwise(times))
+    interval = interval if interval > 0 else mean if mean > 0 else 1 / _FALLBACK_RATE
+    rate = min(_COMMON_RATES, key=lambda rate: abs(1 / rate - interval))
+    if abs(1 / rate - interval) > _NEAR * interval:
+        rate = (1 / interval).limit_denominator(1001)
+    duration = times[-1] - times[0] + (last_duration or interval)
+    return Timing(FrameRate(rate), max(1, round(duration * rate)), variable=True)
+
+
+def nearest_frames(times: Sequence[Fraction], timing: Timing) -> NDArray[np.int64]:
+    """Tell which of the video's frames is the nearest in time to each frame of the grid.
+
+    Returns:
+        Indices into ``times``, of length ``timing.count``, ascending.
+    """
+    if not timing.variable:
+        return np.minimum(np.arange(timing.count), len(times) - 1)
+    seconds = np.array([float(time - times[0]) for time in times])
+    grid = _grid(timing)
+    after = np.clip(np.searchsorted(seconds, grid), 0, len(seconds) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer_before = grid - seconds[before] <= seconds[after] - grid
+    return np.where(nearer_before, before, after)
+
+
+def resample(
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    times: Sequence[Fraction],
+    timing: Timing,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Move keypoints from the times of a video's frames to the times of the grid.
+
+    Linear between two frames; a point that is unseen in either of them takes the nearest one's
+    value, as does every point across a gap of more than a quarter of a second.
+
+    Args:
+        points: (frames, people, points, 2).
+        scores: (frames, people, points).
+        times: seconds of each frame, ascending.
+        timing: the grid.
+
+    Returns:
+        Points and scores with ``timing.count`` frames.
+    """
+    if not timing.variable:
+        return points, scores
+    nearest = nearest_frames(times, timing)
+    seconds = np.array([float(time - times[0]) for time in times])
+    grid = _grid(timing)
+    after = np.clip(np.searchsorted(seconds, grid), 1, max(len(seconds) - 1, 1))
+    after = np.minimum(after, len(seconds) - 1)
+    before = np.maximum(after - 1, 0)
+    gap = seconds[after] - seconds[before]
+    share = np.clip((grid - seconds[before]) / np.where(gap > 0, gap, 1), 0, 1)
+    share = np.where(gap > 0, share, 0).astype(np.float32)
+    bridged = (gap <= float(_LONGEST_BRIDGE))[:, None, None]
+    both = (scores[before] > 0) & (scores[after] > 0) & bridged
+    weight = share[:, None, None]
+    mixed_scores = (1 - weight) * scores[before] + weight * scores[after]
+    mixed_points = (1 - weight[..., None]) * points[before] + weight[..., None] * points[after]
+    return (
+        np.where(both[..., None], mixed_points, points[nearest]).astype(np.float32),
+        np.where(both, mixed_scores, scores[nearest]).astype(np.float32),
+    )
+
+
+def _fits(times: Sequence[Fraction], rate: Fraction, tick: Fraction) -> bool:
+    """Tell whether every time lies on the rate's grid, but for rounding."""
+    # Less than a quarter of an interval, or a coarse clock would make any video constant.
+    slack = min(max(tick, _ROUNDING) * Fraction(101, 100), 1 / (4 * rate))
+    origin = times[0]
+    drifts = [time - origin - index / rate for index, time in enumerate(times)]
+    # The first time is rounded as well: judge by the spread, not by the distance from it.
+    return max(drifts) - min(drifts) <= 2 * slack and abs(drifts[-1]) <= 2 * slack
+
+
+def _grid(timing: Timing) -> NDArray[np.float64]:
+    """Return the seconds of the grid's frames, the first at 0."""
+    return np.arange(timing.count) / float(timing.rate)
