@@ -194,7 +194,7 @@ def find(name_or_path: str) -> ModelBundle:
 
 
 def _card_of(folder: Path) -> ModelCard:
-    recorded = _read_json(folder / RECORD_NAME).get("card", "svd")
+    recorded = _record(folder).get("card", "svd")
     own = folder / "marionext.toml"
     if own.is_file():
         try:
@@ -299,7 +299,7 @@ def _damage(name: str, path: Path, record: FileRecord | None) -> Problem | None:
         text = f"{name} has {size:,} bytes, not {record.size:,}"
     elif size == 0:
         text = f"{name} is empty"
-    elif path.suffix == ".json" and _read_json(path, default=None) is None:
+    elif path.suffix == ".json" and _json_or_none(path) is None:
         text = f"{name} is not a JSON file"
     elif path.suffix == ".safetensors":
         text = _safetensors_damage(name, path, size)
@@ -317,9 +317,9 @@ def _safetensors_damage(name: str, path: Path, size: int) -> str:
     try:
         header = json.loads(text)
         ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        expected = 8 + length + int(max(ends, default=0))
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return f"{name} is not a safetensors file: its header cannot be read"
-    expected = 8 + length + max(ends, default=0)
     return "" if size == expected else f"{name} has {size:,} bytes, its header says {expected:,}"
 
 
@@ -339,10 +339,12 @@ def _unknown(bundle: ModelBundle, known: Mapping[str, Path]) -> Iterator[Problem
 
 def read_record(folder: Path) -> dict[str, FileRecord]:
     """Read ``bundle.json``: the files by name; nothing where there is none or it is garbled."""
-    files = _read_json(folder / RECORD_NAME).get("files", {})
+    files = _record(folder).get("files")
+    if not isinstance(files, dict):
+        return {}
     try:
-        return {name: decode(FileRecord, entry) for name, entry in dict(files).items()}
-    except (SettingsError, TypeError, ValueError):
+        return {name: decode(FileRecord, entry) for name, entry in files.items()}
+    except SettingsError:
         return {}
 
 
@@ -373,8 +375,13 @@ def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def _read_json(path: Path, default: Any = ...) -> Any:
+def _record(folder: Path) -> dict[str, Any]:
+    content = _json_or_none(folder / RECORD_NAME)
+    return content if isinstance(content, dict) else {}
+
+
+def _json_or_none(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {} if default is ... else default
+    except (OSError, ValueError, RecursionError):
+        return None
