@@ -159,13 +159,14 @@ def _fit_person(
 
 def _outside(before: PoseTrack, after: PoseTrack) -> list[str]:
     """Warn if much of the figure left the picture."""
-    seen: NDArray[np.bool_] = np.greater(before.scores[..., BODY], SEEN_SCORE)
+    seen = before.scores[..., BODY] > SEEN_SCORE
     if not seen.any():
         return []
 
     def inside(track: PoseTrack) -> float:
         places = track.points[..., BODY, :]
-        return float(((places >= 0) & (places <= np.array(track.size))).all(-1)[seen].mean())
+        within = np.logical_and(places >= 0, places <= np.array(track.size))
+        return float(np.mean(within.min(-1)[seen]))
 
     lost = inside(before) - inside(after)
     if lost < _OUTSIDE:

@@ -60,9 +60,9 @@ def solve_linear(track: PoseTrack, reference: PoseTrack, *, use_scores: bool = T
     """
     target_points, target_scores = reference_person(reference)
     points, scores = _one_person(track)
-    seen: NDArray[np.bool_] = np.asarray(scores > SEEN_SCORE)
+    seen: NDArray[np.bool_] = np.greater(scores, SEEN_SCORE)
     joints = np.array([joint for joint in FIT_JOINTS if target_scores[joint] > SEEN_SCORE], int)
-    by_joints = _fit_joints(points, seen, target_points, np.asarray(target_scores > SEEN_SCORE))
+    by_joints = _fit_joints(points, seen, target_points, np.greater(target_scores, SEEN_SCORE))
     if len(joints):
         used = seen[:, joints] if use_scores else np.ones((len(points), len(joints)), bool)
         fit = _regress(points[:, joints], used, target_points[joints], joints)
@@ -89,12 +89,13 @@ def reference_person(
 
     Where that person is not seen, the one of whom most is; zeros where there is nobody.
     """
+    scores: NDArray[np.float32] = reference.scores[0]
     if not reference.people:
         return np.zeros((reference.points.shape[2], 2)), np.zeros(reference.scores.shape[2:], "f4")
-    seen = np.count_nonzero(reference.scores[0] > SEEN_SCORE, axis=-1)
+    seen = np.asarray(scores > SEEN_SCORE).sum(-1)
     if person >= reference.people or not seen[person]:
         person = int(seen.argmax())
-    return reference.points[0, person].astype(np.float64), reference.scores[0, person]
+    return reference.points[0, person].astype(np.float64), scores[person]
 
 
 def whole_picture(size: tuple[int, int], new_size: tuple[int, int]) -> LinearFit:
@@ -106,7 +107,7 @@ def whole_picture(size: tuple[int, int], new_size: tuple[int, int]) -> LinearFit
 
 def _one_person(track: PoseTrack) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Pick the poses to compare: (frames, 134, 2) and (frames, 134), possibly no frames."""
-    visible = (track.scores > 0).any(-1)
+    visible: NDArray[np.bool_] = np.any(track.scores > 0, axis=-1)
     alone = np.flatnonzero(visible.sum(1) == 1)
     if len(alone):
         who = visible[alone].argmax(1)

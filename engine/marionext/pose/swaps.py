@@ -1,0 +1,120 @@
+"""Undo exchanges of left and right that a detector made.
+
+For the whole body, for arms, legs, feet, hands, the sides of the head and the face, each frame is
+either as the detector says or exchanged. The cheapest course over the clip is found by dynamic
+programming (Viterbi 1967): moving points costs their way, an exchanged frame costs a little, since
+the detector is right more often than not. So a flip of some frames is undone, a real crossing of
+the arms or a slow turn is not, and one mistake cannot turn the rest of the clip round.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
+
+__all__ = ["SWAP_GROUPS", "repair_swaps"]
+
+_MIRRORED = np.array(MIRRORED)
+
+SWAP_GROUPS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    # name: the joints that tell, the points that change sides with them
+    "body": (
+        (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13),
+        (*range(2, 14), *range(14, 24), *range(LEFT_HAND.start, RIGHT_HAND.stop)),
+    ),
+    "arms": ((3, 4, 6, 7), (3, 4, 6, 7, *range(LEFT_HAND.start, RIGHT_HAND.stop))),
+    "legs": ((9, 10, 12, 13), (9, 10, 12, 13, *range(FEET.start, FEET.stop))),
+    "feet": (tuple(range(FEET.start, FEET.stop)), tuple(range(FEET.start, FEET.stop))),
+    "hands": (
+        tuple(range(LEFT_HAND.start, RIGHT_HAND.stop, 4)),
+        tuple(range(LEFT_HAND.start, RIGHT_HAND.stop)),
+    ),
+    "head": ((14, 15, 16, 17), (14, 15, 16, 17)),
+    "face": (tuple(range(FACE.start, FACE.stop, 3)), tuple(range(FACE.start, FACE.stop))),
+}
+"""In this order: what is left of a wholly exchanged frame is then looked at limb by limb."""
+
+_EXTENT = {"feet": 0.5, "head": 0.2, "face": 0.2}
+"""How large a group is against the person, where much smaller: its ways are measured by that."""
+_PER_FRAME = 0.004
+"""Cost of an exchanged frame, as a share of the person's size per joint."""
+_PER_CHANGE = 0.02
+"""Cost of beginning or ending an exchange, likewise: fast legs that cross are no mistake."""
+_LONGEST_WAY = 0.25
+"""A way longer than this share of the person's size costs no more: it is a jump anyway."""
+
+
+def repair_swaps(
+    points: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    scene: NDArray[np.int64],
+    size: float,
+    *,
+    seen: float,
+    pace: float = 1.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, int]]:
+    """Exchange left and right where one person's points then move less.
+
+    Args:
+        points: (frames, 134, 2).
+        scores: (frames, 134).
+        scene: (frames,), a number that changes at every cut.
+        size: of the person, pixels.
+        seen: least score of a joint that has a say.
+        pace: how long a frame lasts, in thirtieths of a second.
+
+    Returns:
+        New points and scores, and in how many frames each group was exchanged.
+    """
+    exchanged = {}
+    for name, (telling, moving) in SWAP_GROUPS.items():
+        extent = size * _EXTENT.get(name, 1.0)
+        flags = _cheapest(points, scores >= seen, np.array(telling), scene, extent, pace)
+        if flags.any():
+            exchanged[name] = int(flags.sum())
+            order = np.arange(POINT_COUNT)
+            order[list(moving)] = _MIRRORED[list(moving)]
+            points = np.where(flags[:, None, None], points[:, order], points)
+            scores = np.where(flags[:, None], scores[:, order], scores)
+    return points, scores, exchanged
+
+
+def _cheapest(
+    points: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    joints: NDArray[np.int64],
+    scene: NDArray[np.int64],
+    size: float,
+    pace: float,
+) -> NDArray[np.bool_]:
+    """Find in which frames the joints are exchanged: (frames,)."""
+    # Where the group as a whole goes does not tell its sides apart.
+    weights = known[:, joints, None] / np.maximum(known[:, joints].sum(1), 1)[:, None, None]
+    own = points - (weights * points[:, joints]).sum(1, keepdims=True)
+    places = np.stack([own[:, joints], own[:, _MIRRORED[joints]]])
+    seen = np.stack([known[:, joints], known[:, _MIRRORED[joints]]])
+    flags = np.zeros(len(points), bool)
+    frames = np.flatnonzero(seen[0].any(1))
+    # cost[state]: of the cheapest course so far that ends as detected (0) or exchanged (1).
+    staying, changing = np.array([0.0, _PER_FRAME * pace]), _PER_CHANGE * pace * (1 - np.eye(2))
+    cost = staying
+    came_from = np.zeros((len(frames), 2), np.int64)
+    for step in range(1, len(frames)):
+        before, now = frames[step - 1], frames[step]
+        both = seen[:, None, before] & seen[None, :, now]
+        way = np.linalg.norm(places[:, None, before] - places[None, :, now], axis=-1) / size
+        way = np.minimum(way, _LONGEST_WAY)
+        counted = np.maximum(both.sum(-1), 1)
+        between = np.where(both, way, 0).sum(-1) / counted
+        # A cut tells nothing, nor do frames that share no joint.
+        if scene[before] != scene[now] or both.sum(-1).min() == 0:
+            between[:] = 0
+        between += changing
+        total = cost[:, None] + between
+        came_from[step] = total.argmin(0)
+        cost = total.min(0) + staying
+    state = int(cost.argmin())
+    for step in range(len(frames) - 1, -1, -1):
+        flags[frames[step]] = bool(state)
+        state = int(came_from[step, state])
+    return flags
