@@ -58,7 +58,7 @@ def _rule(last: str, shape: tuple[int, ...]) -> tuple[float, float]:
 def _checksum(tensors: dict[str, Weights]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        value = np.ascontiguousarray(tensors[name], dtype="<f4")
+        value = np.asarray(tensors[name], dtype="<f4")
         digest.update(name.encode())
         digest.update(str(tuple(int(side) for side in value.shape)).encode())
         digest.update(value.tobytes())

@@ -136,9 +136,8 @@ def encode_character(
     size: tuple[int, int],
     image_noise: Tensor,
     *,
-    noise_augmentation: float = 0.02,
-    fps_id: int = 6,
-    motion_bucket: int = 128,
+    noise_augmentation: float,
+    time_ids: tuple[float, float, float],
 ) -> Condition:
     """Encode the character's picture in both ways.
 
@@ -148,8 +147,8 @@ def encode_character(
         size: width and height of the frames.
         image_noise: (1, 3, height, width), of unit variance.
         noise_augmentation: deviation of the noise added to the picture, which runs from -1 to 1.
-        fps_id: SVD's frame-rate condition: frames per second less one.
-        motion_bucket: SVD's measure of motion.
+        time_ids: frames per second less one, SVD's measure of motion, and the noise augmentation
+            that the networks are told.
     """
     device = models.placement.device
     with models.placement.at_work(models.image_encoder) as (encoder,):
@@ -171,7 +170,7 @@ def encode_character(
     return Condition(
         embedding[:, None],
         latents,
-        torch.tensor([[fps_id, motion_bucket, noise_augmentation]], dtype=torch.float32),
+        torch.tensor([time_ids], dtype=torch.float32),
         _preview_map(latents, pixels),
     )
 

@@ -50,8 +50,9 @@ class ControlNeXtConfig:
     out_channels: int = 320
     """Channels of the control map: those of the activations it is added to."""
 
-    mid_norm: bool = True
-    """Whether the middle convolutions are normalised (all variants but SD 1.5)."""
+    plain_middle: bool = False
+    """Whether the middle convolutions are neither normalised nor added to what enters them, as in
+    the SD 1.5 variant alone."""
 
     learned_scale: bool = False
     """Whether the weights hold a scalar ``scale`` that multiplies the map when it is added."""
@@ -77,7 +78,7 @@ class ControlNeXtConfig:
                 )
         if any(width % STEM_GROUPS for width in self.stem_widths):
             raise ModelError(f"the stem's widths are even, got {self.stem_widths}")
-        if self.mid_norm and self.block_widths[-1] % MID_GROUPS:
+        if not self.plain_middle and self.block_widths[-1] % MID_GROUPS:
             raise ModelError(
                 f"the last block's width is a multiple of {MID_GROUPS}, got {self.block_widths[-1]}"
             )
@@ -141,7 +142,7 @@ class ControlNeXt(nn.Module):
             entering = width
         self.mid_convs = nn.ModuleList(
             [
-                _middle(entering, norm=config.mid_norm),
+                _middle(entering, norm=not config.plain_middle),
                 nn.Conv2d(entering, config.out_channels, 1),
             ]
         )
@@ -164,7 +165,8 @@ class ControlNeXt(nn.Module):
         features = self.embedding(control)
         for block, down in zip(self.down_res, self.down_sample, strict=True):
             features = down(block(features, code))
-        features = features + self.mid_convs[0](features)
+        middle = self.mid_convs[0](features)
+        features = middle if self.config.plain_middle else features + middle
         output: Tensor = self.mid_convs[1](features)
         return output
 

@@ -38,7 +38,7 @@ SD15 = ImageVariant(
         block_widths=(128, 256, 256),
         block_groups=(1, 8, 8),
         out_channels=1280,
-        mid_norm=False,
+        plain_middle=True,
         learned_scale=True,
     ),
     place="after_middle",

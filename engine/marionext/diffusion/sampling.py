@@ -57,6 +57,8 @@ class DenoiseProgress:
         return (self.step + self.window / self.windows) / self.steps
 
 
+REFERENCE_TIME_IDS = (6, 128, 0.02)
+
 Outcome = TypeVar("Outcome")
 
 
@@ -186,6 +188,12 @@ class _Sampler:
         """Encode the character."""
         self._check()
         settings = self._settings
+        # The released code tells the UNet its own three numbers whatever was asked for.
+        told = (
+            REFERENCE_TIME_IDS
+            if settings.parity
+            else (settings.fps_id, settings.motion_bucket, settings.noise_augmentation)
+        )
         return self._surviving(
             lambda: encode_character(
                 self._models,
@@ -193,8 +201,7 @@ class _Sampler:
                 settings.size,
                 image_noise,
                 noise_augmentation=settings.noise_augmentation,
-                fps_id=settings.fps_id,
-                motion_bucket=settings.motion_bucket,
+                time_ids=told,
             )
         )
 

@@ -6,6 +6,7 @@ variance and ``ln(sigma) / 4`` as the time, and predicts v. The levels come from
 `EulerDiscreteScheduler`, which gives the reference's to the bit.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,10 +61,13 @@ def make_schedule(
             "expected a scheduler with v_prediction and continuous timesteps, as SVD's, "
             f"got {found.prediction_type} and {found.timestep_type}"
         )
-    if kind == "karras":
-        scheduler.set_timesteps(steps)
-    else:
-        scheduler.set_timesteps(sigmas=_aligned(steps, float(found.sigma_max or AYS_SIGMAS[0])))
+    with warnings.catch_warnings():
+        # diffusers hands torch tensors to numpy in a way that numpy 2 means to give up.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if kind == "karras":
+            scheduler.set_timesteps(steps)
+        else:
+            scheduler.set_timesteps(sigmas=_aligned(steps, float(found.sigma_max or AYS_SIGMAS[0])))
     return Schedule(
         tuple(scheduler.sigmas.tolist()),
         tuple(scheduler.timesteps.tolist()),
