@@ -1,8 +1,35 @@
 """Rig animation, 3-D and in metres: read it, map its bones, project it to keypoints."""
 
 from marionext.motion.animation import JointAnimation
+from marionext.motion.archive import read_animation, write_animation
 from marionext.motion.bvh import read_bvh, write_bvh
 from marionext.motion.camera import Camera
 from marionext.motion.framing import frame_motion, front_of
+from marionext.motion.gltf import read_gltf
+from marionext.motion.loading import MOTION_SUFFIXES, clips, load, load_all
+from marionext.motion.projection import project, project_people
+from marionext.motion.resampling import resample
+from marionext.motion.rigs import RigMapping, RigPreset, load_presets, map_rig
 
-__all__ = ["Camera", "JointAnimation", "frame_motion", "front_of", "read_bvh", "write_bvh"]
+__all__ = [
+    "MOTION_SUFFIXES",
+    "Camera",
+    "JointAnimation",
+    "RigMapping",
+    "RigPreset",
+    "clips",
+    "frame_motion",
+    "front_of",
+    "load",
+    "load_all",
+    "load_presets",
+    "map_rig",
+    "project",
+    "project_people",
+    "read_animation",
+    "read_bvh",
+    "read_gltf",
+    "resample",
+    "write_animation",
+    "write_bvh",
+]

@@ -50,7 +50,7 @@ class JointAnimation:
     rest_rotations: NDArray[np.float64]
     """(bones, 3, 3)."""
     rate: FrameRate
-    """Frames per second, exact; frame i of the arrays is at the time i / rate of the source."""
+    """Frames per second, exact."""
     first: int = 0
     """Frame number of the first frame in its source."""
     humanoid: Mapping[str, str] | None = None

@@ -6,7 +6,6 @@ person, the axis from where head and feet are, the rate by taking the decimal fo
 rate that it may stand for.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.errors import MotionError, OutputError
+from marionext.errors import MotionError
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import (
@@ -29,6 +28,7 @@ from marionext.motion.bones import (
     unique_names,
 )
 from marionext.motion.rates import nearest_rate
+from marionext.pose.formats.files import replacing
 
 __all__ = ["read_bvh", "write_bvh"]
 
@@ -510,13 +510,8 @@ def write_bvh(
     text += ["MOTION", f"Frames: {len(animation)}"]
     text.append(f"Frame Time: {float(1 / animation.rate.fraction):.12f}")
     text.extend(numbers(row) for row in np.concatenate(columns, axis=1))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_text("\n".join(text) + "\n", encoding="utf-8", newline="\n")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(text) + "\n", encoding="utf-8", newline="\n")
 
 
 def _angles(turns: Floats) -> Floats:

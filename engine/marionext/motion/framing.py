@@ -49,7 +49,7 @@ def frame_motion(
         size: width and height of the picture in pixels.
         yaw: degrees the camera is moved around the character: 0 sees its front, 90 its left
             side, 180 its back.
-        pitch: degrees the camera is raised, from where it looks down; in (-90, 90).
+        pitch: degrees the camera is raised, from where it looks down; in [-90, 90].
         focal_mm: focal length on a 36 mm sensor along the longer side of the picture.
         margin: empty part of the picture's width on the left and right, and of its height above
             and below; in [0, 0.5).
@@ -58,7 +58,7 @@ def frame_motion(
     Raises:
         SettingsError: a setting is outside its range.
     """
-    if not -90 < pitch < 90:
+    if not -90 <= pitch <= 90:
         raise SettingsError(f"a camera's pitch is between -90 and 90 degrees, got {pitch:g}")
     if not 0 <= margin < 0.5:
         raise SettingsError(f"a margin is at least 0 and below 0.5, got {margin:g}")

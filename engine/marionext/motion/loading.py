@@ -1,0 +1,130 @@
+"""Open a rig's motion file, whichever of the formats it is: told by content, not by name."""
+
+import gzip
+from pathlib import Path
+
+from marionext.errors import MotionError
+from marionext.frames import FrameRate
+from marionext.motion.animation import JointAnimation
+from marionext.motion.archive import read_animation
+from marionext.motion.bvh import read_bvh
+from marionext.motion.gltf import gltf_clips, read_gltf
+from marionext.motion.resampling import resample
+
+__all__ = ["MOTION_SUFFIXES", "clips", "load", "load_all"]
+
+MOTION_SUFFIXES = frozenset({".bvh", ".glb", ".gltf", ".vrm", ".vrma"})
+"""Suffixes of the files read here; a ``.npz`` may be an animation or a pose track."""
+
+_START = 4096
+_OPEN_IN_BLENDER = "Open it in Blender and use the Marionext panel, or export it as glTF or BVH."
+_OTHERS = (
+    (b"Kaydara FBX Binary", "FBX", _OPEN_IN_BLENDER),
+    (b"; FBX", "FBX", _OPEN_IN_BLENDER),
+    (b"BLENDER", "a Blender file", _OPEN_IN_BLENDER),
+    (b"\x28\xb5\x2f\xfd", "a compressed Blender file", _OPEN_IN_BLENDER),
+    (
+        b"Vocaloid Motion Data",
+        "MikuMikuDance motion",
+        "Import model and motion in Blender with MMD Tools, then render from its panel.",
+    ),
+    (b"Pmd", "a MikuMikuDance model", "Import it in Blender with MMD Tools."),
+    (b"PMX ", "a MikuMikuDance model", "Import it in Blender with MMD Tools."),
+    (b"#usda", "USD", _OPEN_IN_BLENDER),
+    (b"PXR-USDC", "USD", _OPEN_IN_BLENDER),
+    (b":version", "an Acclaim skeleton (ASF/AMC)", "Convert it to BVH."),
+    (b"<?xml", "XML, perhaps Collada", _OPEN_IN_BLENDER),
+)
+
+
+def load(
+    path: Path,
+    *,
+    clip: str | int | None = None,
+    rate: FrameRate | None = None,
+    person: int = 0,
+) -> JointAnimation:
+    """Read one skeleton's animation from a rig file.
+
+    Args:
+        path: BVH, glTF, GLB, VRM, VRMA, or a .npz sampled by the Blender add-on.
+        clip: name or number (from 0) of one of several animations, or None for the first.
+        rate: frames per second of the result, or None for the file's own.
+        person: which skeleton of several, from 0; the one with the most joints is first.
+
+    Raises:
+        MotionError: the file cannot be read, is of another kind, or has no such clip or person.
+    """
+    people = load_all(path, clip=clip, rate=rate)
+    if not 0 <= person < len(people):
+        listed = ", ".join(f"{i}: {animation.source!r}" for i, animation in enumerate(people))
+        raise MotionError(
+            f"{path.name} has {len(people)} skeletons, none with the number {person}",
+            hint=f"It has {listed}.",
+        )
+    return people[person]
+
+
+def load_all(
+    path: Path, *, clip: str | int | None = None, rate: FrameRate | None = None
+) -> tuple[JointAnimation, ...]:
+    """Read every skeleton of a rig file, the one with the most joints first.
+
+    Arguments and errors are those of `load`.
+    """
+    kind = _kind(path)
+    if kind == "gltf":
+        return read_gltf(path, clip=clip, rate=rate)
+    people = read_bvh(path) if kind == "bvh" else (read_animation(path),)
+    if clip is not None and str(clip) not in {"0", *(person.source for person in people)}:
+        raise MotionError(f"{path.name} holds one clip only, and none called {clip!r}")
+    return people if rate is None else tuple(resample(person, rate) for person in people)
+
+
+def clips(path: Path) -> tuple[str, ...]:
+    """Return the names of the animations in a file; a format that holds one only has no names.
+
+    Raises:
+        MotionError: the file cannot be read, or is of another kind.
+    """
+    return gltf_clips(path) if _kind(path) == "gltf" else ()
+
+
+def _kind(path: Path) -> str:
+    """Tell ``bvh``, ``gltf`` or ``npz`` by how the file starts."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START)
+    except FileNotFoundError:
+        raise MotionError(f"there is no file {path}") from None
+    except OSError as error:
+        raise MotionError(f"cannot read {path}: {error.strerror or error}") from error
+    if not start:
+        raise MotionError(f"{path.name} is empty")
+    if start.startswith(b"\x1f\x8b") and _unzips_to_blend(path):
+        start = b"BLENDER"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:9].upper() == b"HIERARCHY":
+        return "bvh"
+    if start.startswith(b"glTF") or (text.startswith(b"{") and path.suffix.lower() != ".bvh"):
+        return "gltf"
+    if start.startswith(b"PK\x03\x04"):
+        return "npz"
+    for magic, name, hint in _OTHERS:
+        if start.startswith(magic) or text.startswith(magic):
+            raise MotionError(f"{path.name} is {name}, which is not read directly", hint=hint)
+    if path.suffix.lower() == ".bvh":
+        return "bvh"  # its own reader says what is wrong, and where
+    raise MotionError(
+        f"{path.name} is no motion file known here",
+        hint="BVH, glTF, GLB and VRM are read; anything else by way of Blender.",
+    )
+
+
+def _unzips_to_blend(path: Path) -> bool:
+    """Tell whether a gzip file is a .blend of Blender 2.9 or older."""
+    try:
+        with gzip.open(path) as file:
+            return file.read(7) == b"BLENDER"
+    except (OSError, EOFError):
+        return False
