@@ -94,8 +94,7 @@ def normalise(
     Raises:
         MotionError: the shapes are not these, or a number is not finite.
     """
-    points = np.asarray(points)
-    scores = np.asarray(scores, dtype=np.float64)
+    points, scores = np.asarray(points), np.asarray(scores)
     if points.shape[1:] != (POINT_COUNT, 2) or scores.shape != points.shape[:2]:
         raise MotionError(
             f"a pose to draw has points (people, {POINT_COUNT}, 2) and scores "
@@ -108,19 +107,20 @@ def normalise(
         )
     people = len(points)
     places = points.astype(np.float64) / np.array(source_size, dtype=np.float64)
-    missing = (scores <= 0) | (np.abs(places) > _FAR).any(axis=2)
-    places = np.where(missing[..., None], _UNSEEN, places)
-    scores = np.where(missing, 0.0, scores)
-    body_scores: NDArray[np.float64] = scores[:, BODY]
+    levels = scores.astype(np.float64)
+    missing = (levels <= 0) | (np.abs(places) > _FAR).any(axis=2)
+    places[missing] = _UNSEEN
+    levels[missing] = 0.0
+    body_scores = levels[:, BODY]
     rows = np.arange(18 * people, dtype=np.float64).reshape(people, 18)
     return NormalisedPose(
         candidate=places[:, BODY].reshape(-1, 2),
         subset=np.where(body_scores > VISIBLE, rows, -1.0),
         body_scores=body_scores,
         hands=np.concatenate([places[:, LEFT_HAND], places[:, RIGHT_HAND]]),
-        hand_scores=np.concatenate([scores[:, LEFT_HAND], scores[:, RIGHT_HAND]]),
+        hand_scores=np.concatenate([levels[:, LEFT_HAND], levels[:, RIGHT_HAND]]),
         faces=places[:, FACE],
-        face_scores=scores[:, FACE],
+        face_scores=levels[:, FACE],
     )
 
 
