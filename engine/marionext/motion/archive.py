@@ -6,6 +6,7 @@ before it), and ``about``, a JSON text with the rest. No pickles; numpy alone re
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,15 @@ __all__ = ["read_animation", "write_animation"]
 _VERSION = 1
 _ARRAYS = ("parents", "heads", "tails", "rotations", "morph_weights")
 _REST = ("rest_heads", "rest_tails", "rest_rotations")
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _CAMERA = ("views", "focal", "scale", "shift")
 
 
@@ -60,13 +70,14 @@ def read_animation(path: Path) -> JointAnimation:
         MotionError: the file cannot be read, or is not an animation.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Given a path, numpy leaves the file open when it finds no archive in it.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
         about = json.loads(str(arrays.pop("about")))
         version = about["version"]
     except OSError as error:
         raise MotionError(f"cannot read {path.name}: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (*_DAMAGE, AttributeError) as error:
         raise MotionError(
             f"{path.name} is not an animation written by Marionext ({error})",
             hint="The file may be cut off: sample the rig again.",

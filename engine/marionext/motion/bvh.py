@@ -294,8 +294,9 @@ def _rate_of(text: str) -> FrameRate | None:
     usual = nearest_rate(time, tolerance)
     if usual is not None:
         return usual
-    if abs(1 / Fraction(round(exact) or 1) - time) <= tolerance:
-        return FrameRate(Fraction(round(exact) or 1))
+    whole = Fraction(max(round(exact), 1))
+    if abs(1 / whole - time) <= min(tolerance, time / 1000):
+        return FrameRate(whole)
     return FrameRate(exact.limit_denominator(100_000))
 
 
