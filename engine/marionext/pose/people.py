@@ -90,7 +90,7 @@ def keep_identities(track: PoseTrack) -> PoseTrack:
     People are in order of appearance, from left to right within a frame. The track may hold more
     people than before (who left and who came later are two), and none who is never seen.
     """
-    visible = (track.scores > 0).any(-1)
+    visible: NDArray[np.bool_] = np.any(track.scores > 0, axis=-1)
     boxes = person_boxes(track.points, track.scores, seen=1e-6)
     ordered = []
     for frame in range(len(track)):
