@@ -1,0 +1,230 @@
+"""`render.json`: what a folder of frames is, how it was made, and how far it has come.
+
+Going on after a crash, leaving alone what is there, and rendering something again from its folder
+are this one file. It is rewritten as a whole after every frame and read strictly.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+from marionext import __version__
+from marionext.codec import decode, encode
+from marionext.errors import OutputError, SettingsError
+from marionext.frames import FrameRate
+from marionext.output.files import sha256_of, write_json
+
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "Manifest", "Stage", "hash_source", "identity_of"]
+
+SCHEMA = "marionext.render"
+SCHEMA_VERSION = 1
+
+_NUMBER = re.compile(r"-?\d+")
+_NOT_IN_PIXELS = ("output", "quality", "version")
+"""Keys of a job that change no pixel of a frame."""
+_HASHED_APART = {"motion": ("motion", "path"), "character": ("character",)}
+"""Files of a job by the name of their hash: what counts is their content, not where they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """How far the render is."""
+
+    name: str = "new"
+    """One of the session's stages, or ``new`` or ``finished``."""
+    done: int = 0
+    """Units finished: steps, frames."""
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The record beside the frames; every change makes a new value, which `write` keeps."""
+
+    schema: str = SCHEMA
+    version: int = SCHEMA_VERSION
+    identity: str
+    """sha256 of everything that changes a pixel: equal means the same render."""
+    job: dict[str, Any]
+    """As `marionext.jobs.encode_job` gives it."""
+    inputs: dict[str, str]
+    """sha256 of the job's files: ``motion``, ``character``."""
+    models: dict[str, str]
+    """sha256 of the models' files by name."""
+    versions: dict[str, str]
+    """What computed it: ``marionext`` and its libraries."""
+    computed: dict[str, str] = field(default_factory=dict)
+    """How: ``device``, ``dtype`` ..."""
+    size: tuple[int, int]
+    """Width and height of the frames."""
+    rate: FrameRate
+    numbers: tuple[int, ...]
+    """The frames' numbers in their source, in order."""
+    frames: dict[str, str] = field(default_factory=dict)
+    """sha256 of the file of each frame that is done, by number."""
+    stage: Stage = field(default_factory=Stage)
+    videos: dict[str, str] = field(default_factory=dict)
+    """sha256 of each video by its name in the folder."""
+    notes: tuple[str, ...] = ()
+    """What was said about the render: what was rounded, guessed, left out."""
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        job: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        models: Mapping[str, str],
+        size: tuple[int, int],
+        rate: FrameRate,
+        numbers: tuple[int, ...],
+        versions: Mapping[str, str] | None = None,
+        computed: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Begin the record of a render that has no frame yet; see the fields."""
+        return cls(
+            identity=identity_of(job, inputs, models, computed or {}),
+            job=dict(job),
+            inputs=dict(inputs),
+            models=dict(models),
+            versions={"marionext": __version__, **(versions or {})},
+            computed=dict(computed or {}),
+            size=size,
+            rate=rate,
+            numbers=numbers,
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a manifest.
+
+        Raises:
+            OutputError: the file is missing, or not a manifest this version can read.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise OutputError(f"{path}: no such manifest") from None
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise OutputError(
+                f"{path}: not a manifest of a render: {error}", hint="Delete it to start over."
+            ) from None
+        found = (data.get("schema"), data.get("version")) if isinstance(data, dict) else None
+        if found is not None and found[0] == SCHEMA and found[1] != SCHEMA_VERSION:
+            raise OutputError(
+                f"{path}: expected a manifest of version {SCHEMA_VERSION}, got {found[1]!r}",
+                hint="It was written by another version of Marionext; use that one, "
+                "or choose another output folder.",
+            )
+        try:
+            manifest = decode(cls, data)
+        except SettingsError as error:
+            raise OutputError(
+                f"{path}: not a manifest of a render: {error}", hint="Delete it to start over."
+            ) from None
+        strange = [number for number in manifest.frames if not _NUMBER.fullmatch(number)]
+        if manifest.schema != SCHEMA or strange:
+            what = f"frame {strange[0]!r}" if strange else f"schema {manifest.schema!r}"
+            raise OutputError(
+                f"{path}: not a manifest of a render: {what}", hint="Delete it to start over."
+            )
+        return manifest
+
+    def write(self, path: Path) -> None:
+        """Replace the file with this record, all at once.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        write_json(path, encode(self))
+
+    @property
+    def done(self) -> dict[int, str]:
+        """The frames that are done: sha256 by number."""
+        return {int(number): digest for number, digest in self.frames.items()}
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of the frames that are not done."""
+        return tuple(number for number in self.numbers if str(number) not in self.frames)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether every frame is done."""
+        return not self.missing
+
+    def with_frame(self, number: int, digest: str) -> Self:
+        """Return the record with one more frame done."""
+        return replace(self, frames={**self.frames, str(number): digest})
+
+    def with_frames(self, done: Mapping[int, str]) -> Self:
+        """Return the record with just these frames done."""
+        return replace(self, frames={str(number): done[number] for number in sorted(done)})
+
+    def with_stage(self, name: str, done: int = 0, total: int = 0) -> Self:
+        """Return the record at another stage."""
+        return replace(self, stage=Stage(name=name, done=done, total=total))
+
+    def with_video(self, name: str, digest: str) -> Self:
+        """Return the record with a video."""
+        return replace(self, videos={**self.videos, name: digest})
+
+    def with_note(self, note: str) -> Self:
+        """Return the record with one more remark, each kept once."""
+        return self if note in self.notes else replace(self, notes=(*self.notes, note))
+
+
+def identity_of(
+    job: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    models: Mapping[str, str],
+    computed: Mapping[str, str],
+) -> str:
+    """Return a sha256 that is equal for renders whose frames are equal.
+
+    A file that is hashed in ``inputs`` counts by its content, so it may move; likewise a model
+    whose files are hashed counts by them and not by its name.
+    """
+    pixels = {key: value for key, value in job.items() if key not in _NOT_IN_PIXELS}
+    for name, place in _HASHED_APART.items():
+        if name in inputs:
+            pixels = _without(pixels, place)
+    if models:
+        pixels.pop("model", None)
+    whole = {
+        "job": pixels,
+        "inputs": dict(inputs),
+        "models": dict(models),
+        "computed": dict(computed),
+    }
+    text = json.dumps(whole, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _without(tree: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
+    key, *rest = place
+    if not rest:
+        return {name: value for name, value in tree.items() if name != key}
+    branch = tree.get(key)
+    if not isinstance(branch, Mapping):
+        return dict(tree)
+    return {**tree, key: _without(branch, tuple(rest))}
+
+
+def hash_source(path: Path) -> str:
+    """Return the sha256 of a file, or of the names and contents of the files in a folder.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_of(path)
+    whole = hashlib.sha256()
+    for item in sorted(path.rglob("*")):
+        if item.is_file() and not item.name.startswith("."):
+            whole.update(f"{item.relative_to(path).as_posix()}\0{sha256_of(item)}\0".encode())
+    return whole.hexdigest()
