@@ -212,9 +212,16 @@ def list_bundles() -> list[ModelBundle]:
     bundles += [
         ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
         for folder in others
-        if folder.is_dir() and folder not in known and not folder.name.startswith(".")
+        if folder not in known and _is_bundle(folder)
     ]
     return bundles
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Tell a bundle from the detector's files and from what is half fetched."""
+    if folder.name.startswith("."):
+        return False
+    return (folder / RECORD_NAME).is_file() or (folder / "unet" / "config.json").is_file()
 
 
 def require(name_or_path: str) -> ModelBundle:
