@@ -113,7 +113,7 @@ def fit_linear(track: PoseTrack, reference: PoseTrack, *, use_scores: bool = Tru
             joints too.
     """
     solved = solve_linear(track, reference, use_scores=use_scores)
-    return apply_linear(track, solved, reference.size)
+    return apply_linear(track, solved, reference.size, move_unknown=not use_scores)
 
 
 def fit_limbs(track: PoseTrack, reference: PoseTrack) -> PoseTrack:

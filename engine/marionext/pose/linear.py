@@ -75,10 +75,21 @@ def solve_linear(track: PoseTrack, reference: PoseTrack, *, use_scores: bool = T
     )
 
 
-def apply_linear(track: PoseTrack, fit: LinearFit, size: tuple[int, int]) -> PoseTrack:
-    """Return the motion at its new place, in a picture of another size."""
+def apply_linear(
+    track: PoseTrack, fit: LinearFit, size: tuple[int, int], *, move_unknown: bool = False
+) -> PoseTrack:
+    """Return the motion at its new place, in a picture of another size.
+
+    Args:
+        track: the motion.
+        fit: its place.
+        size: width and height of the picture.
+        move_unknown: move points of score 0 as well, as the reference implementation does. Else
+            they go to 0, 0, where they are not drawn.
+    """
     points = track.points.astype(np.float64) * fit.scale + np.array(fit.shift)
-    points = np.where(track.scores[..., None] == 0, 0, points)
+    if not move_unknown:
+        points = np.where(track.scores[..., None] == 0, 0, points)
     return track.with_(points=points.astype(np.float32), size=size)
 
 

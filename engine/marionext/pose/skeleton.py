@@ -68,9 +68,10 @@ POINT_NAMES = (
     *BODY_NAMES,
     *FOOT_NAMES,
     *FACE_NAMES,
-    *(f"left_{name}" for name in HAND_NAMES),
-    *(f"right_{name}" for name in HAND_NAMES),
+    *(f"left_hand_{name}" for name in HAND_NAMES),
+    *(f"right_hand_{name}" for name in HAND_NAMES),
 )
+"""A name for each point; ``left_wrist`` is the body's, ``left_hand_wrist`` the hand's."""
 POINT_COUNT = len(POINT_NAMES)
 
 SEEN_SCORE = 0.3
