@@ -28,6 +28,7 @@ Indices = NDArray[np.int64]
 _Hang = Callable[..., None]
 """Hang a keypoint on a bone, at an offset from its head at rest."""
 
+_UP: Floats = np.array([0.0, 0.0, 1.0])
 _NECK = BODY_NAMES.index("neck")
 _HEAD_OF_STATURE = 0.130
 """Chin to crown over stature (Drillis and Contini's body segments)."""
@@ -73,7 +74,7 @@ class _Trunk:
         self.shoulders, self.hips, self.knees = shoulders, pair("thigh"), pair("shin")
         self.middle = shoulders.mean(axis=0)
         self.left = shoulders[0] - shoulders[1]
-        self.up = np.zeros_like(self.left) + [0.0, 0.0, 1.0]
+        self.up = np.broadcast_to(_UP, self.left.shape)
         if self.hips is not None:
             self.up = self.middle - self.hips.mean(axis=0)
         elif "head" in bones:
@@ -95,8 +96,7 @@ class _Trunk:
 
 def _upright(up: Floats) -> Floats:
     """Take the world's up where the body leans a little: a neutral head is level."""
-    level = np.zeros_like(up) + [0.0, 0.0, 1.0]
-    return np.where(_unit(up)[..., 2:] > 0.5, level, up)
+    return np.where(_unit(up)[..., 2:] > 0.5, _UP, up)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -306,24 +306,30 @@ def _hang_feet(
 ) -> None:
     """Hang big toe, small toe and heel on foot and toe, by the proportions of a foot."""
     for side in SIDES:
-        foot, toe = bones.get(f"{side}_foot"), bones.get(f"{side}_toe")
+        foot = bones.get(f"{side}_foot")
         if foot is None:
             continue
+        toe, end = bones.get(f"{side}_toe"), bones.get(f"{side}_toe_end")
         out, up, front = axes.of(foot).T
         out = out if side == "left" else -out
-        if toe is not None:
-            ahead = heads[toe] - heads[foot]
-            ahead = ahead - (ahead @ up) * up
-            if np.linalg.norm(ahead) > 0.01 * stature:
+        carrier = foot
+        tip = stature * (0.115 * front - 0.03 * up)
+        for bone, further in ((toe, 0.035), (end, 0.0)):
+            if bone is None:
+                continue
+            to = heads[bone] - heads[foot]
+            ahead = to - (to @ up) * up
+            # Feet may point anywhere at rest; ends that stick straight up or down say nothing.
+            if np.linalg.norm(ahead) > 0.03 * stature:
                 front = _unit(ahead)
-                out = out - (out @ front) * front
+                out = _unit(out - (out @ front) * front)
+                tip = to + further * stature * front
+                carrier = toe if toe is not None else bone
+        back = heads[foot] - heads[carrier]
         first = FEET.start + (0 if side == "left" else 3)
-        ball = 0.08 * front - 0.03 * up if toe is None else (heads[toe] - heads[foot]) / stature
-        carrier = foot if toe is None else toe
-        shift = np.zeros(3) if toe is None else heads[toe] - heads[foot]
-        hang(first, carrier, stature * (ball + 0.035 * front - 0.012 * out) - shift)
-        hang(first + 1, carrier, stature * (ball + 0.015 * front + 0.025 * out) - shift)
-        hang(first + 2, foot, stature * (-0.035 * front - 0.035 * up))
+        hang(first, carrier, back + tip - 0.012 * stature * out)
+        hang(first + 1, carrier, back + tip - stature * (0.02 * front - 0.025 * out))
+        hang(first + 2, foot, -0.035 * stature * (front + up))
 
 
 def _measure_head(
@@ -371,7 +377,7 @@ def _top_of_head(
             return None
     if not 0.55 * height < reach < 4 * height or float(top @ own[:, 1]) < 0.75 * reach:
         return None
-    return top
+    return np.asarray(top)
 
 
 def _hang_head(

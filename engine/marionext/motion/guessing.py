@@ -21,13 +21,15 @@ _SIDE_WORDS = {
     "left": "left", "l": "left", "lft": "left", "lt": "left", "左": "left", "izq": "left",
     "right": "right", "r": "right", "rgt": "right", "rt": "right", "右": "right", "der": "right",
 }  # fmt: skip
-_HELPERS = frozenset(
-    "ik fk pole target twist roll ctrl control ctl helper tweak mch org switch socket weapon prop "
-    "skirt hair dress breast boob cloth tail wing ear lid brow lash lip tongue teeth cheek dummy "
-    "shadow effector aim goal handle corrective bend rigidbody physics cape sleeve bag hat mesh "
-    "sword gun glasses tie ribbon accessory".split()
-)
-_ENDS = frozenset("end tip nub top site leaf".split())
+_HELPERS = frozenset([
+    "ik", "fk", "pole", "target", "twist", "roll", "ctrl", "control", "ctl", "helper", "tweak",
+    "mch", "org", "switch", "socket", "weapon", "prop", "skirt", "hair", "dress", "breast",
+    "boob", "cloth", "tail", "wing", "ear", "lid", "brow", "lash", "lip", "tongue", "teeth",
+    "cheek", "dummy", "shadow", "effector", "aim", "goal", "handle", "corrective", "bend",
+    "rigidbody", "physics", "cape", "sleeve", "bag", "hat", "mesh", "sword", "gun", "glasses",
+    "tie", "ribbon", "accessory",
+])  # fmt: skip
+_ENDS = frozenset(["end", "tip", "nub", "top", "site", "leaf"])
 _WORDS: dict[str, str] = {}
 for _kind, _spellings in {
     "hips": "hips hip pelvis hüfte cadera bassin",
@@ -59,12 +61,13 @@ for _kind, _spellings in {
     "lower": "lower low lo fore",
 }.items():
     _WORDS |= dict.fromkeys(_spellings.split(), _kind)
-_VOCABULARY = sorted({*_WORDS, *_HELPERS, *_ENDS, "left", "right"}, key=len, reverse=True)
+_FILLERS = ("left", "right", "bone", "joint", "jnt", "bind", "root")
+_VOCABULARY = sorted({*_WORDS, *_HELPERS, *_ENDS, *_FILLERS}, key=len, reverse=True)
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[^\W\d_a-zA-Z]+|\d+")
 
 
 def _split(piece: str) -> list[str]:
-    """Cut run-together words (``leftupperarm``, ``lthigh``) by the vocabulary, if all of it fits."""
+    """Cut run-together words (``leftupperarm``, ``lthigh``) by the vocabulary, if all fits."""
     if piece in _WORDS or piece in _SIDE_WORDS or piece in _HELPERS or len(piece) < 4:
         return [piece]
     words: list[str] = []
@@ -154,7 +157,7 @@ def _settle_arm(bones: Sequence[_Bone]) -> dict[str, _Bone | None]:
         (b for b in bones if "palm" in b.kinds and "middle" in b.kinds), None
     )
     if hand is None:
-        palms = [bone for bone in bones if "palm" in bone.kinds]
+        palms = sorted((b for b in bones if "palm" in b.kinds), key=lambda bone: bone.name)
         hand = palms[len(palms) // 2] if palms else None
     return {"clavicle": collar, "upper_arm": upper, "forearm": lower, "hand": hand}
 
@@ -212,7 +215,7 @@ def _by_words(bones: Sequence[_Bone]) -> dict[str, str]:
         "head_end": _first([b for b in useful if not b.side and b.end], "head"),
         "jaw": _first(centre, "jaw"),
     }
-    names = {}
+    names: dict[str, str] = {}
     for side in SIDES:
         own = [bone for bone in useful if bone.side == side and not bone.end]
         roles[f"{side}_eye"] = _first(own, "eye")
@@ -233,14 +236,14 @@ def _chain(parents: NDArray[np.int64], bone: int) -> list[int]:
     return chain[::-1]
 
 
-def _two_longest(chain: Sequence[int], heads: NDArray[np.float64]) -> tuple[int, int] | None:
-    """Return the places in a chain of the two longest neighbouring stretches."""
+def _two_longest(chain: Sequence[int], heads: NDArray[np.float64]) -> int | None:
+    """Return the place in a chain where its two longest neighbouring bones start."""
     if len(chain) < 3:
         return None
     lengths = np.linalg.norm(np.diff(heads[list(chain)], axis=0), axis=1)
     pairs = np.minimum(lengths[:-1], lengths[1:])
     place = int(np.argmax(pairs))
-    return (place, place + 1) if pairs[place] > 0 else None
+    return place if pairs[place] > 0 else None
 
 
 def _by_shape(
@@ -277,25 +280,30 @@ def _by_shape(
         limbs[f"arm{label}"] = _chain(parents, int(arms[np.argmax(reach)]))
     shared_leg = set(limbs["leg+"]) & set(limbs["leg-"])
     shared_arm = set(limbs["arm+"]) & set(limbs["arm-"])
-    # A character faces the way its feet point; without feet to tell, it faces -y as in Blender.
-    toes = np.mean(
-        [tails[limbs[f"leg{s}"][-1]] - heads[limbs[f"leg{s}"][-1]] for s in "+-"], axis=0
-    )
-    facing_back = toes[1] > 0.03 * height
-    for sign in "+-":
-        side = "left" if (sign == "+") != facing_back else "right"
-        for limb, shared, parts in (
-            ("arm", shared_arm, ("clavicle", "upper_arm", "forearm", "hand")),
-            ("leg", shared_leg, ("", "thigh", "shin", "foot")),
+    pairs: dict[str, tuple[list[int], int]] = {}
+    for limb, chain in limbs.items():
+        own = [bone for bone in chain if bone not in shared_leg | shared_arm]
+        place = _two_longest(own, heads)
+        if place is None:
+            return {}
+        pairs[limb] = own, place
+    # A character faces the way its feet point; without toes to tell, it faces -y as in Blender.
+    toes = 0.0
+    for label in "+-":
+        own, place = pairs[f"leg{label}"]
+        ankle = own[min(place + 2, len(own) - 1)]
+        toes += tails[own[-1], 1] - heads[ankle, 1]
+    facing_back = toes > 0.03 * height
+    for label in "+-":
+        side = "left" if (label == "+") != facing_back else "right"
+        for limb, parts in (
+            ("arm", ("clavicle", "upper_arm", "forearm", "hand")),
+            ("leg", ("", "thigh", "shin", "foot")),
         ):
-            chain = [bone for bone in limbs[limb + sign] if bone not in shared]
-            places = _two_longest(chain, heads)
-            if places is None:
-                return {}
-            first = places[0]
-            for offset, part in enumerate(parts, -1):
-                if part and 0 <= first + offset < len(chain):
-                    found[f"{side}_{part}"] = chain[first + offset]
+            own, place = pairs[limb + label]
+            for number, part in enumerate(parts, place - 1):
+                if part and 0 <= number < len(own):
+                    found[f"{side}_{part}"] = own[number]
     trunk = [bone for bone in _chain(parents, top) if bone in shared_leg | shared_arm]
     if shared_leg:
         found["hips"] = max(shared_leg, key=lambda bone: len(_chain(parents, bone)))

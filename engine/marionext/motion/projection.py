@@ -89,7 +89,10 @@ def _volumes() -> list[tuple[str, dict[str, float], dict[str, float], float]]:
 _VOLUMES = _volumes()
 _RADII = np.array([radius for *_, radius in _VOLUMES], dtype=np.float32)
 _MIXTURES = np.array(
-    [[ends[k].get(joint, 0.0) for joint in _JOINTS] for k in (1, 2) for ends in _VOLUMES],
+    [
+        [end.get(joint, 0.0) for joint in _JOINTS]
+        for end in (*(start for _, start, _, _ in _VOLUMES), *(stop for _, _, stop, _ in _VOLUMES))
+    ],
     dtype=np.float32,
 )
 """(2 * volumes, joints): all starts, then all ends."""
@@ -139,9 +142,9 @@ def _sight(camera: Camera, points: Singles, origin: Floats) -> Singles:
     if camera.scale is not None:
         along = -camera.views[:, None, 2, :3]
         return np.asarray(np.broadcast_to(along, points.shape), dtype=np.float32)
-    along = points - (camera.positions[:, None] - origin[:, None]).astype(np.float32)
-    length = np.sqrt(np.einsum("tpx,tpx->tp", along, along))[..., None]
-    return np.asarray(along / np.maximum(length, np.float32(1e-6)), dtype=np.float32)
+    rays = points - (camera.positions[:, None] - origin[:, None]).astype(np.float32)
+    length = np.sqrt(np.einsum("tpx,tpx->tp", rays, rays))[..., None]
+    return np.asarray(rays / np.maximum(length, np.float32(1e-6)), dtype=np.float32)
 
 
 def _slide_jaw(places: Floats, axes: Floats, view: Floats, height: float) -> None:
@@ -191,10 +194,10 @@ def _turned_away(axes: Floats, sight: Singles) -> Singles:
     # An ear shows up to a half profile of the other side; from behind both do, less surely.
     seen[:, 3:5] = fade(facing_us[:, 3:5], -0.8, -0.35) * (0.75 + 0.25 * fade(front, -0.6, 0.2))
     jaw = slice(5 + face.JAW_POINTS.start, 5 + face.JAW_POINTS.stop)
-    seen[:, 5:] = fade(facing_us[:, 5:], -0.45, 0.0)
+    seen[:, 5:] = fade(facing_us[:, 5:], -0.5, 0.0)
     seen[:, jaw] = 1.0
-    seen[:, 5:] *= fade(front, -0.25, 0.3)
-    return seen
+    seen[:, 5:] *= fade(front, -0.45, 0.15)
+    return np.asarray(seen, dtype=np.float32)
 
 
 class _Seen:

@@ -191,6 +191,8 @@ def _expand(data: Mapping[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
     sides = _sides(data.get("sides", {"left": "", "right": ""}), path)
     short = _sides(data.get("short_sides", sides), path)
     words = data.get("fingers", {})
+    if not isinstance(words, dict) or not set(words) <= set(FINGERS):
+        raise SettingsError(f"{path}: expected words for {', '.join(FINGERS)}, got {words!r}")
     bones: dict[str, tuple[str, ...]] = {}
 
     def add(role: str, names: tuple[str, ...], **parts: str) -> None:
@@ -202,12 +204,12 @@ def _expand(data: Mapping[str, Any], path: Path) -> dict[str, tuple[str, ...]]:
     # Patterns for all fingers come first, so that one finger's own line replaces them.
     entries = sorted(data.get("bones", {}).items(), key=lambda item: item[0][:7] != "finger_")
     for key, value in entries:
-        names = (value,) if isinstance(value, str) else tuple(value)
-        if not all(isinstance(name, str) for name in names):
+        names = tuple(value) if isinstance(value, list) else (value,)
+        if not names or not all(isinstance(name, str) for name in names):
             raise SettingsError(f"{path}: bones.{key} is a name or a list of names, got {value!r}")
         if key in ROLES:
             # Names a user saved are taken as they are: they may hold braces.
-            bones[key] = names if key not in SIDED and "sides" not in data else names
+            bones[key] = names
             continue
         kind, _, joint = key.partition("_")
         for side in SIDES:
@@ -340,7 +342,8 @@ def _match(preset: RigPreset, bones: Mapping[str, str], affix: tuple[str, str]) 
             bone = bones.get(f"{before}{word}{after}")
             if bone is None and before:
                 bone = bones.get(f"{word}{after}")
-            if bone is not None and bone not in used:
+            # A bone may play two roles only where the preset leaves no choice.
+            if bone is not None and (bone not in used or len(names) == 1):
                 found[role] = bone
                 used.add(bone)
                 break
@@ -427,46 +430,54 @@ def map_bones(
         SettingsError: there is no such preset.
         MotionError: no body can be found in the rig; the message lists its bones.
     """
-    plain = _by_plain(names)
     known = load_presets(*folders)
     if isinstance(preset, str) and preset.endswith(".toml"):
         preset = read_preset(Path(preset))
-    if isinstance(preset, str) and preset not in {"humanoid", "guessed"}:
-        chosen = [candidate for candidate in known if candidate.name == preset]
-        if not chosen:
-            raise SettingsError(
-                f"no rig preset is called {preset!r}",
-                hint=f"There are: {', '.join(candidate.name for candidate in known)}.",
-            )
-        preset = chosen[-1]
-    title, name, bones = "guessed by names and shape", "guessed", dict[str, str]()
-    nearest = ""
-    if isinstance(preset, RigPreset):
-        title, name, bones = preset.title, preset.name, _best_match(preset, names, plain)[1]
-        nearest = preset.title
-    elif humanoid and preset in {None, "humanoid"}:
-        title, name, bones = "VRM humanoid", "humanoid", _from_humanoid(humanoid, names)
-    elif preset == "humanoid":
-        raise SettingsError("the file has no humanoid map of its own: it is not a VRM")
-    if not isinstance(preset, RigPreset) and preset != "guessed" and _core(bones) < _ENOUGH:
-        ranked = [(_best_match(candidate, names, plain), candidate) for candidate in known]
-        (_, found), likely = max(ranked, key=lambda item: item[0][0])
-        nearest = likely.title
-        if _core(found) >= _ENOUGH:
-            title, name, bones = likely.title, likely.name, found
+    elif isinstance(preset, str) and preset not in {"humanoid", "guessed"}:
+        preset = _chosen(preset, known)
+    name, title, bones, nearest = _named(names, humanoid, preset, known)
     _add_ends(bones, names, parents)
     guesses = guess_bones(names, parents, rest_heads, rest_tails, known=bones)
-    if name == "guessed" or _core(bones) < _core(bones | guesses):
-        bones = guesses | bones
-        guessed = frozenset(guesses) - (frozenset() if name == "guessed" else frozenset())
-    else:
-        guessed = frozenset()
+    bones |= guesses
     _add_ends(bones, names, parents)
-    if not all(role in bones for role in ESSENTIAL) or not (
-        "head" in bones or "left_thigh" in bones
-    ):
+    upright = "head" in bones or ("left_thigh" in bones and "right_thigh" in bones)
+    if not upright or not all(role in bones for role in ESSENTIAL):
         raise _no_match(names, nearest, bones)
-    return RigMapping(preset=name, title=title, bones=bones, guessed=guessed & set(bones))
+    return RigMapping(preset=name, title=title, bones=bones, guessed=frozenset(guesses))
+
+
+def _chosen(name: str, known: Sequence[RigPreset]) -> RigPreset:
+    # A user's preset takes the place of a built-in one of the same name.
+    found = next((preset for preset in reversed(known) if preset.name == name), None)
+    if found is None:
+        raise SettingsError(
+            f"no rig preset is called {name!r}",
+            hint=f"There are: {', '.join(preset.name for preset in known)}.",
+        )
+    return found
+
+
+def _named(
+    names: Sequence[str],
+    humanoid: Mapping[str, str] | None,
+    preset: str | RigPreset | None,
+    known: Sequence[RigPreset],
+) -> tuple[str, str, dict[str, str], str]:
+    """Return name, title and bones of the convention, and the title of the nearest preset."""
+    plain = _by_plain(names)
+    if isinstance(preset, RigPreset):
+        return preset.name, preset.title, _best_match(preset, names, plain)[1], preset.title
+    if preset == "humanoid" and not humanoid:
+        raise SettingsError("the file has no humanoid map of its own: it is not a VRM")
+    if humanoid and preset != "guessed":
+        found = _from_humanoid(humanoid, names)
+        if preset == "humanoid" or _core(found) >= _ENOUGH:
+            return "humanoid", "VRM humanoid", found, "VRM humanoid"
+    ranked = [(_best_match(candidate, names, plain), candidate) for candidate in known]
+    (_, found), likely = max(ranked, key=lambda item: item[0][0])
+    if preset != "guessed" and _core(found) >= _ENOUGH:
+        return likely.name, likely.title, found, likely.title
+    return "guessed", "guessed from names and shape", {}, likely.title
 
 
 def _no_match(names: Sequence[str], nearest: str, bones: Mapping[str, str]) -> MotionError:

@@ -1,0 +1,331 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marionext.errors import MotionError, SettingsError
+from marionext.motion.animation import JointAnimation
+from marionext.motion.loading import load
+from marionext.motion.rigs import (
+    RigPreset,
+    load_presets,
+    map_bones,
+    map_rig,
+    read_preset,
+    write_preset,
+)
+from marionext.motion.roles import CORE, ROLES
+
+PRESETS = {preset.name: preset for preset in load_presets()}
+RIGS = Path(__file__).resolve().parents[3].parent / "shared" / "rigs"
+Person = Callable[..., JointAnimation]
+
+_PARENT = {
+    "spine": "hips", "chest": "spine", "neck": "chest", "head": "neck", "head_end": "head",
+    "jaw": "head", "eye": "head", "clavicle": "chest", "upper_arm": "clavicle",
+    "forearm": "upper_arm", "hand": "forearm", "thigh": "hips", "shin": "thigh", "foot": "shin",
+    "toe": "foot", "toe_end": "toe",
+}  # fmt: skip
+
+
+def _parent_of(role: str) -> str:
+    """Name the role a role hangs from; a rig that lacks it hangs the bone on the next."""
+    side = role.partition("_")[0] + "_" if role.startswith(("left_", "right_")) else ""
+    part = role.removeprefix(side)
+    if part[-1] in "123" or part.endswith("_tip"):
+        before = {"1": "", "2": "1", "3": "2", "p": "3"}[part[-1]]
+        return f"{side}{part.rpartition('_')[0]}_{before}" if before else f"{side}hand"
+    above = _PARENT.get(part, "")
+    return above if above in {"hips", "spine", "chest", "neck", "head", ""} else side + above
+
+
+def _rig(preset: RigPreset) -> tuple[list[str], np.ndarray, dict[str, str]]:
+    """Build a rig from the first names of a preset, prefix and all."""
+    bones: dict[str, str] = {}
+    for role in ROLES:
+        for name in preset.bones.get(role, ()):
+            full = name if name.startswith(preset.prefix) else preset.prefix + name
+            if full not in bones.values():
+                bones[role] = full
+                break
+
+    def depth(role: str) -> int:
+        return 0 if not _parent_of(role) else 1 + depth(_parent_of(role))
+
+    roles = sorted(bones, key=depth)
+    names = [bones[role] for role in roles]
+    parents = []
+    for role in roles:
+        above = _parent_of(role)
+        while above and above not in bones:
+            above = _parent_of(above)
+        parents.append(roles.index(above) if above else -1)
+    extra = [mark for mark in preset.marks if mark not in names]
+    return [*names, *extra], np.array([*parents, *[0] * len(extra)]), bones
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_each_convention_is_recognised_and_mapped_in_full(name: str) -> None:
+    names, parents, bones = _rig(PRESETS[name])
+    mapping = map_bones(names, parents)
+    assert mapping.preset == name
+    assert {role: mapping.bones[role] for role in CORE} == {role: bones[role] for role in CORE}
+    wrong = {r: (mapping.bones.get(r), b) for r, b in bones.items() if mapping.bones.get(r) != b}
+    # Where a preset lists two bones for a role, the spare one may go to its neighbour.
+    assert not {role for role in wrong if role not in {"spine", "chest", "neck"}}, wrong
+
+
+@pytest.mark.parametrize("name", ["mixamo", "unreal", "vroid", "smpl", "mmd", "daz", "biped"])
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda name: "Armature|" + name,
+        lambda name: "char:ns:" + name,
+        lambda name: name.upper(),
+        lambda name: name.replace("_", "-").replace(" ", "."),
+        lambda name: name + "_jnt",
+        lambda name: "Hero_" + name + "_bind",
+    ],
+)
+def test_prefixes_suffixes_case_and_separators_do_not_matter(
+    name: str, disguise: Callable[[str], str]
+) -> None:
+    names, parents, bones = _rig(PRESETS[name])
+    mapping = map_bones([disguise(bone) for bone in names], parents)
+    assert {role: mapping.bones.get(role) for role in CORE} == {
+        role: disguise(bones[role]) for role in CORE
+    }
+
+
+def test_the_shoulder_is_a_collar_bone_in_mixamo_and_an_arm_in_cmu() -> None:
+    mixamo = map_bones(*_rig(PRESETS["mixamo"])[:2])
+    cmu = map_bones(*_rig(PRESETS["cmu"])[:2])
+    assert mixamo.bones["left_clavicle"] == "mixamorig:LeftShoulder"
+    assert cmu.bones["left_upper_arm"] == "LeftShoulder"
+
+
+UNKNOWN = {
+    "joined words": "pelvis torso neckbone headbone lupperarm llowerarm lhand lthigh lcalf lankle "
+    "rupperarm rlowerarm rhand rthigh rcalf rankle",
+    "camel case": "RootPelvis UpperTorso TheNeck TheHead ArmUpLeft ArmLowLeft PalmHandLeft "
+    "LegUpLeft LegLowLeft FootLeft ArmUpRight ArmLowRight PalmHandRight LegUpRight LegLowRight "
+    "FootRight",
+    "numbers": "b01_hip b02_belly b03_neck b04_skull b05_L_humerus b06_L_ulna b07_L_wrist "
+    "b08_L_femur b09_L_tibia b10_L_ankle b11_R_humerus b12_R_ulna b13_R_wrist b14_R_femur "
+    "b15_R_tibia b16_R_ankle",
+}
+UNKNOWN_ROLES = (
+    "hips", "spine", "neck", "head",
+    "left_upper_arm", "left_forearm", "left_hand", "left_thigh", "left_shin", "left_foot",
+    "right_upper_arm", "right_forearm", "right_hand", "right_thigh", "right_shin", "right_foot",
+)  # fmt: skip
+UNKNOWN_PARENTS = np.array([-1, 0, 1, 2, 1, 4, 5, 0, 7, 8, 1, 10, 11, 0, 13, 14])
+
+
+@pytest.mark.parametrize("names", UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_unknown_names_are_guessed_from_their_words_and_marked(names: str) -> None:
+    mapping = map_bones(names.split(), UNKNOWN_PARENTS)
+    expected = dict(zip(UNKNOWN_ROLES, names.split(), strict=True))
+    assert {role: mapping.bones.get(role) for role in CORE} == {
+        role: expected[role] for role in CORE
+    }
+    assert "guessed" in mapping.describe()
+
+
+def test_helpers_of_control_rigs_are_not_mistaken_for_limbs() -> None:
+    names = [*UNKNOWN["camel case"].split(), "ArmIKLeft", "HandTargetLeft", "LegPoleRight"]
+    mapping = map_bones(names, np.array([*UNKNOWN_PARENTS, -1, -1, -1]))
+    assert not {"ArmIKLeft", "HandTargetLeft", "LegPoleRight"} & set(mapping.bones.values())
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_nameless_bones_are_read_from_the_shape_at_rest(person: Person, turned: bool) -> None:
+    animation = person()
+    order = {name: f"Bone.{index:03}" for index, name in enumerate(animation.names)}
+    sign = -1.0 if turned else 1.0
+    spin = np.array([sign, sign, 1.0])
+    mapping = map_bones(
+        list(order.values()),
+        animation.parents,
+        animation.rest_heads * spin,
+        animation.rest_tails * spin,
+    )
+    expected = {
+        "hips": "Hips", "head": "Head", "left_upper_arm": "LeftArm", "left_forearm": "LeftForeArm",
+        "right_hand": "RightHand", "left_thigh": "LeftUpLeg", "right_shin": "RightLeg",
+        "left_foot": "LeftFoot",
+    }  # fmt: skip
+    assert {role: mapping.bones[role] for role in expected} == {
+        role: order[name] for role, name in expected.items()
+    }
+    assert set(expected) <= set(mapping.guessed)
+
+
+def test_a_rig_without_a_body_is_refused_with_its_bones_and_the_nearest_preset() -> None:
+    names = ["root", "lid", "hinge_a", "hinge_b"]
+    with pytest.raises(MotionError, match="hinge_a, hinge_b") as caught:
+        map_bones(names, np.array([-1, 0, 1, 1]))
+    assert caught.value.hint is not None
+    assert re.search(r"nearest preset is \w+", caught.value.hint)
+
+
+def test_a_vrm_map_goes_before_names() -> None:
+    names, parents, bones = _rig(PRESETS["mixamo"])
+    humanoid = {
+        "hips": bones["hips"], "head": bones["head"], "leftUpperArm": bones["left_upper_arm"],
+        "rightUpperArm": bones["right_upper_arm"], "leftLowerArm": bones["left_forearm"],
+        "rightLowerArm": bones["right_forearm"], "leftHand": bones["left_hand"],
+        "rightHand": bones["right_hand"], "leftUpperLeg": bones["left_thigh"],
+        "leftThumbMetacarpal": bones["left_thumb_1"], "leftThumbProximal": bones["left_thumb_2"],
+        "leftLittleProximal": bones["left_ring_1"],
+    }  # fmt: skip
+    mapping = map_bones(names, parents, humanoid=humanoid)
+    assert mapping.preset == "humanoid"
+    assert mapping.bones["left_pinky_1"] == bones["left_ring_1"]
+    assert mapping.bones["left_thumb_2"] == bones["left_thumb_2"]
+
+
+def test_the_user_mends_bones_one_by_one(person: Person) -> None:
+    animation = person()
+    mapping = map_rig(animation, overrides={"left_hand": "LeftHandIndex1", "head_end": None})
+    assert mapping.bones["left_hand"] == "LeftHandIndex1"
+    assert "head_end" in mapping.missing
+    again = mapping.with_bones({"left_hand": "LeftHand"})
+    assert "left_hand" in again.mapped
+    with pytest.raises(SettingsError, match="left_paw"):
+        mapping.with_bones({"left_paw": "LeftHand"})
+    with pytest.raises(SettingsError, match="no bone 'Tail'"):
+        map_rig(animation, overrides={"left_hand": "Tail"})
+    with pytest.raises(MotionError, match="left_upper_arm"):
+        mapping.with_bones({"left_upper_arm": None})
+
+
+def test_a_rig_nothing_recognises_can_be_mapped_by_hand(person: Person) -> None:
+    animation = person().with_(names=tuple(f"x{i}" for i in range(len(person().names))))
+    flat = animation.with_(rest_heads=animation.rest_heads * 0, rest_tails=animation.rest_tails * 0)
+    with pytest.raises(MotionError, match="no body was recognised"):
+        map_rig(flat)
+    by_hand = {"left_upper_arm": "x7", "right_upper_arm": "x30"}
+    assert map_rig(flat, overrides=by_hand).bones == by_hand
+
+
+def test_coverage_says_what_comes_from_bones(person: Person) -> None:
+    assert map_rig(person()).coverage == "body 18/18, hands 42/42, face from the head bone"
+    bare = map_rig(person(fingers=False)).coverage
+    assert bare.startswith("body 18/18, hands 2/42")
+
+
+def test_presets_are_chosen_by_name_by_file_and_from_the_user_folder(
+    person: Person, tmp_path: Path
+) -> None:
+    animation = person()
+    mine = map_rig(animation).with_bones({"jaw": "Neck"}).as_preset("mine", "My rig")
+    write_preset(tmp_path / "mine.toml", mine)
+    assert read_preset(tmp_path / "mine.toml") == mine
+    assert map_rig(animation, str(tmp_path / "mine.toml")).bones["jaw"] == "Neck"
+    assert map_rig(animation, "mine", folders=[tmp_path]).title == "My rig"
+    with pytest.raises(SettingsError, match="'yours'") as caught:
+        map_rig(animation, "yours")
+    assert "mixamo" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bones = 3", "table 'bones'"),
+        ('[bones]\nhips = "a"\nfotos = "b"', "fotos"),
+        ('wings = 2\n[bones]\nhips = "a"', "unknown key 'wings'"),
+        ("[bones]\nhips = 4", "name or a list"),
+        ('[sides]\nleft = "l"\n[bones]\nhips = "a"', "'left' and 'right'"),
+        ('[bones]\nhand = "{sid}Hand"', "cannot fill in"),
+        ("[bones", "not a rig preset"),
+    ],
+)
+def test_a_broken_preset_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=message):
+        read_preset(path)
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=30, unique=True))
+def test_any_names_are_mapped_or_refused(names: list[str]) -> None:
+    try:
+        mapping = map_bones(names, np.arange(-1, len(names) - 1))
+    except MotionError:
+        return
+    assert set(mapping.bones.values()) <= set(names)
+
+
+@given(name=st.text(min_size=1, max_size=20).filter(lambda text: text.strip("\r\n") == text))
+def test_any_bone_name_survives_a_preset_file(
+    tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("rig") / "odd.toml"
+    preset = RigPreset(name="odd", title=name, bones={"left_hand": (name,), "hips": (name, "b")})
+    write_preset(path, preset)
+    assert read_preset(path) == preset
+
+
+EXPECTED = {
+    "rokoko_jesse_dance.bvh": ("rokoko", "body 18/18, hands 42/42, face from the head bone"),
+    "cmu1_jumping_jacks.bvh": ("cmu", "body 18/18, hands 2/42"),
+    "dme_example.bvh": ("cmu_daz", "body 18/18, hands 2/42"),
+    "mixamo_xbot.glb": ("mixamo", "body 18/18, hands 42/42, face from the head bone with eyes"),
+    "mixamo_soldier.glb": ("mixamo", "body 18/18, hands 42/42, face from the head bone"),
+    "readyplayerme_avatar.glb": ("ready_player_me", "body 18/18, hands 42/42"),
+    "robotexpressive.glb": ("blender", "body 18/18, hands 34/42"),
+    "vrm_example_vrmaddon.vrm": ("humanoid", "body 18/18, hands 42/42"),
+}
+
+
+@pytest.mark.media
+@pytest.mark.skipif(not RIGS.is_dir(), reason="the rig files lie beside the repository only")
+@pytest.mark.parametrize("file", EXPECTED)
+def test_real_rig_files_map(file: str) -> None:
+    mapping = map_rig(load(RIGS / file))
+    preset, coverage = EXPECTED[file]
+    assert mapping.preset == preset
+    assert mapping.coverage.startswith(coverage)
+
+
+@pytest.mark.media
+@pytest.mark.skipif(not RIGS.is_dir(), reason="the rig files lie beside the repository only")
+@pytest.mark.parametrize(
+    ("file", "preset"),
+    [
+        ("mixamo_samba_dancing.fbx", "mixamo"),
+        ("mixamo_walking_talkinghead.fbx", "mixamo"),
+        ("ue4_sk_mannequin.fbx", "unreal"),
+    ],
+)
+def test_names_of_real_fbx_files_map(file: str, preset: str) -> None:
+    found = re.findall(rb"([ -~]{2,60})\x00\x01Model", (RIGS / file).read_bytes())
+    names = sorted({name.decode() for name in found})
+    mapping = map_bones(names, np.full(len(names), -1))
+    assert mapping.preset == preset
+    assert not mapping.guessed
+    assert mapping.coverage.startswith("body 18/18, hands 42/42")
+
+
+@pytest.mark.media
+@pytest.mark.skipif(not RIGS.is_dir(), reason="the rig files lie beside the repository only")
+@pytest.mark.parametrize("renamed", [False, True])
+def test_names_of_a_real_mmd_model_map_as_in_the_file_and_as_in_blender(renamed: bool) -> None:
+    model = (RIGS / "mmd_miku_ver2.pmd").read_bytes()
+    start = 283
+    for size in (38, 2, 70):  # vertices, corners of faces, materials
+        start += 4 + size * int.from_bytes(model[start : start + 4], "little")
+    count = int.from_bytes(model[start : start + 2], "little")
+    fields = [model[start + 2 + 39 * bone :][:39] for bone in range(count)]
+    names = [field[:20].split(b"\0")[0].decode("cp932") for field in fields]
+    if renamed:
+        names = [re.sub("^左(.*)", r"\1.L", re.sub("^右(.*)", r"\1.R", name)) for name in names]
+    mapping = map_bones(names, np.full(count, -1))
+    assert mapping.preset == "mmd"
+    assert mapping.coverage == "body 18/18, hands 42/42, face from the head bone with eyes"
+    assert mapping.bones["left_foot"] == ("足首.L" if renamed else "左足首")
