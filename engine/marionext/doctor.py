@@ -71,26 +71,27 @@ class Report:
     findings: tuple[Finding, ...]
 
     @property
-    def healthy(self) -> bool:
-        """Whether a render can be expected to work."""
-        return all(finding.level != "problem" for finding in self.findings)
+    def problems(self) -> tuple[Finding, ...]:
+        """What keeps a render from working; nothing, when all is well."""
+        return tuple(finding for finding in self.findings if finding.level == "problem")
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {"healthy": self.healthy, **encode(self)}
+        return {"healthy": not self.problems, **encode(self)}
 
-    def to_text(self) -> str:
-        """Return the report as lines to read."""
+    @property
+    def text(self) -> str:
+        """The report as lines to read."""
         lines = []
         for finding in self.findings:
             mark = {"ok": "  ok    ", "note": "  note  ", "problem": "PROBLEM "}[finding.level]
             lines.append(f"{mark} {finding.topic:<9} {finding.text}")
             if finding.mend:
                 lines += [f"{'':19}-> {line}" for line in finding.mend.splitlines()]
-        problems = sum(finding.level == "problem" for finding in self.findings)
+        count = len(self.problems)
         verdict = "Everything that a render needs is here."
-        if problems:
-            verdict = f"{problems} problem{'s' if problems > 1 else ''} to mend."
+        if count:
+            verdict = f"{count} problem{'s' if count > 1 else ''} to mend."
         return "\n".join([*lines, "", verdict])
 
 
@@ -329,8 +330,7 @@ def _capture() -> Iterator[Finding]:
         found = locate_models()
     except EngineError as error:
         text = f"poses from videos: {error.message}"
-        mend = f"{sys.executable} -m marionext.capture.models"
-        yield Finding(topic="capture", level="note", text=text, mend=mend)
+        yield Finding(topic="capture", level="note", text=text, mend=error.hint)
     except (ImportError, OSError) as error:
         text = f"poses from videos: the capture room does not start: {error}"
         yield Finding(topic="capture", level="problem", text=text)
