@@ -43,6 +43,8 @@ _UNITS = (
     ("inches", 0.0254),
     ("units of CMU's library (1/0.45 inch)", 0.0254 / 0.45),
 )
+_FARTHEST = 1e9
+"""No sound file holds a number as large as this; beyond it sums overflow."""
 _STATURE = 1.7
 _UNUSUAL = 1.55
 """How many times taller or smaller than ``_STATURE`` a skeleton may be for a unit to fit."""
@@ -114,7 +116,7 @@ def _numbers(path: Path, line: int, words: list[str], count: int, what: str) -> 
         numbers = tuple(float(word) for word in words)
     except ValueError:
         numbers = ()
-    if len(numbers) != count or not np.isfinite(numbers).all():
+    if len(numbers) != count or not all(abs(number) < _FARTHEST for number in numbers):
         raise _wrong(path, line, f"{what} of {count} numbers", repr(" ".join(words)))
     return numbers
 
@@ -240,7 +242,7 @@ def _parse_motion(
         values = np.array(words[:needed], dtype=np.float64)
     except ValueError:
         values = np.array([_float_or_nan(word) for word in words[:needed]])
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~(np.abs(values) < _FARTHEST))  # NaN too
     if len(bad):
         line, joint = _locate(lines, start, int(bad[0]), joints, channels)
         raise _wrong(path, line, f"a number for {joint!r}", repr(words[bad[0]]))

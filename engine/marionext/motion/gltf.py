@@ -19,7 +19,7 @@ from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
-from marionext.motion.gltf_file import GltfFile, open_gltf
+from marionext.motion.gltf_file import MALFORMED, GltfFile, open_gltf
 from marionext.motion.keyframes import Interpolation, sample_keys
 from marionext.motion.rates import nearest_rate
 
@@ -33,6 +33,8 @@ _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbP
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
 _MOST_FRAMES = 1_000_000
+_FARTHEST = 1e9
+"""Nothing in a sound file is as far or as large as this; numbers beyond it overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def read_gltf(
     file = open_gltf(path)
     try:
         return _read(file, clip, rate)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except MALFORMED as error:
         raise MotionError(
             f"{path.name} is not as glTF has it ({type(error).__name__}: {error})",
             hint="Check it with the Khronos glTF validator, or export it again.",
@@ -193,7 +195,15 @@ def _scene(file: GltfFile) -> _Scene:
     shapes = [scene.translations.shape, scene.rotations.shape, scene.scales.shape]
     if count and shapes != [(count, 3), (count, 4), (count, 3)]:
         raise MotionError(f"{file.path.name}: a node's place, rotation or scale is malformed")
+    matrices = scene.matrices.values()
+    for values in (scene.translations, scene.rotations, scene.scales, *matrices):
+        if not _are_sound(values):
+            raise MotionError(f"{file.path.name}: a node's place, rotation or scale is not finite")
     return scene
+
+
+def _are_sound(values: Floats) -> bool:
+    return bool((np.abs(values) < _FARTHEST).all())  # False for NaN
 
 
 def _node_name(scene: _Scene, node: int) -> str:
@@ -322,7 +332,7 @@ def _track(file: GltfFile, node: int, path: str, sampler: Mapping[str, Any]) -> 
     what = f"{file.path.name}: the {path} of node {node}"
     if not len(keys):
         raise MotionError(f"{what} has no keys")
-    if not (np.isfinite(keys).all() and np.isfinite(values).all()):
+    if not (_are_sound(keys) and _are_sound(values)):
         raise MotionError(f"{what} is not finite (NaN or infinite)")
     if (np.diff(keys) < 0).any():
         raise MotionError(f"{what} has keys that go back in time")
@@ -346,7 +356,9 @@ def _rate_of_keys(tracks: Sequence[_Track]) -> FrameRate:
         return _DEFAULT_RATE
     rounded, counts = np.unique(np.round(spaced, 4), return_counts=True)
     step = float(np.median(spaced[np.abs(spaced - rounded[np.argmax(counts)]) < 2e-4]))
-    return nearest_rate(Fraction(step), Fraction(step) / 100) or _DEFAULT_RATE
+    # 24 and 24000/1001 are a thousandth apart: first to the digits of float32, then roughly.
+    near = (nearest_rate(Fraction(step), Fraction(step) / part) for part in (5000, 100))
+    return next(filter(None, near), _DEFAULT_RATE)
 
 
 def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[int, Floats]:
@@ -394,15 +406,12 @@ def _skeletons(
     if humanoid:
         groups.append(set(humanoid.values()))
     if not groups:
-        moved = {track.node for track in tracks if track.path != "weights"}
-        trees = {_root(scene, node) for node in moved} or {
-            node for node in scene.order if scene.parents[node] < 0
-        }
-        groups = [
-            {node for node in scene.order if _root(scene, node) == tree and _is_joint(scene, node)}
-            for tree in trees
-        ]
-        groups = [group for group in groups if group]
+        # A file without skins: whatever moves and can be a joint, else everything that can.
+        joints = [node for node in scene.order if _is_joint(scene, node)]
+        joints = joints or [node for node in scene.order if "camera" not in scene.nodes[node]]
+        moved = {track.node for track in tracks if track.path != "weights"} & set(joints)
+        trees = {_root(scene, node) for node in moved or joints}
+        groups = [{node for node in joints if _root(scene, node) == tree} for tree in trees]
     joined: list[set[int]] = []
     for group in groups:
         family = _family(scene, group)
@@ -482,7 +491,7 @@ def _bind_pose(file: GltfFile, scene: _Scene, bones: list[int], resting: Floats)
             continue
         flat = file.numbers(skin["inverseBindMatrices"])
         inverse = flat.reshape(-1, 4, 4).swapaxes(1, 2)[: len(joints)]
-        sound = np.isfinite(inverse).all() and (np.abs(np.linalg.det(inverse)) > 1e-18).all()
+        sound = _are_sound(inverse) and (np.abs(np.linalg.det(inverse)) > 1e-18).all()
         if len(inverse) < len(joints) or not sound:
             continue
         bound = np.linalg.inv(inverse)
@@ -558,8 +567,10 @@ def _morphs(
         if index in animated:
             weights = animated[index].at(times)
         else:
-            still = node.get("weights") or mesh.get("weights") or [0.0] * count
-            weights = np.tile(np.array(still, dtype=np.float64), (len(times), 1))
+            still = np.array(node.get("weights") or mesh.get("weights") or [0.0] * count, float)
+            if not _are_sound(still):
+                raise MotionError(f"{file.path.name}: the weights of {label!r} are not finite")
+            weights = np.tile(still, (len(times), 1))
         for name, values in zip(names[:count], weights.T, strict=False):
             if name not in found or np.ptp(values) > np.ptp(found[name]):
                 found[name] = values
@@ -602,7 +613,10 @@ def _camera(
     if lens["type"] == "orthographic":
         scale = np.full(len(views), 2 * float(lens["orthographic"]["ymag"]))
     else:
-        focal /= 2 * np.tan(float(lens["perspective"]["yfov"]) / 2)
+        angle = float(lens["perspective"]["yfov"])
+        if not 0 < angle < np.pi:
+            raise MotionError(f"{file.path.name}: a camera's field of view is {angle:g} radians")
+        focal /= 2 * np.tan(angle / 2)
     camera = Camera(views=views, focal=focal, scale=scale, fit="vertical")
     name = _node_name(scene, nodes[0])
     note = f"{len(nodes)} cameras: {name!r} taken" if len(nodes) > 1 else f"camera {name!r}"

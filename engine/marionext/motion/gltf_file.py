@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 
 from marionext.errors import MotionError
 
-__all__ = ["GltfFile", "open_gltf"]
+__all__ = ["MALFORMED", "GltfFile", "open_gltf"]
 
 _MAGIC = b"glTF"
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 _COMPONENTS = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
+MALFORMED = (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError)
+"""What Python says when JSON holds something else than it should."""
+
+_MOST_NUMBERS = 20_000_000
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 
 
@@ -53,7 +57,7 @@ class GltfFile:
         """
         try:
             return self._numbers(accessor)
-        except (KeyError, IndexError, TypeError) as error:
+        except MALFORMED as error:
             raise MotionError(
                 f"{self.path.name}: accessor {accessor} is not as glTF has it "
                 f"({type(error).__name__}: {error})"
@@ -63,6 +67,8 @@ class GltfFile:
         layout = self.list_of("accessors")[accessor]
         count, width = int(layout["count"]), _WIDTHS[layout["type"]]
         dtype = np.dtype(_COMPONENTS[layout["componentType"]])
+        if not 0 <= count <= _MOST_NUMBERS:
+            raise MotionError(f"{self.path.name}: accessor {accessor} has {count} elements")
         if "bufferView" in layout:
             raw = self._packed(
                 layout["bufferView"], layout.get("byteOffset", 0), count, width, dtype, accessor
