@@ -31,6 +31,7 @@ __all__ = [
     "Problem",
     "check",
     "find",
+    "fingerprint",
     "list_bundles",
     "models_folder",
     "read_card",
@@ -287,6 +288,24 @@ def check(
             problems.append(problem)
     problems += _unknown(bundle, known) if record else []
     return problems
+
+
+def fingerprint(bundle: ModelBundle) -> dict[str, str]:
+    """Return the sha256 of each of a bundle's files by name: equal means the same model.
+
+    Recorded hashes are taken where a file still has its recorded size; others are reckoned.
+    """
+    records = read_record(bundle.folder)
+    hashes = {}
+    for file in bundle.card.files:
+        path = bundle.locate(file)
+        if path is None:
+            continue
+        name = path.relative_to(bundle.folder).as_posix()
+        record = records.get(name)
+        same = record is not None and record.size == path.stat().st_size
+        hashes[name] = record.sha256 if record is not None and same else sha256_of(path)
+    return hashes
 
 
 def _missing_text(file: ModelFile) -> str:

@@ -7,9 +7,13 @@ import time
 from typing import Any
 
 from marionext.errors import EngineError
+from marionext.intake import PullProgress
 from marionext.protocol import Event, Failed, Finished, Log, Progress, write_line
 
 __all__ = ["EventPrinter", "progress_line", "say", "show_error", "show_json", "show_result"]
+
+
+_MIB = 1 << 20
 
 
 def say(text: str) -> None:
@@ -44,6 +48,15 @@ def progress_line(text: str) -> None:
         width = shutil.get_terminal_size().columns - 1
         sys.stderr.write(f"\r\x1b[K{text[:width]}")
         sys.stderr.flush()
+
+
+def show_transfer(progress: PullProgress) -> None:
+    """Show how far a fetch is."""
+    share = progress.done / progress.total if progress.total else 1.0
+    progress_line(
+        f"{share:4.0%}  {progress.done // _MIB:,} of {progress.total // _MIB:,} MiB, "
+        f"{progress.bytes_per_second / _MIB:.1f} MiB/s  {progress.file}"
+    )
 
 
 def _clear_line() -> None:

@@ -1,36 +1,125 @@
 """``marionext models`` and ``marionext doctor``."""
 
 import argparse
+from pathlib import Path
+from typing import Any
+
+from marionext import bundles
+from marionext.bundles import ModelBundle
+from marionext.cli import console
+from marionext.errors import ModelError
 
 __all__ = ["add_commands"]
+
+_DETECTOR = "mediapipe"
+"""The detector's networks are fetched with the models, though they are no bundle."""
+_MIB = 1 << 20
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add this room's commands."""
     models = commands.add_parser("models", help="list, check or fetch models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, text in (
-        ("list", "which bundles there are, and which are complete"),
-        ("check", "compare a bundle's files with what they should be"),
-        ("path", "print the folder of a bundle"),
-        ("pull", "fetch a bundle (goes online)"),
-    ):
-        action = actions.add_parser(name, help=text)
-        if name != "list":
-            action.add_argument("model", help="name of a bundle, or its folder")
-        if name == "pull":
-            action.add_argument("--from", dest="folder", help="folder that holds the files already")
-        action.add_argument("--json", action="store_true", help="print JSON")
-    models.set_defaults(run=_models)
+
+    listing = actions.add_parser("list", help="which models there are, and which are complete")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+
+    check = actions.add_parser("check", help="compare a model's files with what they should be")
+    check.add_argument("model", help="name of a model, or its folder")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.set_defaults(run=_check)
+
+    path = actions.add_parser("path", help="print the folder of a model")
+    path.add_argument("model", help="name of a model")
+    path.set_defaults(run=_path)
+
+    pull = actions.add_parser("pull", help="fetch a model; the only command that goes online")
+    pull.add_argument("model", help=f"name of a model, or {_DETECTOR} for the pose detector")
+    pull.add_argument("--from", dest="folder", type=Path, help="take the files from this folder")
+    pull.set_defaults(run=_pull)
 
     doctor = commands.add_parser("doctor", help="examine this installation and say what to mend")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
 
-def _models(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+def _state(bundle: ModelBundle) -> str:
+    if not bundle.folder.is_dir():
+        return "not here"
+    fatal = [problem for problem in bundles.check(bundle, hashes=False) if problem.fatal]
+    return "incomplete" if fatal else "ready"
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows: list[dict[str, Any]] = [
+        {
+            "name": bundle.name,
+            "title": bundle.card.title,
+            "state": _state(bundle),
+            "folder": str(bundle.folder),
+            "licence": bundle.licence,
+        }
+        for bundle in bundles.list_bundles()
+    ]
+    if options.json:
+        console.show_json(rows)
+        return 0
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        console.show_result(f"{row['name']:{width}}  {row['state']:10}  {row['title']}")
+        console.show_result(f"{'':{width}}  {row['folder']}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    bundle = bundles.find(options.model)
+
+    def show(done: int, total: int) -> None:
+        console.progress_line(f"reading {done // _MIB} of {total // _MIB} MiB")
+
+    problems = bundles.check(bundle, on_bytes=show)
+    if options.json:
+        console.show_json([{"path": p.path, "what": p.what, "text": p.text} for p in problems])
+    else:
+        for problem in problems:
+            console.show_result(str(problem))
+        if not problems:
+            console.show_result(f"{bundle.name}: every file is what it should be")
+    return ModelError.exit_status if any(problem.fatal for problem in problems) else 0
+
+
+def _path(options: argparse.Namespace) -> int:
+    console.show_result(str(bundles.find(options.model).folder))
+    return 0
+
+
+def _pull(options: argparse.Namespace) -> int:
+    if options.model == _DETECTOR:
+        from marionext.capture.models import ensure_models, models_folder  # noqa: PLC0415
+
+        ensure_models(source=options.folder, report=console.say)
+        console.show_result(str(models_folder()))
+        return 0
+    from marionext import hub, intake  # noqa: PLC0415 - only this command goes online
+
+    card = bundles.find(options.model).card
+    console.say(f"{card.title}: {card.licence}")
+    if options.folder is None:
+        bundle = hub.pull(options.model, on_progress=console.show_transfer)
+    else:
+        bundle = intake.adopt(options.model, options.folder, on_progress=console.show_transfer)
+    console.say(f"{bundle.name} is ready")
+    console.show_result(str(bundle.folder))
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from marionext.doctor import examine  # noqa: PLC0415 - imports torch to look at the device
+
+    report = examine()
+    if options.json:
+        console.show_json(report.as_json())
+    else:
+        console.show_result(report.text)
+    return 1 if report.problems else 0
