@@ -327,9 +327,14 @@ def _hang_feet(
                 carrier = toe if toe is not None else bone
         back = heads[foot] - heads[carrier]
         first = FEET.start + (0 if side == "left" else 3)
+        hang(first + 2, foot, -0.035 * stature * (front + up))
+        if not axes.trusted and carrier != foot:
+            # Foot and toe do not share a rest pose: what lies beyond the toe is the toe's own.
+            out, _, front = axes.of(carrier).T
+            out = out if side == "left" else -out
+            tip = heads[carrier] - heads[foot] + (0.035 if carrier == toe else 0) * stature * front
         hang(first, carrier, back + tip - 0.012 * stature * out)
         hang(first + 1, carrier, back + tip - stature * (0.02 * front - 0.025 * out))
-        hang(first + 2, foot, -0.035 * stature * (front + up))
 
 
 def _measure_head(

@@ -68,7 +68,7 @@ def _person(
     names = tuple(name for name, _, _ in bones)
     parents = np.array([names.index(parent) if parent else -1 for _, parent, _ in bones])
     rest = np.array([place for _, _, place in bones], dtype=np.float64)
-    tails = rest + [0.0, 0.0, 0.02]
+    tails = rest + np.array([0.0, 0.0, 0.02])
     for bone in range(len(names)):
         children = np.flatnonzero(parents == bone)
         if len(children):
