@@ -4,32 +4,48 @@ from marionext.motion.animation import JointAnimation
 from marionext.motion.archive import read_animation, write_animation
 from marionext.motion.bvh import read_bvh, write_bvh
 from marionext.motion.camera import Camera
+from marionext.motion.figure import Figure
 from marionext.motion.framing import frame_motion, front_of
 from marionext.motion.gltf import read_gltf
 from marionext.motion.loading import MOTION_SUFFIXES, clips, load, load_all
-from marionext.motion.projection import project, project_people
+from marionext.motion.projection import facing, project, project_people
 from marionext.motion.resampling import resample
-from marionext.motion.rigs import RigMapping, RigPreset, load_presets, map_rig
+from marionext.motion.rigs import (
+    RigMapping,
+    RigPreset,
+    load_presets,
+    map_bones,
+    map_rig,
+    read_preset,
+    write_preset,
+)
+from marionext.motion.roles import ROLES
 
 __all__ = [
     "MOTION_SUFFIXES",
+    "ROLES",
     "Camera",
+    "Figure",
     "JointAnimation",
     "RigMapping",
     "RigPreset",
     "clips",
+    "facing",
     "frame_motion",
     "front_of",
     "load",
     "load_all",
     "load_presets",
+    "map_bones",
     "map_rig",
     "project",
     "project_people",
     "read_animation",
     "read_bvh",
     "read_gltf",
+    "read_preset",
     "resample",
     "write_animation",
     "write_bvh",
+    "write_preset",
 ]
