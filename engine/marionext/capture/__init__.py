@@ -1,1 +1,19 @@
-"""Pose tracks from video."""
+"""Keypoints from videos and pictures: body, both hands and face, in every frame."""
+
+from marionext.capture.extract import DETECTORS, detect_picture, extract_track
+from marionext.capture.follow import Choice
+from marionext.capture.models import ensure_models, locate_models
+from marionext.capture.video import VideoFrame, VideoInfo, probe, read_frames
+
+__all__ = [
+    "DETECTORS",
+    "Choice",
+    "VideoFrame",
+    "VideoInfo",
+    "detect_picture",
+    "ensure_models",
+    "extract_track",
+    "locate_models",
+    "probe",
+    "read_frames",
+]

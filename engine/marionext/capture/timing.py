@@ -90,12 +90,16 @@ def plan_timing(
 def nearest_frames(times: Sequence[Fraction], timing: Timing) -> NDArray[np.int64]:
     """Tell which of the video's frames is the nearest in time to each frame of the grid.
 
+    Args:
+        times: seconds since the grid's first frame, ascending.
+        timing: the grid.
+
     Returns:
         Indices into ``times``, of length ``timing.count``, ascending.
     """
     if not timing.variable:
         return np.minimum(np.arange(timing.count), len(times) - 1)
-    seconds = np.array([float(time - times[0]) for time in times])
+    seconds = np.array([float(time) for time in times])
     grid = _grid(timing)
     after = np.clip(np.searchsorted(seconds, grid), 0, len(seconds) - 1)
     before = np.maximum(after - 1, 0)
@@ -117,7 +121,7 @@ def resample(
     Args:
         points: (frames, people, points, 2).
         scores: (frames, people, points).
-        times: seconds of each frame, ascending.
+        times: seconds since the grid's first frame, ascending.
         timing: the grid.
 
     Returns:
@@ -126,7 +130,7 @@ def resample(
     if not timing.variable:
         return points, scores
     nearest = nearest_frames(times, timing)
-    seconds = np.array([float(time - times[0]) for time in times])
+    seconds = np.array([float(time) for time in times])
     grid = _grid(timing)
     after = np.clip(np.searchsorted(seconds, grid), 1, max(len(seconds) - 1, 1))
     after = np.minimum(after, len(seconds) - 1)

@@ -114,7 +114,7 @@ def read_frames(
     path: str | Path,
     *,
     longest: int | None = None,
-    wanted: Callable[[int], bool] | None = None,
+    only: range | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[VideoFrame]:
     """Decode a video frame by frame, in the order shown, each exactly once.
@@ -124,7 +124,7 @@ def read_frames(
     Args:
         path: the video file.
         longest: reduce frames (averaging areas) until the longer side has this many pixels.
-        wanted: of which frame indices a picture is needed; the others are decoded, as later
+        only: the frame indices that are wanted, ascending. Those between are decoded, as later
             frames depend on them, but neither converted nor returned.
         cancelled: polled before every frame.
 
@@ -157,9 +157,11 @@ def read_frames(
                     origin = shown if origin is None else origin
                     # Equal or falling times (damaged files) would break every later step.
                     time = max(shown - origin, time)
-                if wanted is None or wanted(index):
+                if only is None or index in only:
                     yield VideoFrame(index, time, _picture(frame, stream, longest))
                 index += 1
+                if only is not None and index >= only.stop:
+                    return
         if not index:
             raise MotionError(
                 f"not one frame of {Path(path).name} can be decoded ({broken} damaged packets)",
