@@ -8,12 +8,10 @@ folder of the user's.
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from marionext.bundles import (
     FileRecord,
@@ -186,34 +184,21 @@ def writing(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def staged(bundle: ModelBundle) -> Iterator[Path]:
     """Give the folder that files come to first, to one process at a time."""
+    # Not above: the command line imports this module, and output brings OpenCV along.
+    from marionext.output import FolderLock  # noqa: PLC0415
+
     folder = bundle.folder.parent / f".{bundle.name}.part"
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{bundle.name}.lock").open("a+")
-    with lock:
-        if not _try_lock(lock):
-            raise ModelError(
-                f"{bundle.name!r} is being fetched by another process",
-                hint="Wait for it, or stop it; this command then goes on where it was.",
-            )
-        yield folder
-
-
-def _try_lock(file: IO[str]) -> bool:
-    """Take a lock that the system lets go of when the process ends, however it ends."""
     try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415
-
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        lock = FolderLock(bundle.folder.parent / f".{bundle.name}.lock")
+    except OutputError as error:
+        raise OutputError(
+            f"{bundle.name!r} cannot be fetched now: {error.message}",
+            hint="Should it be fetched already, wait or stop that; this then goes on where it was.",
+        ) from None
+    with lock:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        yield folder
 
 
 def put_in_place(bundle: ModelBundle, staging: Path, records: dict[str, FileRecord]) -> None:

@@ -372,12 +372,12 @@ def test_a_full_disk_is_found_before_anything_is_fetched(
 
 def test_a_second_fetch_at_the_same_time_refuses(server: Hub, home: Path) -> None:
     held = threading.Event()
-    errors: list[ModelError] = []
+    errors: list[OutputError] = []
 
     def second(_: intake.PullProgress) -> None:
         if not held.is_set():
             held.set()
-            with pytest.raises(ModelError, match="another process") as caught:
+            with pytest.raises(OutputError, match="in use by another run") as caught:
                 hub.pull("svd", endpoint=server.endpoint)
             errors.append(caught.value)
 
