@@ -1,6 +1,17 @@
 """The drawn control image of a pose."""
 
 from marionext.posemap.draw import Drawer, draw
+from marionext.posemap.maps import PoseMapSource, read_maps
 from marionext.posemap.normalised import NormalisedPose, normalise
+from marionext.posemap.recognise import is_pose_map, recognise_palette
 
-__all__ = ["Drawer", "NormalisedPose", "draw", "normalise"]
+__all__ = [
+    "Drawer",
+    "NormalisedPose",
+    "PoseMapSource",
+    "draw",
+    "is_pose_map",
+    "normalise",
+    "read_maps",
+    "recognise_palette",
+]

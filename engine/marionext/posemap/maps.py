@@ -1,0 +1,309 @@
+"""Ready-made pose maps as motion: a folder of numbered pictures, or a video."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError
+from marionext.frames import FrameRange, FrameRate, format_frames
+from marionext.posemap.recognise import Palette, is_pose_map, recognise_palette
+
+__all__ = ["PoseMapSource", "read_maps"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+_NUMBER = re.compile(r"(?:^|(?<=\D))(-?\d+)(?=\D*$)")
+_DEFAULT_RATE = FrameRate(Fraction(30))
+_VIDEO_FIRST = 1
+"""Videos are numbered from 1 here, as when poses are read from them."""
+_SAMPLES = 8
+_SHOWN = 20
+
+
+class _Pictures(Protocol):
+    """Pictures by index, all of one size."""
+
+    size: tuple[int, int]
+    count: int
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return picture ``index``, (height, width, 3) red, green, blue."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseMapSource:
+    """Pose maps that are read when they are wanted, in the trained palette."""
+
+    frames: FrameRange
+    """Their frame numbers."""
+    rate: FrameRate
+    size: tuple[int, int]
+    """Width and height of the maps as they are stored."""
+    palette: Palette
+    """The one they are stored in; they are given in the trained one."""
+    _index: Callable[[int], int]
+    _pictures: _Pictures
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.frames)
+
+    def frame(self, number: int, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Return the map of a frame, (height, width, 3) red, green, blue.
+
+        Args:
+            number: of the frame, in ``frames``.
+            size: width and height wanted; a map of another shape is centred on black, so that
+                the figure keeps its proportions. None: as stored.
+
+        Raises:
+            MotionError: there is no such frame, or it cannot be read.
+        """
+        if number not in self.frames:
+            raise MotionError(f"expected a frame within {self.frames}, got {number}")
+        picture = self._pictures.picture(self._index(number - self.frames.start))
+        if self.palette == "openpose":
+            picture = picture[:, :, ::-1]
+        return _fitted(np.ascontiguousarray(picture), size or self.size)
+
+
+def read_maps(
+    path: Path | str,
+    *,
+    palette: Literal["auto", "controlnext", "openpose"] = "auto",
+    rate: FrameRate | None = None,
+    first: int | None = None,
+) -> PoseMapSource:
+    """Open ready-made pose maps.
+
+    Args:
+        path: a folder of pictures whose names end in their frame numbers, or a video.
+        palette: what the maps are drawn in: the standard OpenPose colours, those of ControlNeXt
+            with red and blue exchanged, or ``auto``: told from the maps.
+        rate: of pictures their rate (default 30); a video of another rate is resampled to it,
+            the nearest frame for each.
+        first: number of the first frame; None: as the files are named, 1 for a video.
+
+    Raises:
+        MotionError: nothing there can be read as pose maps; the message says why.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MotionError(f"no such pose maps: {path}")
+    pictures: _Folder | _Video = _Folder(path) if path.is_dir() else _Video(path)
+    own_rate = pictures.rate or rate or _DEFAULT_RATE
+    wanted = rate or own_rate
+    step = own_rate.fraction / wanted.fraction
+    count = pictures.count if step == 1 else max(1, round(pictures.count / step))
+    last = pictures.count - 1
+
+    def index(frame: int) -> int:
+        return frame if step == 1 else min(int(frame * step + Fraction(1, 2)), last)
+
+    start = pictures.first if first is None else first
+    return PoseMapSource(
+        frames=FrameRange(start, start + count),
+        rate=wanted,
+        size=pictures.size,
+        palette=_palette(pictures, path)
+        if palette == "auto"
+        else _checked(pictures, path, palette),
+        _index=index,
+        _pictures=pictures,
+    )
+
+
+def _samples(pictures: "_Folder | _Video", path: Path) -> list[NDArray[np.uint8]]:
+    """Return some of the maps, spread evenly, having made sure that they are maps."""
+    places = np.unique(np.linspace(0, pictures.count - 1, _SAMPLES).astype(int)).tolist()
+    samples = [pictures.picture(place) for place in places]
+    for place, sample in zip(places, samples, strict=True):
+        if not is_pose_map(sample):
+            raise MotionError(
+                f"expected pose maps, strokes on black; {path.name} frame "
+                f"{pictures.number(place)} is another kind of picture",
+                hint="Give a dance video as a video, without saying that it is pose maps.",
+            )
+    if not any(sample.any() for sample in samples):
+        raise MotionError(f"the pose maps in {path} are all black: there is nobody in them")
+    return samples
+
+
+def _palette(pictures: "_Folder | _Video", path: Path) -> Palette:
+    found = recognise_palette(_samples(pictures, path))
+    if found is None:
+        raise MotionError(
+            f"the colours of the pose maps in {path} do not tell which palette they are drawn in",
+            hint='Say palette "openpose" (the standard: the right shoulder is red) or '
+            '"controlnext" (it is blue).',
+        )
+    return found
+
+
+def _checked(pictures: "_Folder | _Video", path: Path, palette: Palette) -> Palette:
+    _samples(pictures, path)
+    return palette
+
+
+def _fitted(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Bring a map to a size; what is added to keep its proportions is black, like its ground."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    scale = min(size[0] / width, size[1] / height)
+    inner = tuple(
+        min(max(round(side * scale), 1), limit)
+        for side, limit in zip((width, height), size, strict=True)
+    )
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    resized = cv2.resize(picture, inner, interpolation=method)
+    fitted = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    fitted[top : top + inner[1], left : left + inner[0]] = resized
+    return fitted
+
+
+class _Folder:
+    """Numbered pictures in a folder."""
+
+    rate: FrameRate | None = None
+
+    def __init__(self, folder: Path) -> None:
+        numbered: dict[int, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
+                continue
+            match = _NUMBER.search(path.stem)
+            if match is None:
+                raise MotionError(
+                    f"expected pictures whose names end in their frame number, got {path.name}",
+                    hint="Name them 000001.png, 000002.png ...",
+                )
+            number = int(match[1])
+            if number in numbered:
+                raise MotionError(
+                    f"two pictures are frame {number}: {numbered[number].name} and {path.name}"
+                )
+            numbered[number] = path
+        if not numbered:
+            raise MotionError(f"expected pictures of pose maps in {folder}, found none")
+        self.first, last = min(numbered), max(numbered)
+        if last - self.first + 1 != len(numbered):
+            span = range(self.first, last + 1)
+            holes = tuple(number for number in span if number not in numbered)
+            shown = format_frames(holes[:_SHOWN]) + (" ..." if len(holes) > _SHOWN else "")
+            raise MotionError(
+                f"the pose maps in {folder} go from {self.first} to {last}, "
+                f"but {len(holes)} are missing: {shown}",
+                hint="Add the missing pictures, or number them without holes.",
+            )
+        self.count = len(numbered)
+        self._paths = [numbered[number] for number in sorted(numbered)]
+        self.size = self._size(self._paths[0])
+        for path in self._paths[1:]:
+            size = self._size(path)
+            if size != self.size:
+                raise MotionError(
+                    f"expected pose maps of one size: {self._paths[0].name} has "
+                    f"{self.size[0]}x{self.size[1]}, {path.name} has {size[0]}x{size[1]}"
+                )
+
+    def number(self, index: int) -> int:
+        """Return the frame number of a picture."""
+        return self.first + index
+
+    @staticmethod
+    def _size(path: Path) -> tuple[int, int]:
+        """Return width and height from the header alone: a long sequence opens quickly."""
+        # Imported here: only picture folders need it.
+        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+
+        try:
+            with Image.open(path) as image:
+                return image.size
+        except (OSError, UnidentifiedImageError) as error:
+            raise MotionError(f"{path} cannot be read as a picture: {error}") from None
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return a picture, one with alpha laid over black."""
+        path = self._paths[index]
+        try:
+            content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+            decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
+        except (OSError, cv2.error) as error:
+            raise MotionError(f"{path} cannot be read: {error}") from None
+        if decoded is None:
+            raise MotionError(f"{path} cannot be read as a picture: it is damaged or cut off")
+        if decoded.dtype != np.uint8:
+            decoded = (decoded / np.iinfo(decoded.dtype).max * 255).astype(np.uint8)
+        if decoded.ndim == 2:
+            return np.repeat(decoded[:, :, None], 3, axis=2)
+        if decoded.shape[2] == 4:
+            alpha = decoded[:, :, 3:].astype(np.uint16)
+            decoded = (decoded[:, :, :3] * alpha // 255).astype(np.uint8)
+        return np.asarray(decoded[:, :, ::-1], dtype=np.uint8)
+
+
+class _Video:
+    """Frames of a video, decoded in order or found by seeking."""
+
+    first = _VIDEO_FIRST
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._container: Any = av.open(str(path), options={"protocol_whitelist": "file"})
+            if not self._container.streams.video:
+                raise MotionError(f"{path} has no video stream")
+            self._stream: Any = self._container.streams.video[0]
+            self._stream.thread_type = "AUTO"
+            self._times = sorted(
+                packet.pts
+                for packet in self._container.demux(self._stream)
+                if packet.pts is not None and packet.size and not packet.is_discard
+            )
+        except (av.error.FFmpegError, OSError) as error:
+            raise MotionError(
+                f"{path} cannot be read as a video of pose maps: {error}",
+                hint="Expected a folder of pictures, or a video file.",
+            ) from None
+        self.count = len(self._times)
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        if not self.count or not rate:
+            raise MotionError(f"{path} has a video stream without frames")
+        self.rate: FrameRate | None = FrameRate(Fraction(rate))
+        self._frames: Any = None
+        self._at = -1
+        self._shown: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
+        height, width = self.picture(0).shape[:2]
+        self.size = (width, height)
+
+    def number(self, index: int) -> int:
+        """Return the frame number of a frame."""
+        return self.first + index
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return a frame, upright."""
+        if index == self._at:
+            return self._shown
+        wanted = self._times[index]
+        try:
+            if self._frames is None or not self._at < index <= self._at + 32:
+                self._container.seek(wanted, stream=self._stream)
+                self._frames = self._container.decode(self._stream)
+            for frame in self._frames:
+                if frame.pts is not None and frame.pts >= wanted:
+                    turns = round(frame.rotation / 90) % 4
+                    picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+                    self._at, self._shown = index, np.ascontiguousarray(picture)
+                    return self._shown
+        except (av.error.FFmpegError, OSError) as error:
+            raise MotionError(f"{self._path}: frame {self.number(index)}: {error}") from None
+        raise MotionError(f"{self._path} breaks off before frame {self.number(index)}")
