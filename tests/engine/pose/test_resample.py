@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marionext.errors import MotionError
@@ -35,6 +35,7 @@ def test_the_new_frames_are_those_whose_time_lies_in_the_clip(frames, rate, new_
     assert new_rate.seconds(count - 1) < duration <= new_rate.seconds(count)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 40), rates, rates)
 def test_each_new_frame_shows_its_own_time(frames, rate, new_rate):
     track = ramp(frames).with_(rate=rate)

@@ -70,9 +70,12 @@ def read_coco(
     else:
         raise MotionError(f"expected COCO-WholeBody JSON in {path}, found no 'annotations'")
     poses: dict[int, list[NDArray[np.float64]]] = {}
+    ids: dict[int, list[int | None]] = {}
     for index, annotation in enumerate(annotations):
         image, pose = _parse_annotation(annotation, f"{path}, annotation {index}")
         poses.setdefault(image, []).append(pose)
+        who = annotation.get("track_id")
+        ids.setdefault(image, []).append(who if isinstance(who, int) else None)
     _flags_to_scores(poses)
     canvases, numbers = _number_images(images, sorted(poses), path)
     written_rate = info.get("frame_rate") if isinstance(info, dict) else None
@@ -87,6 +90,7 @@ def read_coco(
             scores.astype(np.float64),
             canvases.get(image),
             written_rate if isinstance(written_rate, str) else None,
+            tuple(ids.get(image, ())),
         )
     if not frames:
         raise MotionError(f"expected at least one image in {path}, found none")
@@ -171,11 +175,11 @@ def write_coco(track: PoseTrack, path: Path) -> None:
         images.append(
             {"id": index, "file_name": f"{number:06d}.png", "width": width, "height": height}
         )
-        for points, scores in zip(
-            *to_whole_body(track.points[index], track.scores[index]), strict=True
-        ):
+        people = zip(*to_whole_body(track.points[index], track.scores[index]), strict=True)
+        for person, (points, scores) in enumerate(people):
             if scores.any():
-                annotations.append(_annotation(points, scores, len(annotations), index))
+                names = {"id": len(annotations), "image_id": index, "track_id": person}
+                annotations.append(names | _annotation(points, scores))
     category = {
         "id": 1,
         "name": "person",
@@ -194,9 +198,7 @@ def write_coco(track: PoseTrack, path: Path) -> None:
     )
 
 
-def _annotation(
-    points: NDArray[np.float32], scores: NDArray[np.float32], number: int, image: int
-) -> dict[str, object]:
+def _annotation(points: NDArray[np.float32], scores: NDArray[np.float32]) -> dict[str, object]:
     """Return one person as JSON."""
     pose = np.column_stack([points, scores])
     known = scores > 0
@@ -205,7 +207,7 @@ def _annotation(
     right, bottom = points[known].max(0) if known.any() else np.zeros(2, np.float32)
     box = flat(np.array([left, top, right - left, bottom - top]))
     return (
-        {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0}
+        {"category_id": 1, "iscrowd": 0}
         | {"bbox": box, "area": box[2] * box[3], "num_keypoints": int(known[:17].sum())}
         | {name: flat(pose[place]) for name, place in _PARTS.items()}
         | {flag: bool(known[_PARTS[name]].any()) for name, flag in _VALID.items()}

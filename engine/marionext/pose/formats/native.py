@@ -6,6 +6,7 @@ is always the same bytes, so that a file's hash tells whether the motion changed
 """
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -106,6 +107,7 @@ def _load(path: Path) -> dict[str, NDArray[np.generic]]:
         SyntaxError,
         TypeError,
         ValueError,
+        tokenize.TokenError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -9,7 +9,7 @@ A frame is ``{"people": [{"pose_keypoints_2d": [x, y, score, ...], "face_keypoin
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,10 @@ __all__ = [
 Coordinates = Literal["pixels", "unit", "signed"]
 """What a file's coordinates are: pixels, 0..1 or -1..1, both over the whole picture."""
 
+_MOST_PEOPLE = 64
+"""With more ids than this a tracker lost people all the time: its ids are not followed."""
+_LARGEST = 1e9
+"""Coordinates beyond this are no pixels; float32 holds them, and sums of them."""
 _NORMALISED_AT_MOST = 3.0
 """Coordinates that all lie within this are taken as normalised: people may stick out of a picture,
 yet none fits into three pixels."""
@@ -73,6 +77,8 @@ class JsonFrame:
     """Width and height of the picture, if the file says."""
     rate: str | None
     """Frames per second, if the file says (ours do)."""
+    ids: tuple[int | None, ...]
+    """Who each of the people is, where the file tells: the same number is the same person."""
 
 
 def parse_frame(value: object, where: str) -> JsonFrame:
@@ -101,7 +107,8 @@ def parse_frame(value: object, where: str) -> JsonFrame:
     if isinstance(width, int) and isinstance(height, int) and min(width, height) >= 1:
         canvas = (width, height)
     rate = value.get("frame_rate")
-    return JsonFrame(points, scores, canvas, rate if isinstance(rate, str) else None)
+    ids = tuple(_id_or_none(person.get("person_id")) for person in people)
+    return JsonFrame(points, scores, canvas, rate if isinstance(rate, str) else None, ids)
 
 
 def _parse_person(person: object, where: str) -> NDArray[np.float64]:
@@ -133,6 +140,12 @@ def _parse_person(person: object, where: str) -> NDArray[np.float64]:
     # Gaps are written as zeros by some and as -1 by others; neither is a place.
     pose[pose[:, 2] == 0] = 0
     return pose
+
+
+def _id_or_none(value: object) -> int | None:
+    """Read OpenPose's ``person_id``, a list of one number; -1 says that nobody was followed."""
+    number = value[0] if isinstance(value, list) and len(value) == 1 else None
+    return number if isinstance(number, int) and number >= 0 else None
 
 
 def _first(person: dict[str, object], keys: tuple[str, ...]) -> object:
@@ -227,13 +240,13 @@ def assemble(
         MotionError: the size is not known, or differs from frame to frame.
     """
     start, stop = min(frames), max(frames) + 1
-    people = max(len(frame.points) for frame in frames.values())
+    slots = _slots(frames)
+    people = max((max(places) + 1 for places in slots.values() if places), default=0)
     points = np.zeros((stop - start, people, POINT_COUNT, 2))
     scores = np.zeros(points.shape[:3])
     for number, frame in frames.items():
-        count = len(frame.points)
-        points[number - start, :count] = frame.points
-        scores[number - start, :count] = frame.scores
+        points[number - start, slots[number]] = frame.points
+        scores[number - start, slots[number]] = frame.scores
     sizes = sorted({frame.canvas for frame in frames.values() if frame.canvas is not None})
     if size is None and len(sizes) > 1:
         found = ", ".join(f"{width}x{height}" for width, height in sizes[:3])
@@ -254,6 +267,23 @@ def assemble(
     )
 
 
+def _slots(frames: dict[int, JsonFrame]) -> dict[int, list[int]]:
+    """Return for each frame the places of its people in the track.
+
+    Where everybody has an id, those of one id share a place; else people are as the file has them.
+    """
+    ids = {person for frame in frames.values() for person in frame.ids}
+    known = sorted(person for person in ids if person is not None)
+    distinct = all(len(set(frame.ids)) == len(frame.ids) for frame in frames.values())
+    if None in ids or not distinct or len(known) > _MOST_PEOPLE:
+        return {number: list(range(len(frame.points))) for number, frame in frames.items()}
+    place = {person: index for index, person in enumerate(known)}
+    return {
+        number: [place[person] for person in frame.ids if person is not None]
+        for number, frame in frames.items()
+    }
+
+
 def frame_object(track: PoseTrack, index: int, *, comfy: bool) -> dict[str, object]:
     """Return one frame of a track as JSON, in pixels; people who are not seen are left out.
 
@@ -264,7 +294,9 @@ def frame_object(track: PoseTrack, index: int, *, comfy: bool) -> dict[str, obje
             unseen; the true scores stand beside. Otherwise BODY_25 and 70 points a face.
     """
     people = []
-    for points, scores in zip(track.points[index], track.scores[index], strict=True):
+    for number, (points, scores) in enumerate(
+        zip(track.points[index], track.scores[index], strict=True)
+    ):
         if not scores.any():
             continue
         pose = np.column_stack([points, scores])
@@ -276,7 +308,7 @@ def frame_object(track: PoseTrack, index: int, *, comfy: bool) -> dict[str, obje
             extra["foot_keypoints_2d"] = flat(pose[FEET])
         people.append(
             {
-                "person_id": [-1],
+                "person_id": [number],
                 "pose_keypoints_2d": flat(pose[BODY] if comfy else _body25(pose)),
                 "face_keypoints_2d": flat(pose[FACE] if comfy else _face70(pose[FACE])),
                 "hand_left_keypoints_2d": flat(pose[LEFT_HAND]),
@@ -322,7 +354,7 @@ def _is_number(value: object) -> bool:
     """Tell whether a JSON value is a finite number that float32 can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < cast("float", np.finfo(np.float32).max)
+    return math.isfinite(value) and abs(value) < _LARGEST
 
 
 def _kind(value: object) -> str:
