@@ -25,6 +25,7 @@ STANDARD_LIBRARY_ONLY = (
     "marionext.presets",
     "marionext.bundles",
     "marionext.protocol",
+    "marionext.reporting",
     "marionext.client",
 )
 NUMPY_ONLY = ("marionext.pose", "marionext.pose.formats", "marionext.motion")
