@@ -36,6 +36,11 @@ SWAP_GROUPS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 
 _EXTENT = {"feet": 0.5, "head": 0.2, "face": 0.2}
 """How large a group is against the person, where much smaller: its ways are measured by that."""
+_ATTACHED: dict[str, tuple[tuple[int, int], ...]] = {
+    "hands": ((LEFT_HAND.start, 7), (RIGHT_HAND.start, 4)),
+    "feet": tuple((FEET.start + i, 13 if i < 3 else 10) for i in range(6)),
+}
+"""Points of a group that lie by a joint of the body: wrists by wrists, feet by ankles."""
 _PER_FRAME = 0.004
 """Cost of an exchanged frame, as a share of the person's size per joint."""
 _PER_CHANGE = 0.02
@@ -69,7 +74,9 @@ def repair_swaps(
     exchanged = {}
     for name, (telling, moving) in SWAP_GROUPS.items():
         extent = size * _EXTENT.get(name, 1.0)
-        flags = _cheapest(points, scores >= seen, np.array(telling), scene, extent, pace)
+        flags = _cheapest(
+            points, scores >= seen, np.array(telling), scene, extent, pace, _ATTACHED.get(name, ())
+        )
         if flags.any():
             exchanged[name] = int(flags.sum())
             order = np.arange(POINT_COUNT)
@@ -86,6 +93,7 @@ def _cheapest(
     scene: NDArray[np.int64],
     size: float,
     pace: float,
+    attached: tuple[tuple[int, int], ...],
 ) -> NDArray[np.bool_]:
     """Find in which frames the joints are exchanged: (frames,)."""
     # Where the group as a whole goes does not tell its sides apart.
@@ -94,10 +102,11 @@ def _cheapest(
     places = np.stack([own[:, joints], own[:, _MIRRORED[joints]]])
     seen = np.stack([known[:, joints], known[:, _MIRRORED[joints]]])
     flags = np.zeros(len(points), bool)
+    apart = _apart(points, known, attached) / size
     frames = np.flatnonzero(seen[0].any(1))
     # cost[state]: of the cheapest course so far that ends as detected (0) or exchanged (1).
     staying, changing = np.array([0.0, _PER_FRAME * pace]), _PER_CHANGE * pace * (1 - np.eye(2))
-    cost = staying
+    cost = staying + apart[frames[0]] if len(frames) else staying
     came_from = np.zeros((len(frames), 2), np.int64)
     for step in range(1, len(frames)):
         before, now = frames[step - 1], frames[step]
@@ -112,9 +121,29 @@ def _cheapest(
         between += changing
         total = cost[:, None] + between
         came_from[step] = total.argmin(0)
-        cost = total.min(0) + staying
+        cost = total.min(0) + staying + apart[now]
     state = int(cost.argmin())
     for step in range(len(frames) - 1, -1, -1):
         flags[frames[step]] = bool(state)
         state = int(came_from[step, state])
     return flags
+
+
+def _apart(
+    points: NDArray[np.float64], known: NDArray[np.bool_], attached: tuple[tuple[int, int], ...]
+) -> NDArray[np.float64]:
+    """Return how far points are from where they belong, as detected and exchanged: (frames, 2)."""
+    result = np.zeros((len(points), 2))
+    if not attached:
+        return result
+    for state in range(2):
+        ways, counted = np.zeros(len(points)), np.zeros(len(points))
+        for point, joint in attached:
+            taken = MIRRORED[point] if state else point
+            both = known[:, taken] & known[:, joint]
+            ways += np.where(both, np.linalg.norm(points[:, taken] - points[:, joint], axis=-1), 0)
+            counted += both
+        result[:, state] = ways / np.maximum(counted, 1)
+    # Only what tells the two apart.
+    sure = np.all([known[:, point] for pair in attached for point in pair], axis=0)
+    return np.where(sure[:, None], result - result.min(1, keepdims=True), 0)
