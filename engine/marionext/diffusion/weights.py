@@ -73,7 +73,9 @@ def fill(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
             check_same(path, expected, found)
             for name in names:
                 value = file.get_tensor(name)
-                values[name] = value.to(dtype) if value.is_floating_point() else value
+                # A copy even where the format stays: a tensor still mapped to the file lies at odd
+                # addresses, which some kernels answer with another rounding, and would die with it.
+                values[name] = value.to(dtype if value.is_floating_point() else None, copy=True)
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path}: not a complete safetensors file: {error}",

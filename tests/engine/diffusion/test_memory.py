@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+import torch
+
+from marionext.diffusion.budget import GIB
+from marionext.diffusion.bundle_shape import BundleShape
+from marionext.diffusion.memory import Placement, is_out_of_memory
+from marionext.errors import DeviceError
+from marionext.jobs import RenderSettings
+
+
+@pytest.mark.parametrize(
+    ("free", "rung"),
+    [(40, "resident"), (7.9, "lean"), (5.9, "chunked"), (3, "streamed"), (0.1, "streamed")],
+)
+def test_the_rung_is_chosen_from_what_is_free(
+    monkeypatch: pytest.MonkeyPatch, free: float, rung: str
+) -> None:
+    said: list[str] = []
+    placement = Placement(torch.device("cpu"), torch.float16, say=said.append)
+    monkeypatch.setattr(placement, "_free", lambda: int(free * GIB))
+    placement.settle(BundleShape(), RenderSettings(), 48)
+    assert placement.rung.name == rung
+    assert len(said) == (0 if rung == "resident" else 1)
+    placement.settle(BundleShape(), RenderSettings(width=64, height=64), 48)
+    assert placement.rung.name == rung  # never up: other work may hold the memory
+
+
+def test_the_ladder_ends_in_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    placement = Placement(torch.device("cpu"), torch.float16, say=said.append)
+    monkeypatch.setattr(placement, "_free", lambda: 2 * GIB)
+    for name in ("lean", "chunked"):  # layers only stream to a CUDA device
+        placement.step_down("tried to allocate 2 GiB", BundleShape(), RenderSettings())
+        assert placement.rung.name == name
+    with pytest.raises(DeviceError) as caught:
+        placement.step_down("tried to allocate 2 GiB", BundleShape(), RenderSettings())
+    assert "tried to allocate" in caught.value.message
+    assert "fits" in (caught.value.hint or "")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_every_allocators_words_are_known(error: Exception, memory: bool) -> None:
+    assert is_out_of_memory(error) is memory
+
+
+def test_networks_at_work_are_on_the_device(networks: dict[str, Any]) -> None:
+    placement = Placement(torch.device("cpu"), torch.float32)
+    with placement.at_work(networks["vae"], networks["unet"]) as (vae, unet):
+        assert vae is networks["vae"]
+        assert next(unet.parameters()).device.type == "cpu"

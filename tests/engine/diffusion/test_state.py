@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marionext.diffusion import SamplerState, read_state, write_state
+from marionext.diffusion.state import draw_noise
+from marionext.errors import OutputError
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**63 - 1), short=st.integers(1, 6), more=st.integers(0, 6))
+def test_a_longer_clip_begins_with_the_noise_of_a_shorter_one(
+    seed: int, short: int, more: int
+) -> None:
+    image, latents = draw_noise(seed, short, (4, 8, 8), (64, 64))
+    longer_image, longer = draw_noise(seed, short + more, (4, 8, 8), (64, 64))
+    assert torch.equal(image, longer_image)
+    assert torch.equal(latents, longer[: short + 1])
+
+
+def test_noise_is_drawn_in_the_references_order() -> None:
+    generator = torch.Generator().manual_seed(7)
+    image = torch.randn(1, 3, 64, 128, generator=generator)
+    latents = torch.randn(1, 5, 4, 8, 16, generator=generator)
+    found_image, found = draw_noise(7, 4, (4, 8, 16), (128, 64))
+    assert torch.equal(found_image, image)
+    assert torch.equal(found, latents[0])
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    state = SamplerState(3, torch.randn(4, 4, 8, 8))
+    write_state(state, tmp_path / "latents")
+    back = read_state(tmp_path / "latents")
+    assert back.step == 3
+    assert torch.equal(back.latents, state.latents)
+    assert [path.name for path in tmp_path.iterdir()] == ["latents"]
+
+
+def test_a_garbled_or_missing_state_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "latents"
+    with pytest.raises(OutputError, match="not a saved state"):
+        read_state(path)
+    write_state(SamplerState(1, torch.zeros(2, 4, 8, 8)), path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(OutputError, match="not a saved state"):
+        read_state(path)
+
+
+def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be kept"):
+        write_state(SamplerState(1, torch.zeros(2, 4, 8, 8)), tmp_path / "absent" / "latents")
