@@ -1,0 +1,62 @@
+"""Pictures for a video: so many, of one size, each read or made when it is wanted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import OutputError
+
+__all__ = ["Pictures"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A sequence of pictures that need not fit into memory."""
+
+    count: int
+    at: Callable[[int], NDArray[np.uint8]]
+    """Gives picture i of 0 to count - 1: (height, width, 3) red, green, blue."""
+
+    @classmethod
+    def of_files(cls, paths: Sequence[Path]) -> Self:
+        """Take picture files in the order given."""
+
+        def read(index: int) -> NDArray[np.uint8]:
+            path = paths[index]
+            try:
+                content = np.fromfile(path, dtype=np.uint8)
+            except OSError as error:
+                raise OutputError(
+                    f"frame {path} cannot be read: {error.strerror or error}",
+                    hint="Render it again.",
+                ) from None
+            picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+            if picture is None:
+                raise OutputError(f"frame {path} is damaged", hint="Delete it and render again.")
+            return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+        return cls(len(paths), read)
+
+    @classmethod
+    def beside(cls, left: Self, right: Self) -> Self:
+        """Put each picture of one sequence beside that of another of equal length and height."""
+        if left.count != right.count:
+            raise OutputError(
+                f"expected as many pictures on both sides, got {left.count} and {right.count}"
+            )
+
+        def both(index: int) -> NDArray[np.uint8]:
+            pair = left.at(index), right.at(index)
+            if pair[0].shape[0] != pair[1].shape[0]:
+                raise OutputError(
+                    f"expected pictures of one height side by side, got "
+                    f"{pair[0].shape[0]} and {pair[1].shape[0]} pixels"
+                )
+            return np.concatenate(pair, axis=1)
+
+        return cls(left.count, both)
