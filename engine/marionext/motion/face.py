@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "EARS",
+    "EYEBALL",
     "EYES",
+    "EYES_APART",
     "FACE_NORMALS",
     "FACE_POINTS",
     "JAW_PATHS",
@@ -88,10 +90,11 @@ EARS: Floats = np.array([[-0.335, -0.06, 0.0], [0.335, -0.06, 0.0]])
 PIVOT: Floats = np.array([0.0, -0.30, -0.01])
 """Where rigs have the head bone's head, at the base of the skull (Mixamo's X Bot: 0.26 below the
 eyes, a Ready Player Me avatar: 0.34, each measured from its mesh)."""
-_EYEBALL = np.array([0.0, 0.0, 0.33])
+EYEBALL: Floats = np.array([0.0, 0.0, 0.33])
 """Eye bones turn the eyeball about its centre, behind the pupil."""
-PIVOT_TO_EYES = float(np.linalg.norm(_EYEBALL - PIVOT))
+PIVOT_TO_EYES = float(np.linalg.norm(EYEBALL - PIVOT))
 PIVOT_TO_TOP = 0.81
+EYES_APART = 0.28
 
 
 def _normals(points: Floats) -> Floats:
@@ -111,14 +114,17 @@ def _paths() -> Floats:
     the cheek, not the jaw behind it.
     """
     jaw = FACE_POINTS[JAW_POINTS]
-    # Where the skin is at that height in front of the eye and beside the mouth.
-    depth = np.interp(jaw[:, 1], [-0.495, -0.36, -0.2, 0.0], [0.40, 0.38, 0.36, 0.33])
-    cheek = np.stack([np.sign(jaw[:, 0]) * np.minimum(np.abs(jaw[:, 0]), 0.2), jaw[:, 1], depth], 1)
+    # Where the skin is at that height below the outer corner of the eye and beside the mouth.
+    level = [-0.51, -0.36, -0.2, 0.0]
+    depth = np.interp(jaw[:, 1], level, [0.40, 0.36, 0.345, 0.325])
+    beside = np.interp(jaw[:, 1], level, [0.03, 0.14, 0.205, 0.225])
+    beside = np.sign(jaw[:, 0]) * np.minimum(np.abs(jaw[:, 0]), beside)
+    cheek = np.stack([beside, jaw[:, 1], depth], axis=1)
     steps = np.linspace(0.0, 1.0, 5)[:, None]
     straight = jaw[:, None] + steps * (cheek - jaw)[:, None]
     bulge = np.abs(cheek - jaw)[:, :1].sum(axis=1)
     straight[:, :, 0] += np.sign(jaw[:, 0])[:, None] * (
-        0.28 * bulge[:, None] * np.sin(np.pi * steps[:, 0])[None]
+        0.16 * bulge[:, None] * np.sin(np.pi * steps[:, 0])[None]
     )
     return np.asarray(straight)
 

@@ -163,11 +163,16 @@ class Figure:
             mapping: which bone plays which role.
 
         Raises:
-            MotionError: a bone of the mapping is not in the skeleton.
+            MotionError: a bone of the mapping is not in the skeleton, or it has no size.
         """
         bones = {role: animation.index(name) for role, name in mapping.bones.items()}
         axes = _find_axes(animation, bones)
         stature = _stature(animation, bones)
+        if stature <= 0:
+            raise MotionError(
+                "the skeleton has no size: its shoulders, hips and knees are in one place",
+                hint="Check that the right bones are mapped, and that the rig has a rest pose.",
+            )
         anchors = np.full(POINT_COUNT, -1, dtype=np.int64)
         offsets = np.zeros((POINT_COUNT, 3))
         heads, tails = animation.rest_heads, animation.rest_tails
@@ -344,25 +349,38 @@ def _measure_head(
     head = bones["head"]
     heads = animation.rest_heads
     own = axes.of(head)
-    height = _HEAD_OF_STATURE * stature
-    top = _top_of_head(animation, bones, own, height)
+    usual = _HEAD_OF_STATURE * stature
+    height = usual
+    top = _top_of_head(animation, bones, own, usual)
     if top is not None:
         if not axes.trusted and float(_unit(top) @ own[:, 1]) > 0.85:
             own = _frames_of(own[:, 0], top)
-        height = float(np.sqrt(height * np.linalg.norm(top) / face.PIVOT_TO_TOP))
+        height = _agreed(usual, [float(np.linalg.norm(top)) / face.PIVOT_TO_TOP])
     origin = -height * own @ face.PIVOT
     eyes = [bones.get(f"{side}_eye") for side in SIDES]
     if eyes[0] is not None and eyes[1] is not None:
         middle = (heads[eyes[0]] + heads[eyes[1]]) / 2 - heads[head]
         right, up, front = (float(part) for part in own.T @ middle)
         reach = float(np.linalg.norm(middle))
-        if front > 0.2 * reach and up > -0.2 * reach and abs(right) < 0.2 * reach:
-            guess = reach / face.PIVOT_TO_EYES
-            # Eyes tell the size of a head better than its proportions do: cartoon heads are big.
-            if 0.5 * height < guess < 4 * height:
-                height = guess
-                origin = middle - height * 0.33 * own[:, 2]
+        apart = float(np.linalg.norm(heads[eyes[0]] - heads[eyes[1]]))
+        if front > 0.2 * reach and up > -0.2 * reach and abs(right) < 0.2 * reach and apart > 0:
+            # Eyes tell more than a crown, which may be that of a hat.
+            height = _agreed(usual, [reach / face.PIVOT_TO_EYES, apart / face.EYES_APART])
+            origin = middle - height * face.EYEBALL[2] * own[:, 2]
     return height, origin, own
+
+
+def _agreed(usual: float, measured: list[float]) -> float:
+    """Return a head's height from what its stature makes usual and what its bones measure.
+
+    Where both are close the truth lies between them (heads measured on their meshes do); a
+    cartoon's big head is believed.
+    """
+    measured_mean = float(np.exp(np.mean(np.log(measured))))
+    far = abs(float(np.log(measured_mean / usual)))
+    trust = float(np.interp(far, [np.log(1.3), np.log(2.0)], [1.0, 0.15]))
+    values, weights = [usual, *measured], [trust * 2 / len(measured), *(1.0 for _ in measured)]
+    return float(np.exp(np.average(np.log(values), weights=weights)))
 
 
 def _top_of_head(

@@ -268,6 +268,25 @@ def test_a_bone_that_is_not_there_is_named(person: Person) -> None:
         Figure.prepare(person(), mapping)
 
 
+def test_a_skeleton_without_size_is_refused(person: Person) -> None:
+    animation = person()
+    flat = animation.with_(heads=animation.heads * 0, tails=animation.tails * 0)
+    with pytest.raises(MotionError, match="no size"):
+        Figure.prepare(flat, map_rig(animation))
+
+
+def test_a_cartoon_head_is_believed_and_a_hat_is_not(person: Person) -> None:
+    eyes = [("LeftEye", "Head", (0.03, -0.11, 1.65)), ("RightEye", "Head", (-0.03, -0.11, 1.65))]
+    wide = [("LeftEye", "Head", (0.10, -0.25, 1.80)), ("RightEye", "Head", (-0.10, -0.25, 1.80))]
+    plain, hat, cartoon = (
+        Figure.prepare(animation, map_rig(animation)).head_height
+        for animation in (person(), person(extra=eyes), person(extra=wide))
+    )
+    assert plain == pytest.approx(0.23, abs=0.02)
+    assert hat == pytest.approx(0.22, abs=0.02)
+    assert cartoon > 0.5
+
+
 @pytest.mark.parametrize("degrees", [0.0, 90.0, -120.0])
 def test_facing_follows_the_body(person: Person, about: About, degrees: float) -> None:
     animation = person([{"Hips": about(UP, degrees)}])
