@@ -36,6 +36,7 @@ __all__ = [
     "models_folder",
     "read_card",
     "read_record",
+    "record_files",
     "require",
     "sha256_of",
     "write_record",
@@ -386,6 +387,31 @@ def write_record(folder: Path, card: str, files: Mapping[str, FileRecord]) -> No
     part = folder / (RECORD_NAME + ".part")
     part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     part.replace(folder / RECORD_NAME)
+
+
+def record_files(folder: Path, card: str, source: str = "") -> None:
+    """Write ``bundle.json`` for a bundle as it is now: the last step of building one.
+
+    Args:
+        folder: the bundle's.
+        card: name of the card that the bundle goes by.
+        source: how its files came to be, for the record.
+
+    Raises:
+        ModelError: there is no such card, or a file of it is missing.
+    """
+    bundle = ModelBundle(name=folder.name, folder=folder, card=read_card(card))
+    missing = [problem for problem in check(bundle, hashes=False) if problem.what == "missing"]
+    if missing:
+        raise ModelError(f"{folder}: {missing[0]}")
+    paths = filter(None, map(bundle.locate, bundle.card.files))
+    records = {
+        path.relative_to(folder).as_posix(): FileRecord(
+            size=path.stat().st_size, sha256=sha256_of(path), source=source
+        )
+        for path in paths
+    }
+    write_record(folder, card, records)
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:

@@ -151,16 +151,23 @@ def test_any_bytes_can_be_looked_at(
 
 
 def recorded(folder: Path) -> bundles.ModelBundle:
-    make_bundle(folder)
-    bundle = bundles.find(str(folder))
-    records = {
-        file.path: bundles.FileRecord(
-            size=(folder / file.path).stat().st_size, sha256=bundles.sha256_of(folder / file.path)
-        )
-        for file in bundle.card.files
-    }
-    bundles.write_record(folder, "svd", records)
-    return bundle
+    bundles.record_files(make_bundle(folder), "svd")
+    return bundles.find(str(folder))
+
+
+def test_a_bundle_that_is_not_complete_is_not_recorded(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path, skip=("vae/config.json",))
+    with pytest.raises(ModelError, match=r"vae/config\.json is missing"):
+        bundles.record_files(folder, "svd")
+    assert not (folder / bundles.RECORD_NAME).exists()
+
+
+def test_the_built_in_model_is_whole() -> None:
+    bundle = bundles.find("puppet")
+    if not bundle.folder.is_dir():
+        pytest.skip("this checkout holds no trained puppet yet")
+    assert texts(bundle) == []
+    assert bundles.read_record(bundle.folder), "record_files() was not called after training"
 
 
 def test_changed_weights_are_found_by_their_hash_only(tmp_path: Path) -> None:
