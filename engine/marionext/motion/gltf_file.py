@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.motion.meshopt import unpack
 
 __all__ = ["MALFORMED", "GltfFile", "open_gltf"]
 
@@ -41,6 +42,7 @@ class GltfFile:
     binary: bytes | None = None
     """The binary chunk of a .glb."""
     buffers: dict[int, bytes] = field(default_factory=dict)
+    views: dict[int, bytes] = field(default_factory=dict)
 
     def list_of(self, key: str) -> list[dict[str, Any]]:
         """Return the nodes, skins, animations ... of the file; empty if it has none."""
@@ -97,37 +99,63 @@ class GltfFile:
     ) -> NDArray[Any]:
         """Return rows of a buffer view: (count, width)."""
         layout = self.list_of("bufferViews")[view]
-        buffer = self._buffer(int(layout["buffer"]), layout)
-        start = int(layout.get("byteOffset", 0)) + int(offset)
+        data = self._view(view, layout)
         row = width * dtype.itemsize
         stride = int(layout.get("byteStride") or row)
+        start = int(offset)
         end = start + stride * (count - 1) + row if count else start
-        limit = min(len(buffer), int(layout.get("byteOffset", 0)) + int(layout["byteLength"]))
-        if count < 0 or start < 0 or stride < row or end > limit:
+        if count < 0 or start < 0 or stride < row or end > len(data):
             raise MotionError(
-                f"{self.path.name}: accessor {accessor} needs bytes {start} to {end} of a buffer, "
-                f"which ends at {limit}",
+                f"{self.path.name}: accessor {accessor} needs bytes {start} to {end} of a buffer "
+                f"view, which ends at {len(data)}",
                 hint="The file is cut off or damaged: export or download it again.",
             )
         rows = np.lib.stride_tricks.as_strided(
-            np.frombuffer(buffer, np.uint8)[start:], (count, row), (stride, 1)
+            np.frombuffer(data, np.uint8)[start:], (count, row), (stride, 1)
         )
         return np.ascontiguousarray(rows).view(dtype).reshape(count, width)
 
-    def _buffer(self, index: int, view: dict[str, Any]) -> bytes:
+    def _view(self, view: int, layout: dict[str, Any]) -> bytes:
+        """Return a buffer view's bytes, unpacked once if they are packed."""
+        if view in self.views:
+            return self.views[view]
+        packed = next((name for name in _MESHOPT if name in layout.get("extensions", {})), None)
+        source = layout if packed is None else layout["extensions"][packed]
+        start, length = int(source.get("byteOffset", 0)), int(source["byteLength"])
+        data = self._buffer(int(source["buffer"]))[start : start + length]
+        if start < 0 or len(data) < length:
+            raise MotionError(
+                f"{self.path.name}: buffer view {view} needs {length} bytes, found {len(data)}",
+                hint="The file is cut off or damaged: export or download it again.",
+            )
+        if packed is not None:
+            data = self._unpacked(data, source, packed)
+        self.views[view] = data
+        return data
+
+    def _unpacked(self, data: bytes, source: dict[str, Any], name: str) -> bytes:
+        """Return the bytes of a compressed view."""
+        count, mode = int(source["count"]), source["mode"]
+        if count > _MOST_NUMBERS:
+            raise MotionError(f"{self.path.name}: a compressed view has {count} elements")
+        if mode != "ATTRIBUTES":
+            raise MotionError(f"{self.path.name}: numbers are packed in mode {mode!r}")
+        try:
+            return unpack(data, count, int(source["byteStride"]), source.get("filter", "NONE"))
+        except ValueError as error:
+            raise MotionError(
+                f"{self.path.name}: the numbers of its animation are compressed with {name} in a "
+                f"way that is not read here ({error})",
+                hint="Open the file in Blender and export it again, or unpack it with "
+                "'gltf-transform copy'.",
+            ) from error
+
+    def _buffer(self, index: int) -> bytes:
         """Return a buffer's bytes, read once."""
         if index in self.buffers:
             return self.buffers[index]
         layout = self.list_of("buffers")[index]
         uri = layout.get("uri")
-        packed = [name for name in _MESHOPT if name in view.get("extensions", {})]
-        if uri is None and packed:
-            raise MotionError(
-                f"{self.path.name}: the numbers of its animation are compressed with {packed[0]}, "
-                "which is not read here",
-                hint="Open the file in Blender and export it again, or unpack it with "
-                "'gltfpack -noq' or 'gltf-transform copy'.",
-            )
         if uri is None:
             if index != 0 or self.binary is None:
                 raise MotionError(f"{self.path.name}: buffer {index} has neither uri nor data")
