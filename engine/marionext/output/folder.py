@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import shutil
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 _MANIFEST = "render.json"
 _FRAMES = "frames"
 _STATE = "state"
+_SHARE = 20
+"""Recording frames takes one part of the time in so many at most."""
 
 
 class RenderFolder:
@@ -45,6 +48,8 @@ class RenderFolder:
                 cannot be written to.
         """
         self.path = path
+        self._unrecorded = False
+        self._next_record = 0.0
         self._lock = FolderLock(path)
         try:
             self._writer = FrameWriter(path / _FRAMES)
@@ -113,11 +118,18 @@ class RenderFolder:
     def write_frame(self, number: int, picture: NDArray[np.uint8]) -> Path:
         """Write a frame (height, width, 3), record it, and return its file.
 
+        The record reaches the disk soon, at the latest when the folder is closed: rewriting it
+        takes a while in a long render. A frame that a killed run did not record is rendered
+        again, to the same bytes.
+
         Raises:
             OutputError: it cannot be written.
         """
         digest = self._writer.write(number, picture)
-        self.record(self.manifest.with_frame(number, digest))
+        self.manifest = self.manifest.with_frame(number, digest)
+        self._unrecorded = True
+        if time.monotonic() >= self._next_record:
+            self.record(self.manifest)
         return self._writer.path(number)
 
     def record(self, manifest: Manifest) -> None:
@@ -126,8 +138,12 @@ class RenderFolder:
         Raises:
             OutputError: it cannot be written.
         """
+        started = time.monotonic()
         self.manifest = manifest
         manifest.write(self.path / _MANIFEST)
+        self._unrecorded = False
+        ended = time.monotonic()
+        self._next_record = ended + _SHARE * (ended - started)
 
     @property
     def state(self) -> Path:
@@ -160,8 +176,16 @@ class RenderFolder:
         check_space(self.path, needed)
 
     def close(self) -> None:
-        """Give the folder free for another run."""
-        self._lock.release()
+        """Record what is done and give the folder free for another run.
+
+        Raises:
+            OutputError: the record cannot be written.
+        """
+        try:
+            if self._unrecorded:
+                self.record(self.manifest)
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Self:
         """Return the folder, which is already held."""
@@ -173,8 +197,13 @@ class RenderFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the folder free."""
-        self.close()
+        """Give the folder free; a fault on the way out does not hide the one that led there."""
+        try:
+            self.close()
+        except OutputError:
+            if error is None:
+                raise
+            logger.warning("the last frames in %s are not recorded", self.path)
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str:
