@@ -95,9 +95,7 @@ def plan(job: RenderJob, engine: EngineSettings) -> Outline:
     half = device != "cpu" and not job.settings.parity
     figures = estimate(shape, job.settings, len(numbers), number_bytes=2 if half else 4)
     width, height = job.settings.size
-    pictures = (
-        len(numbers) * width * height * PNG_BYTES_PER_PIXEL * (1 + len(job.output.videos) / 8)
-    )
+    frame_bytes = width * height * PNG_BYTES_PER_PIXEL * (1 + len(job.output.videos) / 8)
     speed, known = _speed(job.model, device)
     return Outline(
         model=job.model,

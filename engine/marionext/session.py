@@ -16,11 +16,12 @@ from marionext import bundles, diffusion, output
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
 from marionext.diffusion import Models, SamplerState
+from marionext.diffusion.budget import estimate
 from marionext.diffusion.memory import choose_device, choose_dtype
 from marionext.errors import MotionError, OutputError
+from marionext.frames import FrameRange
 from marionext.jobs import EngineSettings, RenderJob, encode_job
-from marionext.output import Manifest, RenderFolder
-from marionext.diffusion.budget import estimate
+from marionext.output import Manifest, Pictures, RenderFolder, Sound, encode_video, video_suffix
 from marionext.planning import frames_of, remember_speed
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native, write_native
@@ -73,7 +74,7 @@ class Session:
                 report.log("every frame is there already: only the videos are made")
             picture = diffusion.fit_character(character.pixels, job.settings.size)
             moving, reference = _poses(job, picture, folder, report)
-            shot = stage(job, moving, reference, report)
+            shot = stage(job, moving, reference, frames, report)
             if shot.numbers != plan.numbers:
                 raise MotionError(
                     f"{job.motion.path} was said to hold {len(plan.numbers)} frames, "
@@ -157,8 +158,8 @@ def _record(
 
 
 def _versions() -> dict[str, str]:
-    import diffusers  # noqa: PLC0415 - only for its version
-    import torch  # noqa: PLC0415
+    import diffusers
+    import torch
 
     return {"torch": str(torch.__version__), "diffusers": str(diffusers.__version__)}
 
@@ -172,7 +173,9 @@ def _poses(
     if kept.is_file():
         moving: Motion = read_native(kept)
     else:
-        moving = read_motion(job.motion, job.pose, job.settings.size, report)
+        numbers = folder.manifest.numbers
+        span = FrameRange(numbers[0], numbers[-1] + 1)
+        moving = read_motion(job.motion, job.pose, job.settings.size, report, frames=span)
         if isinstance(moving, PoseTrack):
             write_native(moving, kept)
             # For people and other programs; a render that goes on does not read it.
@@ -266,3 +269,40 @@ def _decode(
             path = folder.write_frame(number, frame)
             report.frame(number, str(path))
         report.progress("decode", index + 1, len(shot.numbers))
+
+
+def _encode(job: RenderJob, shot: Shot, folder: RenderFolder, report: Reporter) -> tuple[Path, ...]:
+    """Make the videos that the job asks for, and the pose maps as pictures."""
+    if job.output.pose_maps:
+        for index, number in enumerate(shot.numbers, start=1):
+            report.progress("encode", index, len(shot.numbers), "pose maps")
+            output.write_png(
+                folder.path / "posemaps" / output.frame_name(number), shot.control(index)
+            )
+    rendered = Pictures.of_files(folder.frames)
+    maps = Pictures(len(shot.numbers), lambda index: shot.control(index + 1))
+    shown = {"": rendered}
+    if job.output.side_by_side:
+        shown["-with-poses"] = Pictures.beside(maps, rendered)
+    sound = Sound(shot.sound, shot.sound_start) if shot.sound is not None else None
+    name = Path(job.motion.path).stem
+    made = []
+    for kind in job.output.videos:
+        for suffix, pictures in shown.items():
+            path = folder.path / f"{name}{suffix}{video_suffix(kind)}"
+            video = encode_video(
+                pictures,
+                shot.rate,
+                path,
+                kind=kind,
+                sound=sound,
+                on_progress=lambda done, total, path=path: report.progress(
+                    "encode", done, total, path.name
+                ),
+                cancelled=report.cancelled,
+            )
+            for note in video.notes:
+                report.log(note)
+            folder.record(folder.manifest.with_video(path.name, output.sha256_of(path)))
+            made.append(path)
+    return tuple(made)

@@ -19,7 +19,8 @@ from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob
 from marionext.pose import PoseTrack
-from marionext.posemap import Drawer, PoseMapSource, read_maps
+from marionext.pose.formats import read_track
+from marionext.posemap import Drawer, PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
 
 __all__ = [
@@ -89,7 +90,14 @@ def motion_kind(source: MotionSource) -> Kind:
         raise MotionError(
             f"{path} is a single picture", hint="Give the folder of the picture sequence."
         )
-    return "video"
+    return "posemaps" if _shows_pose_maps(path) else "video"
+
+
+def _shows_pose_maps(video: Path) -> bool:
+    from marionext.capture import read_frames  # noqa: PLC0415 - loads PyAV
+
+    first = next(read_frames(video), None)
+    return first is not None and is_pose_map(first.picture)
 
 
 def _is_pose_track(path: Path) -> bool:
@@ -101,7 +109,12 @@ def _is_pose_track(path: Path) -> bool:
 
 
 def read_motion(
-    source: MotionSource, settings: PoseSettings, size: tuple[int, int], report: Reporter
+    source: MotionSource,
+    settings: PoseSettings,
+    size: tuple[int, int],
+    report: Reporter,
+    *,
+    frames: FrameRange | None = None,
 ) -> Motion:
     """Read a motion, whatever it is.
 
@@ -110,6 +123,7 @@ def read_motion(
         settings: cleaning and mirroring; the fit comes later, in `stage`.
         size: width and height in pixels that a rig is seen in.
         report: told how far it is.
+        frames: those that are needed; others may be left out. None: all.
 
     Raises:
         MotionError: the motion cannot be read or holds nobody.
@@ -125,11 +139,16 @@ def read_motion(
                 hint="Mirror the poses they were drawn from.",
             )
         return maps
-    return read_poses(source, settings, size, report)
+    return read_poses(source, settings, size, report, frames=frames)
 
 
 def read_poses(
-    source: MotionSource, settings: PoseSettings, size: tuple[int, int], report: Reporter
+    source: MotionSource,
+    settings: PoseSettings,
+    size: tuple[int, int],
+    report: Reporter,
+    *,
+    frames: FrameRange | None = None,
 ) -> PoseTrack:
     """Read a motion as a pose track; see `read_motion`.
 
@@ -141,13 +160,13 @@ def read_poses(
     report.progress("poses", 0, 0)
     match kind:
         case "video":
-            track = _from_video(source, report)
+            track = _from_video(source, report, frames)
         case "rig":
             track = _from_rig(source, size, report)
         case "track":
-            track = pose.choose_person(
-                pose.formats.read_track(path, rate=None, first=None), source.person
-            )
+            track = read_track(path)
+            if source.person != "all" and track.people > 1:
+                track = pose.choose_person(track, _who(source.person))
             if source.rate is not None and source.rate != track.rate:
                 track = pose.resample(track, source.rate)
         case "posemaps":
@@ -166,13 +185,22 @@ def read_poses(
     return track
 
 
-def _from_video(source: MotionSource, report: Reporter) -> PoseTrack:
+def _who(person: str) -> str | int:
+    return int(person) if person.isdigit() else person
+
+
+def _from_video(source: MotionSource, report: Reporter, frames: FrameRange | None) -> PoseTrack:
     from marionext import capture  # noqa: PLC0415 - loads a detector
+
+    # At another rate, or numbered otherwise, the wanted frames are not the video's own.
+    if source.rate is not None or source.first is not None:
+        frames = None
 
     track = capture.extract_track(
         source.path,
         detector=source.detector,
-        person=source.person,
+        person=_who(source.person),
+        frames=frames,
         on_progress=lambda done, total: report.progress("poses", done, total),
         cancelled=report.cancelled,
     )
@@ -255,7 +283,7 @@ def character_pose(
     height, width = picture.shape[:2]
     beside = character.with_suffix(".pose.npz")
     if beside.is_file():
-        return _cropped_pose(pose.formats.read_track(beside), (width, height))
+        return _cropped_pose(read_track(beside), (width, height))
     from marionext import capture  # noqa: PLC0415 - loads a detector
 
     try:
@@ -285,6 +313,7 @@ def stage(
     job: RenderJob,
     moving: Motion,
     reference: PoseTrack,
+    frames: FrameRange,
     report: Reporter,
 ) -> Shot:
     """Lay the motion over the character and choose the frames.
@@ -293,6 +322,7 @@ def stage(
         job: of the render.
         moving: the motion, as `read_motion` gave it.
         reference: the character's pose at the render's size, as `character_pose` gave it.
+        frames: all that the source has, of which ``moving`` may hold a part.
         report: told what was done.
 
     Raises:
@@ -318,7 +348,7 @@ def stage(
         rate=rate,
         control=control,
         sound=sound,
-        sound_start=moving.rate.seconds(numbers[0] - moving.frames.start),
+        sound_start=moving.rate.seconds(numbers[0] - frames.start),
     )
 
 
