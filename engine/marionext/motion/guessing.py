@@ -92,7 +92,7 @@ def _tokens(name: str) -> list[str]:
 class _Bone:
     """What the words of one bone's name say."""
 
-    __slots__ = ("depth", "end", "helper", "kinds", "name", "number", "side")
+    __slots__ = ("depth", "digits", "end", "helper", "kinds", "name", "number", "side")
 
     def __init__(self, name: str, number: int, depth: int, common: frozenset[str]) -> None:
         tokens = [token for token in _tokens(name) if token not in common]
@@ -102,6 +102,7 @@ class _Bone:
         self.side = next((_SIDE_WORDS[token] for token in tokens if token in _SIDE_WORDS), "")
         self.helper = not _HELPERS.isdisjoint(tokens)
         self.end = not _ENDS.isdisjoint(tokens)
+        self.digits = [int(token) for token in tokens if token.isdecimal()]
         kinds = [_WORDS[token] for token in tokens if token in _WORDS]
         for part, whole in (("arm", "{}arm"), ("leg", "{}leg")):
             for level in ("upper", "lower"):
@@ -183,8 +184,20 @@ def _settle_leg(bones: Sequence[_Bone]) -> dict[str, _Bone | None]:
     }
 
 
+def _name_numbered_fingers(bones: Sequence[_Bone]) -> None:
+    """Give fingers that only have numbers (``finger3-1.L``) their names, counted from the thumb."""
+    nameless = [b for b in bones if "finger" in b.kinds and not set(FINGERS) & set(b.kinds)]
+    numbers = sorted({bone.digits[0] for bone in nameless if bone.digits})
+    fingers = {5: FINGERS, 4: FINGERS[1:]}.get(len(numbers), ())
+    for number, finger in zip(numbers, fingers, strict=bool(fingers)):
+        for bone in nameless:
+            if bone.digits[:1] == [number]:
+                bone.kinds.append(finger)
+
+
 def _settle_fingers(bones: Sequence[_Bone], side: str) -> dict[str, str]:
     found: dict[str, str] = {}
+    _name_numbered_fingers(bones)
     for finger in FINGERS:
         chain = [b for b in bones if finger in b.kinds and not {"palm", "hand"} & set(b.kinds)]
         if not chain:
@@ -321,6 +334,13 @@ def _by_shape(
     return {role: names[bone] for role, bone in found.items()}
 
 
+def _common_root(names: Sequence[str], parents: NDArray[np.int64], *bones: str) -> str | None:
+    """Return the nearest bone that several bones hang from."""
+    chains = [_chain(parents, names.index(bone))[:-1] for bone in bones]
+    shared = [bone for bone in chains[0] if all(bone in chain for chain in chains)]
+    return names[shared[-1]] if shared else None
+
+
 def guess_bones(
     names: Sequence[str],
     parents: NDArray[np.int64],
@@ -347,6 +367,12 @@ def guess_bones(
     if not all(role in have for role in ESSENTIAL) and rest_heads is not None:
         tails = rest_heads if rest_tails is None else rest_tails
         guesses = _by_shape(names, parents, rest_heads, tails) | guesses
+    have = {**guesses, **known}
+    if "hips" not in have and {"left_thigh", "right_thigh"} <= set(have):
+        root = _common_root(names, parents, have["left_thigh"], have["right_thigh"])
+        if root is not None:
+            guesses = {**guesses, "hips": root}
+            guesses = {r: b for r, b in guesses.items() if r == "hips" or b != root}
     taken = set(known.values())
     result: dict[str, str] = {}
     for role, bone in guesses.items():

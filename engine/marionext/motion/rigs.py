@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -110,10 +111,11 @@ class RigMapping:
         have = self.bones
         body = 3 + 5 * ("head" in have)
         for side in SIDES:
-            body += f"{side}_forearm" in have
-            body += f"{side}_hand" in have or f"{side}_forearm" in have
-            body += sum(f"{side}_{part}" in have for part in ("thigh", "shin"))
-            body += f"{side}_foot" in have or f"{side}_shin" in have
+            # A joint is the head of one bone and the tail of the one before it.
+            arm = [f"{side}_{part}" in have for part in ("upper_arm", "forearm", "hand")]
+            leg = [f"{side}_{part}" in have for part in ("thigh", "shin", "foot")]
+            body += leg[0]
+            body += sum(here or after for limb in (arm, leg) for here, after in pairwise(limb))
         hands = 0
         for side in SIDES:
             if f"{side}_hand" in have:
@@ -137,8 +139,7 @@ class RigMapping:
     def _finger_points(self, side: str, finger: str) -> int:
         """Count the points of a finger that come from its bones; two bones are enough for all."""
         first, second, third, _ = finger_roles(side, finger)
-        found = sum(role in self.bones for role in (first, second, third))
-        return 4 if found >= 2 else 0
+        return 4 * (second in self.bones and (first in self.bones or third in self.bones))
 
     def describe(self) -> str:
         """Return a report for people: the convention, the coverage, what to look at."""

@@ -136,6 +136,75 @@ def test_unknown_names_are_guessed_from_their_words_and_marked(names: str) -> No
     assert "guessed" in mapping.describe()
 
 
+# Conventions met in the field that have no preset: centre, arm, leg, first and last finger joint.
+FIELD = {
+    "DeepMotion": (
+        "hips_JNT spine_JNT spine1_JNT spine2_JNT neck_JNT head_JNT",
+        "@_shoulder_JNT @_arm_JNT @_forearm_JNT @_hand_JNT",
+        "@_upleg_JNT @_leg_JNT @_foot_JNT @_toebase_JNT",
+        "@_handThumb1_JNT @_handThumb2_JNT @_handThumb3_JNT",
+        "l r",
+    ),
+    "Second Life": (
+        "mPelvis mTorso mChest mNeck mHead",
+        "mCollar@ mShoulder@ mElbow@ mWrist@",
+        "mHip@ mKnee@ mAnkle@ mFoot@",
+        "mHandThumb1@ mHandThumb2@ mHandThumb3@",
+        "Left Right",
+    ),
+    "Advanced Skeleton": (
+        "Root_M Spine1_M Chest_M Neck_M Head_M",
+        "Scapula_@ Shoulder_@ Elbow_@ Wrist_@",
+        "Hip_@ Knee_@ Ankle_@ Toes_@",
+        "ThumbFinger1_@ ThumbFinger2_@ ThumbFinger3_@",
+        "L R",
+    ),
+    "Kinect": (
+        "SpineBase SpineMid SpineShoulder Neck Head",
+        "Clavicle@ Shoulder@ Elbow@ Wrist@",
+        "Hip@ Knee@ Ankle@ Foot@",
+        "Thumb1@ Thumb2@ Thumb3@",
+        "Left Right",
+    ),
+}
+FIELD_ARM = ("clavicle", "upper_arm", "forearm", "hand")
+FIELD_LEG = ("thigh", "shin", "foot")
+
+
+@pytest.mark.parametrize("convention", FIELD)
+def test_conventions_without_a_preset_are_guessed_in_full(convention: str) -> None:
+    centre, arm, leg, thumb, sides = (text.split() for text in FIELD[convention])
+    names, parents = list(centre), list(range(-1, len(centre) - 1))
+    expected = {"hips": centre[0], "neck": centre[-2], "head": centre[-1]}
+    for side, word in zip(("left", "right"), sides, strict=True):
+        for chain, start, roles in (
+            (arm + thumb, len(centre) - 3, (*FIELD_ARM, "thumb_1", "thumb_2", "thumb_3")),
+            (leg, 0, FIELD_LEG),
+        ):
+            parent = start
+            for name, role in zip(chain, [*roles, None], strict=False):
+                names.append(name.replace("@", word))
+                parents.append(parent)
+                parent = len(names) - 1
+                if role is not None:
+                    expected[f"{side}_{role}"] = names[-1]
+    mapping = map_bones(names, np.array(parents))
+    assert mapping.preset == "guessed"
+    assert {role: mapping.bones.get(role) for role in expected} == expected
+
+
+def test_fingers_that_only_have_numbers_are_counted_from_the_thumb() -> None:
+    names, parents = UNKNOWN["numbers"].split(), list(UNKNOWN_PARENTS)
+    hand = names.index("b07_L_wrist")
+    for finger in range(1, 6):
+        for joint in range(1, 4):
+            parents.append(hand if joint == 1 else len(names) - 1)
+            names.append(f"finger{finger}-{joint}.L")
+    bones = map_bones(names, np.array(parents)).bones
+    assert bones["left_thumb_1"] == "finger1-1.L"
+    assert bones["left_pinky_3"] == "finger5-3.L"
+
+
 def test_helpers_of_control_rigs_are_not_mistaken_for_limbs() -> None:
     names = [*UNKNOWN["camel case"].split(), "ArmIKLeft", "HandTargetLeft", "LegPoleRight"]
     mapping = map_bones(names, np.array([*UNKNOWN_PARENTS, -1, -1, -1]))
