@@ -289,7 +289,7 @@ def _disk() -> Iterator[Finding]:
     free = shutil.disk_usage(place).free
     text = f"{free / 1e9:.1f} GB free for models in {home}"
     if free < _ROOM_FOR_A_MODEL:
-        mend = "The svd model takes about 18 GB; MARIONEXT_HOME chooses another disk."
+        mend = "The svd model takes about 15 GB; MARIONEXT_HOME chooses another disk."
         yield Finding(topic="disk", level="note", text=text, mend=mend)
     else:
         yield Finding(topic="disk", level="ok", text=text)

@@ -233,7 +233,10 @@ def _refused(bundle: ModelBundle, file: ModelFile, status: int) -> ModelError:
 
 def _require_room(bundle: ModelBundle, staging: Path, remotes: list[_Remote]) -> None:
     there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
-    needed = max(sum(remote.size for remote in remotes) - there, 0) + SPARE_BYTES
+    fetched = max(sum(remote.size for remote in remotes) - there, 0)
+    # Pickled weights are kept once more as safetensors when they are first loaded.
+    converted = sum(remote.size for remote in remotes if remote.name.endswith(".bin"))
+    needed = fetched + converted + SPARE_BYTES
     free = shutil.disk_usage(staging).free
     if free < needed:
         raise OutputError(
