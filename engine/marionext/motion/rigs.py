@@ -294,12 +294,15 @@ def _read_folder(folder: Path) -> tuple[RigPreset, ...]:
 
 
 def load_presets(*folders: Path) -> tuple[RigPreset, ...]:
-    """Return the built-in presets, then those of more folders (a user's own).
+    """Return the built-in presets, then the user's own: those of more folders.
+
+    Without any, the user's folder is ``rigs`` in the folder of `marionext.presets.home`.
 
     Raises:
         SettingsError: a file is not a rig preset.
     """
-    more = (preset for folder in folders for preset in _read_folder(folder))
+    own = folders or (presets.home() / "rigs",)
+    more = (preset for folder in own if folder.is_dir() for preset in _read_folder(folder))
     return (*_builtin(), *more)
 
 
@@ -425,7 +428,7 @@ def map_bones(
         humanoid: the file's own map, from VRM names to bones.
         preset: a preset or its name, the path of a ``.toml``, ``humanoid``, ``guessed``, or None
             to detect it.
-        folders: further folders with presets (a user's own).
+        folders: folders with presets of the user's own; see `load_presets`.
 
     Raises:
         SettingsError: there is no such preset.
@@ -504,7 +507,7 @@ def map_rig(
         animation: the skeleton, and its VRM map if it has one.
         preset: a preset or its name, the path of a ``.toml``, or None to detect it.
         overrides: roles set by hand; None takes a role's bone away.
-        folders: further folders with presets.
+        folders: folders with presets of the user's own; see `load_presets`.
 
     Raises:
         SettingsError: a preset or role is unknown, or a bone in ``overrides`` does not exist.

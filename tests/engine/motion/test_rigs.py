@@ -289,7 +289,7 @@ def test_coverage_says_what_comes_from_bones(person: Person) -> None:
 
 
 def test_presets_are_chosen_by_name_by_file_and_from_the_user_folder(
-    person: Person, tmp_path: Path
+    person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     animation = person()
     mine = map_rig(animation).with_bones({"jaw": "Neck"}).as_preset("mine", "My rig")
@@ -297,6 +297,9 @@ def test_presets_are_chosen_by_name_by_file_and_from_the_user_folder(
     assert read_preset(tmp_path / "mine.toml") == mine
     assert map_rig(animation, str(tmp_path / "mine.toml")).bones["jaw"] == "Neck"
     assert map_rig(animation, "mine", folders=[tmp_path]).title == "My rig"
+    monkeypatch.setenv("MARIONEXT_HOME", str(tmp_path))
+    write_preset(tmp_path / "rigs" / "ours.toml", mine)
+    assert map_rig(animation, "ours").title == "My rig"
     with pytest.raises(SettingsError, match="'yours'") as caught:
         map_rig(animation, "yours")
     assert "mixamo" in str(caught.value)
