@@ -347,9 +347,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 def test_a_long_capture_is_read_within_a_second(tmp_path: Path) -> None:
     path = tmp_path / "long.bvh"
     write_bvh(random_skeleton(1, 60, 1000, stretch=False), path, digits=4)
-    start = time.perf_counter()
+    start = time.process_time()
     read_bvh(path)
-    assert time.perf_counter() - start < 2  # 0.2 s on an idle core
+    assert time.process_time() - start < 1  # of the processor; 0.2 s as a rule
 
 
 @pytest.mark.media
