@@ -312,6 +312,7 @@ def _whole(sound: Sound, stream: SoundStream, duration: Fraction, job: _Job) -> 
     frame = job.rate.seconds(1)
     return (
         sound.start == 0
+        and stream.steady
         and stream.codec in job.form.copied
         and stream.start > -frame
         and stream.stop <= duration + frame

@@ -23,6 +23,7 @@ _GAP = Fraction(1, 50)
 """Time stamps may jitter this much; a larger step between blocks is a gap or an overlap."""
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 """Channel layouts every codec here takes; others are mixed down to stereo."""
+_STEADY = frozenset({"mov", "mp4", "matroska", "webm", "avi"})
 _FIRST_PACKETS = 64
 _BLOCK = 1 << 16
 
@@ -54,6 +55,9 @@ class SoundStream:
     """The first video frame in the file's own time."""
     file_start: Fraction
     """Where the file says it starts, in its own time."""
+    steady: bool
+    """Whether the container keeps one clock from its first packet to its last; broadcast streams
+    do not, and FFmpeg moves their time stamps about when it copies."""
 
 
 def find_sound(path: Path) -> SoundStream | None:
@@ -90,6 +94,7 @@ def find_sound(path: Path) -> SoundStream | None:
                 stop=end - origin,
                 origin=origin,
                 file_start=Fraction(container.start_time or 0, av.time_base),
+                steady=bool(_STEADY & set(container.format.name.split(","))),
             )
     except (av.error.FFmpegError, OSError) as error:
         raise OutputError(f"the sound of {path} cannot be read: {error}") from error

@@ -93,6 +93,7 @@ def film(
     layout: str = "stereo",
     codec: str = "aac",
     video_delay: Fraction = Fraction(0),
+    sound_delay: float = 0.0,
 ) -> Path:
     """Make a source video with beeps, the sound so many seconds long."""
     with av.open(str(path), "w") as container:
@@ -125,7 +126,7 @@ def film(
                     np.ascontiguousarray(block), format=audio.format.name, layout=layout
                 )
                 sounding.sample_rate = sample_rate
-                sounding.pts = at
+                sounding.pts = at + round(sound_delay * sample_rate)
                 sounding.time_base = Fraction(1, sample_rate)
                 for packet in audio.encode(sounding):
                     container.mux(packet)
@@ -258,6 +259,16 @@ def test_sound_that_begins_before_or_after_the_video_stays_in_step(
     samples, rate, _ = hear(tmp_path / "out.mp4")
     expected = [time - float(delay + begin) for time in (0.25, 0.75, 1.25, 1.75)]
     assert onsets(samples, rate)[-3:] == pytest.approx(expected[-3:], abs=0.001)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov", "mkv", "ts"])
+def test_sound_that_begins_late_keeps_its_place(tmp_path: Path, container: str) -> None:
+    source = film(tmp_path / f"s.{container}", sound=1.7, sound_delay=0.2)
+    made = encode_video(clip(60), NTSC, tmp_path / "out.mp4", sound=Sound(source))
+    assert made.sound == ("encoded" if container == "ts" else "copied")
+    samples, rate, _ = hear(tmp_path / "out.mp4")
+    expected = [time + 0.2 for time in (0.25, 0.75, 1.25)]
+    assert onsets(samples, rate) == pytest.approx(expected, abs=0.001)
 
 
 def test_sources_without_sound_or_without_sense_still_give_a_video(tmp_path: Path) -> None:
