@@ -310,7 +310,8 @@ def fingerprint(bundle: ModelBundle) -> dict[str, str]:
 
 
 def _missing_text(file: ModelFile) -> str:
-    others = f" (or {', '.join(file.alternatives)})" if file.alternatives else ""
+    shown = ", ".join([*file.alternatives[:2], *(["..."] if file.alternatives[2:] else [])])
+    others = f" (or {shown})" if shown else ""
     return f"{file.path}{others} is missing"
 
 
