@@ -8,6 +8,7 @@ the body, the rest of the limb and the rest of the body are asked before a short
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SEEN_SCORE
@@ -15,6 +16,7 @@ from marionext.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SEEN_SCORE
 __all__ = ["Proportions", "compare_proportions", "measure_lengths"]
 
 _PERCENTILE = 90
+_CALM = 5
 
 _HIP_MIDDLE = -1
 """Stands for the middle of the hips, which is no keypoint."""
@@ -87,10 +89,16 @@ def measure_lengths(points: NDArray[np.floating], scores: NDArray[np.floating]) 
             seen = np.minimum(scores[:, start], scores[:, end]) > SEEN_SCORE
             if seen.any():
                 extent = np.linalg.norm(points[seen, start] - points[seen, end], axis=1)
-                found.append(float(np.percentile(extent, _PERCENTILE)))
+                found.append(float(np.percentile(_calm(extent), _PERCENTILE)))
         if found and max(found) > 1e-3:
             lengths[name] = max(found)
     return lengths
+
+
+def _calm(extent: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return medians over some neighbouring frames, lest noise alone makes the longest."""
+    window = min(_CALM, len(extent) - 1 | 1)
+    return np.asarray(np.median(sliding_window_view(extent, window), axis=-1))
 
 
 def compare_proportions(

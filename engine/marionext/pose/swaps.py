@@ -136,14 +136,15 @@ def _apart(
     result = np.zeros((len(points), 2))
     if not attached:
         return result
+    counts = np.zeros((len(points), 2))
     for state in range(2):
-        ways, counted = np.zeros(len(points)), np.zeros(len(points))
+        ways, counted = np.zeros(len(points)), counts[:, state]
         for point, joint in attached:
             taken = MIRRORED[point] if state else point
             both = known[:, taken] & known[:, joint]
             ways += np.where(both, np.linalg.norm(points[:, taken] - points[:, joint], axis=-1), 0)
             counted += both
         result[:, state] = ways / np.maximum(counted, 1)
-    # Only what tells the two apart.
-    sure = np.all([known[:, point] for pair in attached for point in pair], axis=0)
-    return np.where(sure[:, None], result - result.min(1, keepdims=True), 0)
+    # As many must be seen either way, or nothing is said.
+    sure = (counts[:, :1] == counts[:, 1:]) & (counts[:, :1] > 0)
+    return np.where(sure, result - result.min(1, keepdims=True), 0)
