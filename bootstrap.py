@@ -464,7 +464,8 @@ def live(title: str, command: list[str], environment: dict[str, str] | None = No
             for line in process.stdout or ():
                 log.write(line)
                 log.flush()
-                newest[0] = line.strip() or newest[0]
+                if line.strip() and "uninstall" not in line.lower():  # pip is long past it
+                    newest[0] = line.strip()
 
     reader = threading.Thread(target=record, daemon=True)
     reader.start()
