@@ -5,7 +5,6 @@ and nothing reaches across a cut. Points that are unknown for longer than a shor
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -38,6 +37,8 @@ _ANCHORS = ((LEFT_HAND, 7), (RIGHT_HAND, 4), (FACE, 0))
 """Parts that go along with a joint of the body while they are out of sight."""
 
 _LOWEST_WEIGHT = 0.05
+_RUN_UP = 2
+"""Frames before and after a gap that tell the speed at its ends; one alone trembles too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,18 +231,23 @@ def _fill(
 ) -> None:
     """Fill the gaps of one point in place: (frames, 2), (frames,), (frames,)."""
     there = np.flatnonzero(known)
-    for before, after in pairwise(there):
-        length = after - before - 1
-        if not 0 < length <= longest or scene[before] != scene[after]:
+    gaps = there[:-1][(np.diff(there) > 1) & (np.diff(there) <= longest + 1)]
+    for before in gaps.tolist():
+        after = int(there[np.searchsorted(there, before) + 1])
+        if scene[before] != scene[after]:
             continue
-        gap = slice(before + 1, after)
+        length, gap = after - before - 1, slice(before + 1, after)
         share = np.arange(1, length + 1) / (length + 1)
-        base, usable = np.zeros_like(points), known & (scene == scene[before])
+        start = max(before - _RUN_UP, 0)
+        near = slice(start, after + _RUN_UP + 1)
+        path, usable = points[near], known[near] & (scene[near] == scene[before])
+        base = np.zeros_like(path)
         if anchor is not None and np.isfinite(anchor[before : after + 1]).all():
-            base = np.nan_to_num(anchor)
-            usable &= np.isfinite(anchor).all(1)
-        curve = _bridge(points - base, usable, int(before), int(after))
-        points[gap] = curve + base[gap]
+            usable &= np.isfinite(anchor[near]).all(1)
+            base = np.where(usable[:, None], anchor[near], 0)
+            base[before + 1 - start : after - start] = anchor[gap]
+        curve = _bridge(path - base, usable, before - start, after - start)
+        points[gap] = curve + base[before + 1 - start : after - start]
         # The further from what was seen, the less sure: down to half.
         lowered = 1 - np.minimum(share, 1 - share) * (length + 1) / (longest + 1)
         scores[gap] = lowered * (scores[before] + share * (scores[after] - scores[before]))
@@ -258,8 +264,7 @@ def _bridge(
     length = after - before
     slopes = []
     for end, step in ((before, -1), (after, 1)):
-        # Over two frames: one trembles too much.
-        reach = next((n for n in (2, 1) if _is_known(known, end + n * step)), 0)
+        reach = next((n for n in (_RUN_UP, 1) if _is_known(known, end + n * step)), 0)
         speed = (points[end + reach * step] - points[end]) / (reach * step) if reach else 0
         slopes.append(speed * length - chord if reach else np.zeros(2))
     share = (np.arange(1, length) / length)[:, None]
