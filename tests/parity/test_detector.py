@@ -41,7 +41,7 @@ class RecordedSession:
     def get_outputs(self) -> list[Tensor]:
         return [Tensor("output")]
 
-    def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, _: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         self.asked.append(inputs["input"])
         return [answer.copy() for answer in self.answers[len(self.asked) - 1]]
 

@@ -78,8 +78,13 @@ def plan_timing(
         if _fits(times, rate, tick):
             return Timing(FrameRate(rate), len(times), variable=False)
 
-    interval = median(later - earlier for earlier, later in pairwise(times))
-    interval = interval if interval > 0 else mean if mean > 0 else 1 / _FALLBACK_RATE
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    usual_step = median(steps) or mean or 1 / _FALLBACK_RATE
+    # Dropped frames leave steps of twice or three times the usual; counted as such, all steps
+    # together tell the interval better than any one, which is rounded.
+    whole_steps = sum(round(step / usual_step) for step in steps)
+    interval = (times[-1] - times[0]) / whole_steps if whole_steps else usual_step
+    interval = interval or usual_step
     rate = min(_COMMON_RATES, key=lambda rate: abs(1 / rate - interval))
     if abs(1 / rate - interval) > _NEAR * interval:
         rate = (1 / interval).limit_denominator(1001)
