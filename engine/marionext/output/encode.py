@@ -199,7 +199,7 @@ def encode_video(
             _encode(job, video, arguments)
         _check(video, pictures.count, path)
         try:
-            with video.open("rb") as file:
+            with video.open("r+b") as file:  # Windows flushes what is open for writing only
                 os.fsync(file.fileno())
             video.replace(path)
         except OSError as error:

@@ -19,7 +19,8 @@ from marionext.posemap.recognise import Palette, is_pose_map, recognise_palette
 __all__ = ["PoseMapSource", "read_maps"]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-_NUMBER = re.compile(r"(?:^|(?<=\D))(-?\d+)(?=\D*$)")
+_NUMBER = re.compile(r"((?:(?:^|(?<=[_. ]))-)?(?<!\d)\d+)\D*$")
+"""The last number of a name; the hyphen of ``dance-0005`` is none, that of ``-0005`` a sign."""
 _DEFAULT_RATE = FrameRate(Fraction(30))
 _VIDEO_FIRST = 1
 """Videos are numbered from 1 here, as when poses are read from them."""

@@ -10,8 +10,9 @@ from fractions import Fraction
 
 __all__ = ["Touched"]
 
-_TILE = 90
-"""Least side of a tile in pixels of the canvas: smaller ones cost more calls than they save."""
+_TILE_WIDTH, _TILE_HEIGHT = 30, 120
+"""Least sides of a tile in pixels of the canvas: smaller ones cost more calls than they save, and
+figures are tall and thin."""
 
 Region = tuple[slice, slice]
 """Rows and columns."""
@@ -29,8 +30,8 @@ class Touched:
             target: width and height of the map.
             source: width and height of the canvas it is resized from.
         """
-        self._columns = _Axis(target[0], source[0])
-        self._rows = _Axis(target[1], source[1])
+        self._columns = _Axis(target[0], source[0], _TILE_WIDTH)
+        self._rows = _Axis(target[1], source[1], _TILE_HEIGHT)
         self._masks = [0] * self._rows.count
 
     def add_box(self, x0: float, y0: float, x1: float, y1: float, *, margin: float) -> None:
@@ -91,13 +92,13 @@ class _Axis:
 
     __slots__ = ("_source", "_target", "_target_tile", "count", "tile")
 
-    def __init__(self, target: int, source: int) -> None:
-        """Take the lengths of the axis in pixels of the map and of the canvas."""
+    def __init__(self, target: int, source: int, least: int) -> None:
+        """Take the lengths of the axis on map and canvas, and the least length of a tile."""
         ratio = Fraction(source, target)
         self._target, self._source = target, source
         self._target_tile, self.tile = target, source
         if ratio >= 2 and ratio.denominator & (ratio.denominator - 1) == 0:
-            periods = -(-_TILE // ratio.numerator)
+            periods = -(-least // ratio.numerator)
             self._target_tile = periods * ratio.denominator
             self.tile = periods * ratio.numerator
         # `tile` is its length on the canvas, `count` how many there are.

@@ -68,6 +68,27 @@ def test_a_folder_keeps_its_numbers_and_pictures(folder: Path) -> None:
     assert moved.rate == FrameRate(Fraction(30000, 1001))
 
 
+@pytest.mark.parametrize(
+    ("names", "first"),
+    [
+        (("-00001", "000000", "000001"), -1),
+        (("walk-0009", "walk-0010", "walk-0011"), 9),
+        (("a2_-2", "a2_-1", "a2_0"), -2),
+        (("shot 3.0998.map", "shot 3.0999.map", "shot 3.1000.map"), 998),
+        (("99", "100", "101"), 99),
+    ],
+)
+def test_frame_numbers_are_read_from_the_names(
+    tmp_path: Path, names: tuple[str, ...], first: int
+) -> None:
+    for frame, name in enumerate(names):
+        save(tmp_path / f"{name}.png", figure(frame))
+    maps = read_maps(tmp_path)
+    assert maps.frames.start == first
+    for frame in range(3):
+        assert np.array_equal(maps.frame(first + frame), figure(frame))
+
+
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])
 def test_standard_colours_are_recognised_and_converted_however_the_figure_lies(
     tmp_path: Path, turn: int
