@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -246,6 +247,46 @@ def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path)
     with FolderLock(tmp_path), pytest.raises(OutputError, match="in use"):
         FolderLock(tmp_path)
     FolderLock(tmp_path).release()
+
+
+RENDER = """
+import sys
+from pathlib import Path
+import numpy as np
+from marionext.frames import FrameRate
+from marionext.output import Manifest, RenderFolder
+plan = Manifest.start(
+    job={}, inputs={}, models={}, size=(160, 120), rate=FrameRate.parse("24"),
+    numbers=tuple(range(5000)),
+)
+with RenderFolder(Path(sys.argv[1]), plan) as folder:
+    print(len(folder.missing), flush=True)
+    for number in folder.missing:
+        random = np.random.default_rng(number)
+        folder.write_frame(number, random.integers(0, 256, (120, 160, 3), dtype=np.uint8))
+"""
+
+
+def test_a_run_killed_while_writing_leaves_whole_frames_and_a_whole_record(tmp_path: Path) -> None:
+    left = 5000
+    for seconds in (0.4, 0.15, 0.3):
+        with subprocess.Popen(
+            [sys.executable, "-c", RENDER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        ) as run:
+            assert run.stdout is not None
+            found = int(run.stdout.readline())
+            assert found <= left
+            left = found
+            time.sleep(seconds)
+            run.kill()
+        record = Manifest.read(tmp_path / "render.json")
+        writer = FrameWriter(tmp_path / "frames")
+        assert writer.intact(record.done) == record.done
+        for number, path in writer.existing().items():
+            random = np.random.default_rng(number)
+            expected = random.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+            assert path.read_bytes() == encode_png(expected)
+    assert left < 5000
 
 
 def test_a_refused_folder_is_free_again(tmp_path: Path) -> None:

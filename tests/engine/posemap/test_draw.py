@@ -28,7 +28,7 @@ def crowd(seed: int, people: int, spread: float) -> tuple[np.ndarray, np.ndarray
     return points, scores
 
 
-@settings(deadline=None, max_examples=24)
+@settings(deadline=None, max_examples=16)
 @given(
     seed=st.integers(0, 2**32 - 1),
     people=st.integers(0, 3),
