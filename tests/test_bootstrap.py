@@ -114,15 +114,19 @@ class Project:
         return len(log.read_text(encoding="utf-8").splitlines()) if log.exists() else 0
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Run the bootstrap; without a PATH it finds no apt to ask."""
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        """Run the bootstrap; without a PATH it finds no apt to ask, and pip has no settings."""
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if key != "PYTHONPATH" and not key.startswith("PIP_")
+        }
         return subprocess.Popen(
             [sys.executable, str(self.folder / "bootstrap.py"), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             cwd=self.folder,
-            env={**environment, "PATH": str(self.folder)},
+            env={**environment, "PATH": str(self.folder), "PIP_CONFIG_FILE": os.devnull},
             start_new_session=True,
         )
 
@@ -148,6 +152,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     assert status == 0, output
     assert "Making a virtual environment" in output
     assert "Ready: " in output
+    if sys.platform.startswith("linux") and not Path("/proc/driver/nvidia").exists():
+        assert "give --torch-index" in output
     return made
 
 
@@ -222,11 +228,22 @@ def test_a_failure_shows_the_end_of_the_log_and_the_next_run_goes_on(installed: 
     assert "Making a virtual environment" not in output
 
 
+def test_torch_is_taken_from_the_index_that_was_asked_for(
+    installed: Project, tmp_path: Path
+) -> None:
+    (installed.folder / "constraints.txt").write_text("torchless==1.0\n", encoding="utf-8")
+    index = tmp_path.as_uri()
+    status, output = installed.run("install", "--torch-index", index)
+    assert status == 1
+    assert f"installing torch from {index}: FAILED" in output
+    assert "pip's package source lacks this version" in output
+
+
 @pytest.mark.slow
 def test_what_an_interruption_left_incomplete_is_made_anew(installed: Project) -> None:
     venv = installed.folder / ".venv"
     (venv / "bootstrap.unfinished").touch()
-    (venv / "bootstrap.json").unlink()
+    (venv / "bootstrap.json").unlink(missing_ok=True)
     next(venv.rglob("project.pth")).unlink()
     status, output = installed.run("install")
     assert status == 0

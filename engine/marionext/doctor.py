@@ -157,9 +157,11 @@ def _library(name: str) -> Finding:
     else:
         package = _DISTRIBUTIONS.get(name, name)
         mend = f'{_pip()} install --force-reinstall --no-deps "{package}=={version}"'
-    return Finding(
-        topic="packages", level="problem", text=f"{name} cannot be used: {reason}", mend=mend
-    )
+    text = f"{name} cannot be used: {reason}"
+    if name == "mediapipe" and sys.platform == "linux" and platform.machine() == "aarch64":
+        text = "there is no mediapipe for Linux on ARM: poses from videos need DWPose here"
+        return Finding(topic="packages", level="note", text=text)
+    return Finding(topic="packages", level="problem", text=text, mend=mend)
 
 
 def _opencv_flavours() -> Iterator[Finding]:
