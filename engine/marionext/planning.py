@@ -137,7 +137,7 @@ def frames_of(source: MotionSource) -> tuple[FrameRange, FrameRate]:
     path = Path(source.path)
     match motion_kind(source):
         case "video":
-            from marionext.capture import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
+            from marionext.capture.video import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
 
             info = probe(path)
             count, rate, first = info.frames, info.rate, FIRST_FRAME

@@ -6,6 +6,7 @@ there and ends in the same bytes.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -271,6 +272,10 @@ def _decode(
         report.progress("decode", index + 1, len(shot.numbers))
 
 
+def _tell_encoding(report: Reporter, name: str, done: int, total: int) -> None:
+    report.progress("encode", done, total, name)
+
+
 def _encode(job: RenderJob, shot: Shot, folder: RenderFolder, report: Reporter) -> tuple[Path, ...]:
     """Make the videos that the job asks for, and the pose maps as pictures."""
     if job.output.pose_maps:
@@ -296,9 +301,7 @@ def _encode(job: RenderJob, shot: Shot, folder: RenderFolder, report: Reporter) 
                 path,
                 kind=kind,
                 sound=sound,
-                on_progress=lambda done, total, path=path: report.progress(
-                    "encode", done, total, path.name
-                ),
+                on_progress=partial(_tell_encoding, report, path.name),
                 cancelled=report.cancelled,
             )
             for note in video.notes:

@@ -20,15 +20,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "track",
         help="make a pose track of a video or rig file",
         description="Make a pose track. The form follows the name of the result: .npz (native), "
-        "a folder (OpenPose JSON, one file a frame), or a .json file (see --format).",
+        ".json (ComfyUI POSE_KEYPOINT), .coco.json (COCO-WholeBody), or a folder (OpenPose JSON).",
     )
     track.add_argument("motion", help="dance video, rig file, or poses in another form")
     track.add_argument("-o", "--out", required=True, help="file or folder to write")
-    track.add_argument(
-        "--format",
-        choices=("npz", "openpose", "comfyui", "wholebody"),
-        help="form of the result where its name does not tell",
-    )
     track.add_argument("--size", type=parse_size, help="picture size for a rig (576x1024)")
     add_motion_options(track)
     track.set_defaults(run=_track)
@@ -75,7 +70,7 @@ def _track(options: argparse.Namespace) -> int:
         track = replace(
             track, points=track.points[span], scores=track.scores[span], first=numbers[0]
         )
-    write_track(track, Path(options.out), form=options.format)
+    write_track(track, Path(options.out))
     seen = (track.scores > 0).any(axis=(1, 2)).mean()
     console.say(
         f"{len(track)} frames ({track.frames}) at {track.rate} fps, "

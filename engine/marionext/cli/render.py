@@ -4,6 +4,7 @@ import argparse
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -185,7 +186,7 @@ def _run(jobs: Sequence[RenderJob], options: argparse.Namespace) -> int:
             if stopping:
                 break
             job_id = engine.submit(encode_job(job), settings)
-            with _Interrupts(lambda job_id=job_id: engine.cancel(job_id)):
+            with _Interrupts(partial(engine.cancel, job_id)):
                 while True:
                     event = engine.next_event()
                     printer.show(event)
