@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 PATIENCE_SECONDS = 2.0
 """Somebody unseen for longer comes back as somebody else."""
 _SMOOTHED_SECONDS = 0.5
-_FARTHEST = 1.0
-"""A box that moves farther than its own size from one look to the next has been cut to."""
+_FARTHEST = 0.5
+"""A box that moves by more of its own size from one look to the next has been cut to."""
 _MOST_GROWTH = 6.0
 _BRIEF = 0.05
 """Share of the clip; who is seen for less does not count as one of ``all``."""

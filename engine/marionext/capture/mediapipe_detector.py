@@ -37,6 +37,7 @@ from marionext.capture.landmarkers import (
 from marionext.capture.mapping import Landmarks, whole_body
 from marionext.capture.models import DetectorModels, locate_models
 from marionext.capture.video import VideoFrame, VideoInfo, read_frames
+from marionext.errors import JobCancelled
 from marionext.pose.skeleton import POINT_COUNT
 
 __all__ = ["detect_people_in_picture", "detect_people_in_video"]
@@ -91,6 +92,9 @@ def detect_people_in_video(
     found = Detections(info.size, people=len(boxes))
     with _CloseUp(models, people=len(boxes), crowded=crowded) as look:
         for frame, people in look.follow(frames, boxes * np.tile(scale, 2)):
+            # Frames are read ahead of the results: ask here as well.
+            if cancelled():
+                raise JobCancelled("the capture was cancelled")
             points = np.zeros((len(boxes), POINT_COUNT, 2), np.float32)
             scores = np.zeros((len(boxes), POINT_COUNT), np.float32)
             for number, landmarks in enumerate(people):

@@ -85,9 +85,13 @@ def plan_timing(
     whole_steps = sum(round(step / usual_step) for step in steps)
     interval = (times[-1] - times[0]) / whole_steps if whole_steps else usual_step
     interval = interval or usual_step
-    rate = min(_COMMON_RATES, key=lambda rate: abs(1 / rate - interval))
+    nearest = sorted(_COMMON_RATES, key=lambda rate: abs(1 / rate - interval))
+    rate = nearest[0]
     if abs(1 / rate - interval) > _NEAR * interval:
         rate = (1 / interval).limit_denominator(1001)
+    elif abs(1 / nearest[1] - interval) * whole_steps <= 2 * _ROUNDING:
+        # 30 and 29.97 cannot be told apart in a second or two: take the plain one.
+        rate = min(nearest[:2], key=lambda rate: rate.denominator)
     duration = times[-1] - times[0] + (last_duration or interval)
     return Timing(FrameRate(rate), max(1, round(duration * rate)), variable=True)
 
