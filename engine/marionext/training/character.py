@@ -1,0 +1,91 @@
+"""Draw the demo's character: a figure of our own, standing at ease, arms a little away."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from marionext.frames import FrameRate
+from marionext.pose import PoseTrack
+from marionext.pose.formats.native import write_native
+from marionext.pose.skeleton import POINT_COUNT
+from marionext.training.choreography import Build, Stage, Steps, pose_figure
+from marionext.training.figures import Figure, Look, draw_background, draw_figure, on_picture
+
+__all__ = ["HERO", "draw_character", "standing"]
+
+HERO = Figure(
+    build=Build(
+        trunk=0.285,
+        shoulder=0.108,
+        hip=0.06,
+        upper_arm=0.165,
+        forearm=0.15,
+        thigh=0.232,
+        shin=0.222,
+        neck=0.125,
+        head=0.083,
+        hand=0.1,
+        foot=0.115,
+    ),
+    look=Look(
+        skin=(236, 190, 158),
+        hair=(92, 48, 26),
+        top=(222, 62, 52),
+        sleeve=(248, 200, 64),
+        legs=(38, 74, 150),
+        shoes=(245, 245, 240),
+        eyes=(25, 25, 30),
+        sleeves=2.0,
+        trousers=2.0,
+        skirt=0.0,
+        hair_style=0,
+        belt=True,
+        stripe=False,
+        thickness=0.054,
+        backdrop=((178, 216, 222), (206, 232, 226), (150, 128, 108)),
+        horizon=0.84,
+        shapes=0,
+    ),
+)
+"""The character of the demo. No training clip shows it: its look is not drawn by lot."""
+
+
+def standing() -> Steps:
+    """Return the steps of one frame: facing the viewer, at ease."""
+    none, pair = np.zeros(1, np.float32), np.zeros((1, 2), np.float32)
+    return Steps(
+        turn=none,
+        lean=none,
+        bend=none,
+        head_turn=none,
+        head_tilt=none,
+        raise_=pair + 0.4,
+        swing=pair,
+        elbow=pair + 0.15,
+        elbow_turn=pair,
+        spread=pair + 0.1,
+        kick=pair,
+        knee=pair,
+        fingers=pair + 0.7,
+        mouth=none + 0.35,
+        shift=pair,
+    )
+
+
+def draw_character(path: Path, size: tuple[int, int] = (512, 768)) -> None:
+    """Draw the character to a PNG file, and write its pose beside it (``.pose.npz``)."""
+    body = pose_figure(HERO.build, standing())
+    points, scale = on_picture(body, Stage(0.8, (0.5, 0.53)), size)
+    picture = draw_background(HERO.look, size)
+    draw_figure(picture, HERO, points[0], body[0, :, 2], scale)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture[..., ::-1])
+    track = PoseTrack(
+        points=points[:, None, :POINT_COUNT],
+        scores=np.ones((1, 1, POINT_COUNT), np.float32),
+        size=size,
+        rate=FrameRate(Fraction(1)),
+    )
+    write_native(track, path.with_suffix(".pose.npz"))

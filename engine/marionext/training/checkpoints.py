@@ -1,0 +1,84 @@
+"""Keep the state of a training so that it can stop at any moment and go on.
+
+A checkpoint is one file, written beside its place and renamed over it: whoever reads it finds
+the old state or the new one, never half of one. It holds everything the next step depends on
+(parameters, averages, optimiser, step, random state), so that a resumed run takes the very steps
+an uninterrupted one would have taken on the same device.
+"""
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from marionext.errors import ModelError
+
+__all__ = ["Curve", "load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(path: Path, state: Mapping[str, object]) -> None:
+    """Write a checkpoint atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as stream:
+        torch.save(dict(state), stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, object]:
+    """Read a checkpoint written for the same configuration.
+
+    Args:
+        path: the file.
+        config: what the run is configured as; has to equal what the checkpoint was written with.
+
+    Raises:
+        ModelError: the file cannot be read, or belongs to another configuration.
+    """
+    try:
+        state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        raise ModelError(f"cannot read the checkpoint {path}: {error}") from error
+    found = state.get("config")
+    if found != dict(config):
+        theirs = found if isinstance(found, dict) else {}
+        differing = sorted(key for key in {*theirs, *config} if theirs.get(key) != config.get(key))
+        raise ModelError(
+            f"the checkpoint {path} belongs to another configuration; different: "
+            f"{', '.join(differing)}",
+            hint="Choose another output folder, or leave out --resume.",
+        )
+    return state
+
+
+class Curve:
+    """A table of numbers over the steps of a training, appended to a CSV file.
+
+    Args:
+        path: the file; rows past ``step`` are dropped, they will be made again.
+        columns: names of the numbers, without the step.
+        step: the step the training goes on from.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
+        """Open the table and forget what lies ahead of the step."""
+        self._path = path
+        self._columns = ("step", *columns)
+        kept = []
+        if path.exists() and step:
+            with path.open(newline="") as stream:
+                kept = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
+        with path.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, self._columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def append(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Add a row."""
+        with self._path.open("a", newline="") as stream:
+            row = [step, *(f"{numbers[name]:.6g}" for name in self._columns[1:])]
+            csv.writer(stream).writerow(row)

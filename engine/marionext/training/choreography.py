@@ -1,0 +1,347 @@
+"""Invent dances: random three-dimensional motion of a figure, as the 134 keypoints.
+
+A puppet's body is a handful of smooth random signals (joint angles, a turn, sways and steps).
+Each signal mixes slow sinusoids with poses that are held and changed on a beat, as dancers do.
+The body is posed in three dimensions and seen from the front by a parallel projection, so that
+turning, foreshortening and limbs in front of or behind the trunk come out right.
+
+Axes: x to the picture's right, y up, z towards the viewer; a figure that faces the viewer has
+its own right hand at smaller x, as in OpenPose.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
+
+__all__ = ["Build", "Stage", "Steps", "pose_figure", "random_build", "random_stage", "random_steps"]
+
+Floats = NDArray[np.float32]
+
+RIGHT, LEFT = -1.0, 1.0
+"""Which way a side of the body lies along x when the figure faces the viewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Proportions of a body, as parts of its standing height."""
+
+    trunk: float
+    shoulder: float
+    """Half the distance between the shoulders."""
+    hip: float
+    """Half the distance between the hip joints."""
+    upper_arm: float
+    forearm: float
+    thigh: float
+    shin: float
+    neck: float
+    """From the neck (between the shoulders) to the centre of the head."""
+    head: float
+    """Radius of the head."""
+    hand: float
+    """Length of a hand."""
+    foot: float
+    """Length of a foot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where and how large the figure stands in the picture."""
+
+    height: float
+    """Standing height in parts of the picture's height."""
+    centre: tuple[float, float]
+    """Place of the standing hip centre in parts of width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Joint angles and displacements over time, each of shape (frames,) or (frames, sides)."""
+
+    turn: Floats
+    """Rotation about the vertical in radians; 0 faces the viewer, positive to its own right."""
+    lean: Floats
+    bend: Floats
+    head_turn: Floats
+    head_tilt: Floats
+    raise_: Floats
+    """(frames, 2) upper arms away from hanging down, right then left, 0 to pi."""
+    swing: Floats
+    """(frames, 2) upper arms to the front, about -0.5 to 1.5."""
+    elbow: Floats
+    """(frames, 2) elbow flexion, 0 to 2.5."""
+    elbow_turn: Floats
+    """(frames, 2) where the elbow bends to: 0 to the front, positive upwards."""
+    spread: Floats
+    """(frames, 2) legs sideways."""
+    kick: Floats
+    """(frames, 2) thighs to the front."""
+    knee: Floats
+    """(frames, 2) knee flexion, 0 to 2."""
+    fingers: Floats
+    """(frames, 2) 0 is a fist, 1 is an open hand."""
+    mouth: Floats
+    """Opening of the mouth, 0 to 1."""
+    shift: Floats
+    """(frames, 2) displacement of the hips to the right and upwards, in heights."""
+
+
+def random_build(rng: np.random.Generator) -> Build:
+    """Draw proportions from grown-up to cartoon-like."""
+    child = rng.uniform(0.0, 1.0) ** 2
+    legs = rng.uniform(0.9, 1.08) * (1 - 0.12 * child)
+    arms = rng.uniform(0.92, 1.1) * (1 - 0.05 * child)
+    return Build(
+        trunk=rng.uniform(0.27, 0.31),
+        shoulder=rng.uniform(0.085, 0.125),
+        hip=rng.uniform(0.05, 0.07),
+        upper_arm=0.165 * arms,
+        forearm=0.15 * arms,
+        thigh=0.235 * legs,
+        shin=0.225 * legs,
+        neck=rng.uniform(0.115, 0.13) + 0.03 * child,
+        head=rng.uniform(0.068, 0.08) + 0.035 * child,
+        hand=rng.uniform(0.085, 0.105),
+        foot=rng.uniform(0.1, 0.13),
+    )
+
+
+def random_stage(rng: np.random.Generator) -> Stage:
+    """Choose a framing: mostly the whole figure, sometimes small or cut by the edge."""
+    kind = rng.uniform()
+    if kind < 0.72:
+        height = rng.uniform(0.68, 0.9)
+    elif kind < 0.87:
+        height = rng.uniform(0.45, 0.68)
+    else:
+        height = rng.uniform(0.9, 1.35)
+    # Feet on a floor near the lower edge; closer framings keep the head in the picture.
+    hips = 0.53 + rng.uniform(-0.03, 0.04) if height < 0.92 else 0.12 + 0.5 * height
+    if height < 0.68:
+        hips = rng.uniform(0.45, 0.62)
+    return Stage(height, (0.5 + rng.uniform(-0.1, 0.1), hips))
+
+
+def _signal(
+    rng: np.random.Generator,
+    seconds: NDArray[np.float64],
+    low: float,
+    high: float,
+    *,
+    beat: float,
+    sides: int = 0,
+) -> Floats:
+    """Draw a smooth random signal between two values.
+
+    Args:
+        rng: the source of chance.
+        seconds: (frames,) points in time, in any order and distance.
+        low: least value.
+        high: greatest value.
+        beat: length of a beat in seconds.
+        sides: 0 for one signal, else the number of independent ones.
+
+    Returns:
+        (frames,) or (frames, sides).
+    """
+    columns = max(sides, 1)
+    period = rng.uniform(1.2, 4.0, (columns, 3)) * beat
+    waves = np.sin(
+        2 * np.pi * (seconds[:, None, None] / period + rng.uniform(0, 1, (columns, 3)))
+    ).mean(axis=2)
+    # Key poses on the beat. One draw covers a span far longer than a clip: frame times wrap.
+    keys = rng.beta(0.7, 0.7, (64, columns))
+    place = seconds / beat + rng.uniform(0, 1)
+    index = np.floor(place).astype(int)
+    ease = np.clip((place - index) / rng.uniform(0.45, 1.0), 0, 1)
+    ease = (ease * ease * (3 - 2 * ease))[:, None]
+    held = keys[index % 64] * (1 - ease) + keys[(index + 1) % 64] * ease
+    share = rng.uniform(0.0, 1.0, columns) ** 0.7
+    value = (1 - share) * (0.5 + 0.75 * waves) + share * held
+    result = (low + (high - low) * np.clip(value, 0, 1)).astype(np.float32)
+    return result if sides else result[:, 0]
+
+
+def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Steps:
+    """Invent a dance and sample it at the given times.
+
+    Args:
+        rng: the source of chance; the number of draws does not depend on ``seconds``.
+        seconds: (frames,) points in time.
+    """
+    beat = rng.uniform(0.35, 0.8)
+    energy = rng.uniform(0.35, 1.0)
+
+    def signal(low: float, high: float, sides: int = 0) -> Floats:
+        return _signal(rng, seconds, low, high, beat=beat, sides=sides)
+
+    kind = rng.uniform()
+    widest = 0.35 if kind < 0.6 else 1.3
+    turn = signal(-widest, widest) + np.float32(rng.uniform(-0.25, 0.25))
+    if kind > 0.9:  # a full turn now and then
+        turn = turn + (rng.choice([-1, 1]) * seconds / rng.uniform(1, 3) * 2).astype(np.float32)
+    else:
+        rng.choice([-1, 1]), rng.uniform(1, 3)
+    top = rng.choice([1.0, 1.9, 2.9], p=[0.25, 0.35, 0.4])
+    mirrored = rng.uniform() < 0.35
+    raise_, swing = signal(0.08, top, 2), signal(-0.5, 0.9, 2) * np.float32(energy)
+    elbow, elbow_turn = signal(0.0, 2.2, 2), signal(-0.6, 1.4, 2)
+    if mirrored:
+        raise_[:, 1], swing[:, 1] = raise_[:, 0], swing[:, 0]
+        elbow[:, 1], elbow_turn[:, 1] = elbow[:, 0], elbow_turn[:, 0]
+    kick = signal(-0.25, 0.3 + 0.6 * energy, 2)
+    legs = np.float32(energy)
+    crouch = signal(0, 0.8) * legs
+    return Steps(
+        turn=turn.astype(np.float32),
+        lean=signal(-0.35, 0.35) * legs,
+        bend=signal(-0.1, 0.3) * legs,
+        head_turn=signal(-0.6, 0.6),
+        head_tilt=signal(-0.3, 0.3),
+        raise_=raise_,
+        swing=swing,
+        elbow=elbow,
+        elbow_turn=elbow_turn,
+        spread=signal(0.02, 0.12 + 0.4 * energy, 2),
+        kick=kick * legs + crouch[:, None] * 0.5,
+        knee=signal(0.0, 0.9, 2) * legs * np.clip(kick + 0.4, 0, 1) + crouch[:, None],
+        fingers=signal(-0.3, 1.3, 2).clip(0, 1),
+        mouth=signal(0, 1),
+        shift=np.stack([signal(-0.09, 0.09), signal(-0.01, 0.03)], 1) * legs,
+    )
+
+
+def _rotated(points: Floats, angle: Floats, axis: int) -> Floats:
+    """Rotate (frames, ..., 3) about axis 0, 1 or 2 by (frames,) angles."""
+    one, two = [(1, 2), (2, 0), (0, 1)][axis]
+    shape = (-1,) + (1,) * (points.ndim - 2)
+    cos, sin = np.cos(angle).reshape(shape), np.sin(angle).reshape(shape)
+    result = points.copy()
+    result[..., one] = cos * points[..., one] - sin * points[..., two]
+    result[..., two] = sin * points[..., one] + cos * points[..., two]
+    return result
+
+
+def _unit(vectors: Floats) -> Floats:
+    length: Floats = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-6)
+
+
+def _arm(build: Build, steps: Steps, side: int, sign: float) -> tuple[Floats, Floats, Floats]:
+    """Return elbow, wrist (from the shoulder) and the direction of the forearm."""
+    up, forward = steps.raise_[:, side], steps.swing[:, side]
+    upper = np.stack([sign * np.sin(up) * np.cos(forward), -np.cos(up), np.sin(forward)], -1)
+    upper = _unit(upper.astype(np.float32))
+    turn = steps.elbow_turn[:, side]
+    # The forearm folds to the front and inwards, more or less upwards.
+    aim = np.stack([-0.35 * sign * np.cos(turn), np.sin(turn), np.cos(turn)], -1)
+    across = _unit(aim - (aim * upper).sum(-1, keepdims=True) * upper)
+    bend = steps.elbow[:, side, None]
+    lower = (np.cos(bend) * upper + np.sin(bend) * across).astype(np.float32)
+    elbow = build.upper_arm * upper
+    return elbow, elbow + build.forearm * lower, lower
+
+
+def _hand(build: Build, lower: Floats, openness: Floats, sign: float) -> Floats:
+    """Return the 21 points of a hand from the wrist: (frames, 21, 3)."""
+    across = _unit(np.cross(lower, np.array([0.0, 0.0, 1.0], np.float32)) + 1e-3) * sign
+    hand = np.zeros((len(lower), 21, 3), np.float32)
+    for finger in range(5):
+        spread = (finger - 2) * (0.1 + 0.12 * openness[:, None])
+        length = (0.62, 0.92, 1.0, 0.94, 0.8)[finger] * build.hand
+        along = _unit(lower - spread * across * (2.2 if finger == 0 else 1.0))
+        base = 0.0 if finger == 0 else 0.12 * (finger - 2)
+        for joint in range(4):
+            reach = (0.45, 0.68, 0.86, 1.0)[joint]
+            if joint:
+                reach = 0.45 + (reach - 0.45) * (0.25 + 0.75 * openness[:, None])
+            hand[:, 4 * finger + joint + 1] = (
+                along * length * reach - across * base * build.hand * 0.5
+            )
+    return hand
+
+
+def _face_template() -> Floats:
+    """Return the 68 points on a unit head that faces the viewer: (68, 3)."""
+    jaw = np.linspace(-1.45, 1.45, 17)
+    points = [(np.sin(a) * 0.82, 0.1 - np.cos(a) * 0.95, 0.55 * np.cos(a)) for a in jaw]
+    brow = [(-0.52, 0.30), (-0.44, 0.38), (-0.34, 0.4), (-0.24, 0.38), (-0.15, 0.33)]
+    points += [(x, y, 0.78) for x, y in brow]
+    points += [(-x, y, 0.78) for x, y in reversed(brow)]
+    points += [(0.0, y, 0.95) for y in (0.2, 0.1, 0.0, -0.1)]
+    points += [(x, -0.18, 0.9) for x in (-0.12, -0.06, 0.0, 0.06, 0.12)]
+    eye = [(-0.12, 0.0), (-0.05, 0.05), (0.05, 0.05), (0.12, 0.0), (0.05, -0.05), (-0.05, -0.05)]
+    points += [(-0.32 + x, 0.15 + y, 0.8) for x, y in eye]
+    points += [(0.32 + x, 0.15 + y, 0.8) for x, y in eye]
+    outer = np.linspace(np.pi, -np.pi, 13)[:12]
+    points += [(0.26 * np.cos(a), -0.45 + 0.08 * np.sin(a), 0.78) for a in outer]
+    inner = np.linspace(np.pi, -np.pi, 9)[:8]
+    points += [(0.18 * np.cos(a), -0.45 + 0.03 * np.sin(a), 0.78) for a in inner]
+    return np.array(points, np.float32)
+
+
+FACE_TEMPLATE = _face_template()
+
+
+def pose_figure(build: Build, steps: Steps) -> Floats:
+    """Pose the body.
+
+    Returns:
+        (frames, 135, 3) in heights around the standing hip centre, y up. Points 0 to 133 are the
+        keypoints, the last is the centre of the head.
+    """
+    frames = len(steps.turn)
+    points = np.zeros((frames, POINT_COUNT + 1, 3), np.float32)
+    spine = np.zeros((frames, 3), np.float32)
+    spine[:, 1] = build.trunk
+    spine = _rotated(_rotated(spine, steps.bend, 0), -steps.lean, 2)
+    points[:, 1] = spine
+    for side, (sign, shoulder, hip, hand, foot) in enumerate(
+        ((RIGHT, 2, 8, RIGHT_HAND, 3), (LEFT, 5, 11, LEFT_HAND, 0))
+    ):
+        line = np.zeros((frames, 3), np.float32)
+        line[:, 0] = sign * build.shoulder
+        joint = spine + _rotated(line, -steps.lean, 2)
+        elbow, wrist, lower = _arm(build, steps, side, sign)
+        points[:, shoulder], points[:, shoulder + 1] = joint, joint + elbow
+        points[:, shoulder + 2] = joint + wrist
+        points[:, hand] = (joint + wrist)[:, None] + _hand(
+            build, lower, steps.fingers[:, side], sign
+        )
+        points[:, hip, 0] = sign * build.hip
+        out, kick, knee = steps.spread[:, side], steps.kick[:, side], steps.knee[:, side]
+        for index, (length, flexion) in enumerate(((build.thigh, kick), (build.shin, kick - knee))):
+            step = np.stack(
+                [
+                    sign * np.sin(out) * np.cos(flexion),
+                    -np.cos(out) * np.cos(flexion),
+                    np.sin(flexion),
+                ],
+                -1,
+            )
+            points[:, hip + index + 1] = points[:, hip + index] + length * step
+        toes = np.array([[0.15, -0.25, 0.8], [0.45, -0.25, 0.65], [0.0, -0.2, -0.25]], np.float32)
+        toes[:, 0] *= sign
+        start = FEET.start + foot
+        points[:, start : start + 3] = points[:, None, hip + 2] + toes * build.foot
+    more = [[0, 0, 0.95], [-0.32, 0.15, 0.8], [0.32, 0.15, 0.8], [-0.88, 0.05, 0.0]]
+    more += [[0.88, 0.05, 0.0], [0, 0, 0]]
+    head = np.concatenate([FACE_TEMPLATE, np.array(more, np.float32)])
+    head = np.repeat(head[None], frames, 0)
+    lower_lip = [55, 56, 57, 58, 59, 65, 66, 67]
+    head[:, lower_lip, 1] -= 0.14 * steps.mouth[:, None]
+    head = _rotated(_rotated(head, steps.head_turn, 1), steps.head_tilt, 2) * build.head
+    middle = np.zeros((frames, 3), np.float32)
+    middle[:, 1] = build.neck
+    middle = spine + _rotated(middle, -steps.lean + steps.head_tilt * 0.4, 2)
+    head += middle[:, None]
+    points[:, FACE] = head[:, :68]
+    points[:, [0, 14, 15, 16, 17, POINT_COUNT]] = head[:, 68:]
+    # Keep the lower foot on the floor, then jump or sink by what the steps say.
+    feet = points[:, [10, 13], 1].min(axis=1)
+    points[..., 1] -= (feet + build.thigh + build.shin)[:, None]
+    points[..., :2] += steps.shift[:, None]
+    return _rotated(points, -steps.turn, 1)

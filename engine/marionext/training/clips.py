@@ -1,0 +1,94 @@
+"""Clips made ready for training: latents, pose maps and what the image encoder sees.
+
+Drawing and encoding a frame takes two milliseconds, so nothing is stored: every step gets clips
+of its own, made from its number while the step before it is computed.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from marionext.diffusion.conditioning import clip_pixels
+from marionext.training.figures import Clip, make_clip
+from marionext.training.initial import PatchEncoder
+from marionext.training.maps import SmallDrawer
+
+__all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor", "prefetched"]
+
+HELD_OUT = 1_000_000_000
+"""Clips from this seed on, up to 2**32, are never trained on."""
+
+NOISE_AUGMENTATION = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some clips; slot 0 of each is the reference picture in its own pose."""
+
+    latents: Tensor
+    """(clips, frames, c, h, w), not scaled."""
+    references: Tensor
+    """(clips, c, h, w), of the reference picture with a little noise, not scaled."""
+    pixels: Tensor
+    """(clips, 3, 224, 224): the reference pictures as the image encoder takes them."""
+    maps: Tensor
+    """(clips, frames, 3, H, W) in [0, 1]."""
+
+
+def pictures_to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """Return (n, h, w, 3) as (n, 3, h, w) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+class ClipMaker:
+    """Makes batches of clips by their seeds; not for two threads at once.
+
+    Args:
+        encode: the encoder of the autoencoder.
+        size: width and height of the pictures.
+    """
+
+    def __init__(self, encode: PatchEncoder, size: tuple[int, int]) -> None:
+        self._encode, self._size = encode, size
+        self._drawer = SmallDrawer(size)
+
+    def batch(self, seeds: list[int], frames: int) -> Batch:
+        """Make the clips of some seeds, each of ``frames`` slots with the reference's."""
+        clips = [make_clip(seed, frames - 1, self._size) for seed in seeds]
+        encoded = [self._latents(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]
+        return Batch(
+            torch.stack([latents for latents, _ in encoded]),
+            torch.stack([reference for _, reference in encoded]),
+            torch.cat([clip_pixels(clip.frames[0]) for clip in clips]),
+            torch.stack([self._maps(clip) for clip in clips]),
+        )
+
+    def _latents(self, clip: Clip, seed: int) -> tuple[Tensor, Tensor]:
+        pictures = pictures_to_tensor(clip.frames) * 2 - 1
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(pictures[:1].shape, generator=generator) * NOISE_AUGMENTATION
+        latents = self._encode(torch.cat([pictures, pictures[:1] + noise]))
+        return latents[:-1], latents[-1]
+
+    def _maps(self, clip: Clip) -> Tensor:
+        maps = [
+            self._drawer.draw(points, scores, self._size)
+            for points, scores in zip(clip.points, clip.scores, strict=True)
+        ]
+        return pictures_to_tensor(np.stack(maps))
+
+
+def prefetched(make: Callable[[int], Batch], first: int, stop: int) -> Iterator[tuple[int, Batch]]:
+    """Yield ``make(step)`` for each step, the next one being made in the background."""
+    with ThreadPoolExecutor(1) as worker:
+        waiting = worker.submit(make, first)
+        for step in range(first, stop):
+            ready = waiting.result()
+            if step + 1 < stop:
+                waiting = worker.submit(make, step + 1)
+            yield step, ready

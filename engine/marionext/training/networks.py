@@ -1,0 +1,193 @@
+"""The puppet's networks: Stable Video Diffusion's classes in small widths.
+
+Nothing here is a new architecture. What differs from SVD is configuration: widths, eight latent
+channels instead of four, a small image encoder, a noise schedule that begins at a lower level.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
+from marionext.diffusion.injection import injected
+from marionext.training.initial import keep_levels, listen_only
+
+__all__ = ["PuppetNetworks", "PuppetSizes", "speed_up"]
+
+ADDED_TIME_IDS = (6.0, 128.0, 0.02)
+"""Frame rate minus one, motion bucket and noise augmentation, as the reference always gives."""
+
+CONTROL_CHANNELS_SCALE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PuppetSizes:
+    """Widths of the networks."""
+
+    latent_channels: int = 12
+    unet: tuple[int, int, int] = (64, 128, 128)
+    heads: tuple[int, int, int] = (2, 4, 4)
+    embedding: int = 64
+    """Width of the image embedding, the UNet's only context token."""
+    stem: tuple[int, ...] = (16, 16, 16)
+    blocks: tuple[int, ...] = (16, 64)
+    clip_width: int = 96
+    clip_layers: int = 2
+
+
+def _unet(sizes: PuppetSizes) -> UNetSpatioTemporalConditionModel:
+    return UNetSpatioTemporalConditionModel(
+        in_channels=2 * sizes.latent_channels,
+        out_channels=sizes.latent_channels,
+        block_out_channels=sizes.unet,
+        layers_per_block=1,
+        cross_attention_dim=sizes.embedding,
+        num_attention_heads=sizes.heads,
+        addition_time_embed_dim=32,
+        projection_class_embeddings_input_dim=32 * len(ADDED_TIME_IDS),
+        num_frames=8,
+        down_block_types=(
+            "DownBlockSpatioTemporal",
+            "CrossAttnDownBlockSpatioTemporal",
+            "DownBlockSpatioTemporal",
+        ),
+        up_block_types=(
+            "UpBlockSpatioTemporal",
+            "CrossAttnUpBlockSpatioTemporal",
+            "UpBlockSpatioTemporal",
+        ),
+    )
+
+
+def _image_encoder(sizes: PuppetSizes) -> CLIPVisionModelWithProjection:
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=sizes.clip_width,
+            intermediate_size=2 * sizes.clip_width,
+            num_hidden_layers=sizes.clip_layers,
+            num_attention_heads=4,
+            image_size=224,
+            patch_size=32,
+            projection_dim=sizes.embedding,
+        )
+    )
+
+
+class PuppetNetworks(nn.Module):
+    """UNet, control network and image encoder, trained together."""
+
+    def __init__(self, sizes: PuppetSizes) -> None:
+        super().__init__()
+        self.unet = _unet(sizes)
+        self.controlnext = ControlNeXtSVD(
+            ControlNeXtConfig(
+                stem_widths=sizes.stem,
+                stem_padding=1,
+                block_widths=sizes.blocks,
+                block_groups=(4, 8),
+                time_width=128,
+                out_channels=sizes.unet[0],
+            )
+        )
+        self.image_encoder = _image_encoder(sizes)
+        keep_levels(self.unet)
+        listen_only(self.controlnext)
+        self._make_room_for_control()
+
+    def _make_room_for_control(self) -> None:
+        """Begin with half of the steered channels quiet and the control map in that half.
+
+        Cross normalisation gives the control map the deviation of all channels together, and only
+        a fifth of it is added: among channels that are quiet it is heard from the first step on.
+        """
+        quiet = self.controlnext.config.out_channels // 2
+        with torch.no_grad():
+            convolution = self.unet.down_blocks[0].downsamplers[0].conv
+            convolution.weight[quiet:] *= CONTROL_CHANNELS_SCALE
+            convolution.bias[quiet:] *= CONTROL_CHANNELS_SCALE
+            projection = self.controlnext.mid_convs[1]
+            projection.weight[:quiet] *= CONTROL_CHANNELS_SCALE
+
+    def forward(
+        self,
+        noisy: Tensor,
+        sigmas: Tensor,
+        references: Tensor,
+        embeddings: Tensor,
+        maps: Tensor,
+        strengths: Tensor,
+    ) -> Tensor:
+        """Predict the clean latents (EDM preconditioning, v-prediction).
+
+        Args:
+            noisy: (clips, frames, c, h, w), scaled latents plus noise.
+            sigmas: (clips,) noise levels.
+            references: (clips, c, h, w), unscaled latents of the reference pictures.
+            embeddings: (clips, width) of the reference pictures.
+            maps: (clips, frames, 3, H, W) pose maps in [0, 1].
+            strengths: (clips,) of the control, 1 or 0.
+
+        Returns:
+            (clips, frames, c, h, w).
+        """
+        clips, frames = noisy.shape[:2]
+        level = sigmas.view(-1, 1, 1, 1, 1)
+        scale = (level**2 + 1).sqrt()
+        repeated = references[:, None].expand(-1, frames, -1, -1, -1)
+        times = 0.25 * sigmas.log()
+        control = self.controlnext(maps, times)
+        identities = noisy.new_tensor([ADDED_TIME_IDS]).expand(clips, -1)
+        with injected(self.unet.down_blocks[0], control, strengths.repeat_interleave(frames)):
+            prediction = self.unet(
+                torch.cat([noisy / scale, repeated], dim=2),
+                times,
+                embeddings[:, None],
+                added_time_ids=identities,
+            ).sample
+        result: Tensor = prediction.float() * (-level / scale) + noisy / scale**2
+        return result
+
+    def averaged_copy(self) -> "PuppetNetworks":
+        """Return a copy that no gradient reaches, to keep a moving average in."""
+        twin = copy.deepcopy(self)
+        return twin.requires_grad_(False).eval()
+
+
+class _OneToken:
+    """Attention to a single token is its value: the softmax over one score is 1."""
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,  # noqa: ARG002 - diffusers passes it by name
+        encoder_hidden_states: Tensor,
+        **_options: object,
+    ) -> Tensor:
+        output: Tensor = attention.to_out[0](attention.to_v(encoder_hidden_states))
+        return output
+
+
+class _TemporalConvolution(nn.Conv3d):
+    """A (k, 1, 1) convolution computed as a two-dimensional one, several times as fast."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        height, width = features.shape[3:]
+        flat = nn.functional.conv2d(
+            features.flatten(3), self.weight.squeeze(4), self.bias, padding=(self.padding[0], 0)
+        )
+        return flat.unflatten(3, (height, width))
+
+
+def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:
+    """Leave out dead work and use faster forms, keeping parameters, names and results."""
+    for module in unet.modules():
+        if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
+            module.attn2.set_processor(_OneToken())
+        if type(module) is nn.Conv3d and module.kernel_size[1:] == (1, 1):
+            module.__class__ = _TemporalConvolution

@@ -1,0 +1,303 @@
+"""Train the puppet's UNet, control network and image encoder together, from scratch.
+
+The loss is that of Stable Video Diffusion: the UNet, preconditioned for noise level sigma,
+predicts v (Karras et al. 2022, arXiv:2206.00364). Everything the networks see is what they see in
+a rendering: the reference's own pose in slot 0, pose maps from the real drawer, the unscaled
+latents of the reference picture beside every frame. In some of the clips picture, embedding and
+control are taken away together, as guidance does.
+
+Whether the model listens to the pose shows in two numbers from the first minutes on: the error
+with the right poses and with those of another clip. As long as they are equal it is deaf.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKLTemporalDecoder
+from torch import Tensor, nn
+
+from marionext.diffusion.schedule import make_schedule
+from marionext.errors import ModelError
+from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
+from marionext.training.clips import HELD_OUT, Batch, ClipMaker, prefetched
+from marionext.training.initial import PatchEncoder
+from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.vae import VaeSettings, build_vae, components_of_figures, load_vae
+
+__all__ = [
+    "SCHEDULER",
+    "VideoSettings",
+    "draw_samples",
+    "hearing",
+    "held_out_batch",
+    "sample",
+    "train_video",
+]
+
+logger = logging.getLogger(__name__)
+
+SCHEDULER = {
+    "_class_name": "EulerDiscreteScheduler",
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "interpolation_type": "linear",
+    "num_train_timesteps": 1000,
+    "prediction_type": "v_prediction",
+    "sigma_max": 80.0,
+    "sigma_min": 0.02,
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+    "timestep_type": "continuous",
+    "trained_betas": None,
+    "use_karras_sigmas": True,
+}
+"""SVD's scheduler from 80 down: on latents of 16 x 24 nothing of a picture is left there."""
+
+VALIDATION_CLIPS = 4
+
+LENGTHS = (4, 2, 4, 2, 4, 1)
+"""In turn: a window is left whole, or exchanged for so many of a half or a quarter its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """What decides the weights of a training."""
+
+    sizes: PuppetSizes = field(default_factory=PuppetSizes)
+    size: tuple[int, int] = (128, 192)
+    frames: int = 8
+    """Slots of a window, the reference's included."""
+    clips: int = 1
+    """Whole windows in a step."""
+    rate: float = 5e-4
+    seed: int = 0
+    sigma_mean: float = 0.8
+    sigma_deviation: float = 1.4
+    unconditional: float = 0.1
+    average: float = 0.999
+    figure_weight: float = 3.0
+    """Weight of the loss where the pose map is, against elsewhere."""
+
+
+def _draw_batch(maker: ClipMaker, settings: VideoSettings, step: int) -> Batch:
+    """Make the clips of a step: whole windows, or more and shorter ones for more characters."""
+    parts = LENGTHS[step % len(LENGTHS)]
+    clips = settings.clips * parts
+    first = ((settings.seed + 1) << 32) + step * settings.clips * max(LENGTHS)
+    return maker.batch([first + number for number in range(clips)], settings.frames // parts)
+
+
+def _figure_weights(maps: Tensor, grid: tuple[int, int], weight: float) -> Tensor:
+    """Weigh the cells at and around the drawn pose: (clips, frames, 1, h, w)."""
+    drawn = (maps.sum(dim=2) > 0.05).float()
+    cells = F.adaptive_max_pool2d(drawn, grid)
+    near = F.max_pool2d(cells, 3, stride=1, padding=1)
+    return (1 + (weight - 1) * near)[:, :, None]
+
+
+def _loss(
+    networks: PuppetNetworks, batch: Batch, scale: float, settings: VideoSettings, step: int
+) -> Tensor:
+    generator = torch.Generator().manual_seed((settings.seed << 32) + step)
+    clean = batch.latents * scale
+    clips, frames = clean.shape[:2]
+    draws = torch.rand(clips, 2, generator=generator)
+    sigmas = torch.randn(clips, generator=generator) * settings.sigma_deviation
+    sigmas = (sigmas + settings.sigma_mean).exp().clamp(0.01, 100.0)
+    target = clean
+    weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
+    # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
+    # pose, and what is predicted for it is thrown away.
+    later = draws[:, 0] < 0.3
+    if later.any():
+        clean = clean.clone()
+        clean[later, 0] = clean[later, 1]
+        weights = weights.expand(clips, frames, -1, -1, -1).clone()
+        weights[later, 0] = 0
+    kept = (draws[:, 1] >= settings.unconditional).float()
+    noise = torch.randn(clean.shape, generator=generator) * sigmas.view(-1, 1, 1, 1, 1)
+    embeddings = networks.image_encoder(batch.pixels).image_embeds
+    predicted = networks(
+        clean + noise,
+        sigmas,
+        batch.references * kept.view(-1, 1, 1, 1),
+        embeddings * kept.view(-1, 1),
+        batch.maps,
+        kept,
+    )
+    level = ((sigmas**2 + 1) / sigmas**2).clamp(max=20).view(-1, 1, 1, 1, 1)
+    return (level * weights * (predicted - target).square()).mean()
+
+
+def held_out_batch(maker: ClipMaker, settings: VideoSettings) -> Batch:
+    """Make the clips that a training is watched with, none of which it learns from."""
+    seeds = [HELD_OUT + number for number in range(VALIDATION_CLIPS)]
+    return maker.batch(seeds, settings.frames)
+
+
+@torch.no_grad()
+def hearing(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[str, float]:
+    """Return the error with the right poses and with another clip's, at two noise levels."""
+    clean = batch.latents * scale
+    embeddings = networks.image_encoder(batch.pixels).image_embeds
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(clean.shape, generator=generator)
+    short = clean.shape[1] // 2
+    clean, maps, noise = clean[:, :short], batch.maps[:, :short], noise[:, :short]
+    numbers = {}
+    for name, sigma in (("2", 2.0), ("10", 10.0)):
+        sigmas = torch.full((len(clean),), sigma)
+        for kind, shown in (("right", maps), ("wrong", maps.roll(1, 0))):
+            predicted = networks(
+                clean + noise * sigma,
+                sigmas,
+                batch.references,
+                embeddings,
+                shown,
+                torch.ones_like(sigmas),
+            )
+            numbers[f"{kind}_{name}"] = float((predicted - clean)[:, 1:].square().mean())
+    return numbers
+
+
+@torch.no_grad()
+def sample(
+    networks: PuppetNetworks, batch: Batch, scale: float, steps: int, seed: int = 0
+) -> Tensor:
+    """Generate the latents of one window per clip, unscaled: (clips, frames, c, h, w)."""
+    schedule = make_schedule(SCHEDULER, steps)
+    embeddings = networks.image_encoder(batch.pixels).image_embeds
+    generator = torch.Generator().manual_seed(seed)
+    latents = torch.randn(batch.latents.shape, generator=generator) * schedule.initial
+    strengths = torch.ones(len(latents))
+    for sigma, following in zip(schedule.sigmas[:-1], schedule.sigmas[1:], strict=True):
+        clean = networks(
+            latents,
+            torch.full((len(latents),), sigma),
+            batch.references,
+            embeddings,
+            batch.maps,
+            strengths,
+        )
+        latents = latents + (latents - clean) / sigma * (following - sigma)
+    return latents / scale
+
+
+@torch.no_grad()
+def draw_samples(
+    networks: PuppetNetworks, vae: AutoencoderKLTemporalDecoder, batch: Batch, path: Path
+) -> None:
+    """Write a picture: for each clip the truth, the pose maps (brightened) and what is made."""
+    scale = float(vae.config.scaling_factor)
+    some = Batch(batch.latents[:4], batch.references[:4], batch.pixels[:4], batch.maps[:4])
+    made = sample(networks, some, scale, 8)
+    rows: list[Tensor] = []
+    for truth, maps, latents in zip(some.latents, some.maps, made, strict=True):
+        parts = (
+            vae.decode(truth, num_frames=1).sample.clamp(-1, 1),
+            (maps * 3).clamp(0, 1) * 2 - 1,
+            vae.decode(latents, num_frames=1).sample.clamp(-1, 1),
+        )
+        rows += [torch.cat(list(pictures), dim=2) for pictures in parts]
+    grid = torch.cat(rows, dim=1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
+    cv2.imwrite(str(path), grid[..., ::-1])
+
+
+def train_video(
+    settings: VideoSettings,
+    folder: Path,
+    *,
+    steps: int,
+    anneal: int,
+    resume: bool,
+    evaluate_every: int = 100,
+) -> Path:
+    """Train, and keep checkpoint, curve and sample pictures in a folder.
+
+    Args:
+        settings: what decides the weights.
+        folder: where everything is kept.
+        steps: steps in all.
+        anneal: over so many of the last steps the rate falls to a fiftieth.
+        resume: go on from the folder's checkpoint if there is one.
+        evaluate_every: steps between checkpoints.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        ModelError: the loss is no longer a number; the last good checkpoint is kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "video.pt"
+    scale = float(build_vae(VaeSettings()).config.scaling_factor)
+    maker = ClipMaker(PatchEncoder(*components_of_figures(VaeSettings())), settings.size)
+    held_out = held_out_batch(maker, settings)
+    torch.manual_seed(settings.seed)
+    networks = PuppetNetworks(settings.sizes)
+    speed_up(networks.unet)
+    average = networks.averaged_copy()
+    parameters = [value for value in networks.parameters() if value.requires_grad]
+    averages = [
+        mean
+        for mean, value in zip(average.parameters(), networks.parameters(), strict=True)
+        if value.requires_grad
+    ]
+    optimiser = torch.optim.AdamW(
+        parameters, settings.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True
+    )
+    config = asdict(settings)
+    step, seconds = 0, 0.0
+    if resume and checkpoint.exists():
+        state = load_checkpoint(checkpoint, config)
+        networks.load_state_dict(state["networks"])
+        average.load_state_dict(state["average"])
+        optimiser.load_state_dict(state["optimiser"])
+        step, seconds = int(state["step"]), float(state["seconds"])
+    columns = ("seconds", "loss", "right_2", "wrong_2", "right_10", "wrong_10")
+    curve = Curve(folder / "video.csv", columns, step)
+    began = time.monotonic() - seconds
+    losses: list[float] = []
+    for number, batch in prefetched(lambda at: _draw_batch(maker, settings, at), step, steps):
+        left = min(1.0, (steps - number) / anneal) if anneal else 1.0
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate * min(1.0, (number + 1) / 50) * max(left, 0.02)
+        loss = _loss(networks, batch, scale, settings, number)
+        if not torch.isfinite(loss):
+            raise ModelError(
+                f"the loss of step {number} is {float(loss)}; "
+                f"the last good checkpoint is {checkpoint}"
+            )
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        losses.append(loss.item())
+        step = number + 1
+        share = min(settings.average, step / (step + 20))
+        torch._foreach_lerp_(averages, [value.data for value in parameters], 1 - share)
+        if step % evaluate_every == 0 or step == steps:
+            numbers = hearing(average, held_out, scale)
+            numbers |= {"loss": float(np.mean(losses)), "seconds": time.monotonic() - began}
+            losses.clear()
+            curve.append(step, numbers)
+            logger.info("step %d %s", step, " ".join(f"{k}={v:.4g}" for k, v in numbers.items()))
+            state = {
+                "config": config,
+                "step": step,
+                "seconds": time.monotonic() - began,
+                "networks": networks.state_dict(),
+                "average": average.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
+            save_checkpoint(checkpoint, state)
+            if step % (4 * evaluate_every) == 0 and (folder / "vae.pt").exists():
+                draw_samples(average, load_vae(folder / "vae.pt"), held_out, folder / "video.png")
+    return checkpoint

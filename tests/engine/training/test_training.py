@@ -1,0 +1,167 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from marionext.errors import ModelError
+from marionext.training import vae as vae_module
+from marionext.training import video as video_module
+from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
+from marionext.training.initial import PatchEncoder
+from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.vae import VaeSettings, build_vae, components_of_figures, train_vae
+from marionext.training.video import VideoSettings, train_video
+
+TINY_VAE = VaeSettings(steps=2, batch=1, crop=32, size=(64, 96))
+TINY = VideoSettings(
+    sizes=PuppetSizes(
+        unet=(32, 32, 32), heads=(2, 2, 2), stem=(4, 4, 8), blocks=(8, 8), clip_width=32
+    ),
+    size=(64, 64),
+    frames=4,
+)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video_module, "VALIDATION_CLIPS", 2)
+
+
+def trained(folder: Path, steps: int, *, resume: bool = False) -> dict[str, object]:
+    path = train_video(TINY, folder, steps=steps, anneal=0, resume=resume, evaluate_every=2)
+    return load_checkpoint(path, torch.load(path, weights_only=True)["config"])
+
+
+def test_a_resumed_training_takes_the_same_steps(tmp_path: Path) -> None:
+    through = trained(tmp_path / "through", 4)
+    trained(tmp_path / "stopped", 2)
+    resumed = trained(tmp_path / "stopped", 4, resume=True)
+    for kind in ("networks", "average"):
+        for name, value in through[kind].items():
+            assert torch.equal(value, resumed[kind][name]), name
+    rows = (tmp_path / "stopped" / "video.csv").read_text().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["step", "2", "4"]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path, 2)
+    before = (tmp_path / "video.pt").read_bytes()
+    monkeypatch.setattr(
+        video_module, "_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True)
+    )
+    with pytest.raises(ModelError, match="step 2 is nan"):
+        trained(tmp_path, 4, resume=True)
+    assert (tmp_path / "video.pt").read_bytes() == before
+
+
+def test_the_autoencoder_resumes_too(tmp_path: Path) -> None:
+    settings = replace(TINY_VAE, steps=4)
+    through = train_vae(settings, tmp_path / "through", resume=False, evaluate_every=2)
+    # Stopped by an error right after the checkpoint of step 2.
+    calls = vae_module.random_pictures
+
+    def failing(settings: VaeSettings, step: int, *, full: bool = False) -> torch.Tensor:
+        if step == 2 and not full:
+            raise KeyboardInterrupt
+        return calls(settings, step, full=full)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vae_module, "random_pictures", failing)
+        with pytest.raises(KeyboardInterrupt):
+            train_vae(settings, tmp_path / "stopped", resume=False, evaluate_every=2)
+    resumed = train_vae(settings, tmp_path / "stopped", resume=True, evaluate_every=2)
+    one, two = (torch.load(path, weights_only=True)["vae"] for path in (through, resumed))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_the_constructed_encoder_is_the_patch_encoder() -> None:
+    vae = build_vae(TINY_VAE)
+    encode = PatchEncoder(*components_of_figures(TINY_VAE))
+    pictures = vae_module.held_out_pictures(TINY_VAE, 2)
+    with torch.no_grad():
+        network = vae.encode(pictures).latent_dist.mode()
+    assert torch.allclose(network, encode(pictures), atol=1e-4)
+
+
+def test_decoding_does_not_depend_on_the_chunk() -> None:
+    vae = build_vae(TINY_VAE)
+    latents = torch.randn(2, 12, 8, 8)
+    with torch.no_grad():
+        together = vae.decode(latents, num_frames=2).sample
+        apart = [vae.decode(part[None], num_frames=1).sample[0] for part in latents]
+    assert torch.allclose(together, torch.stack(apart), atol=1e-5)
+
+
+def test_faster_forms_give_the_same_results() -> None:
+    torch.manual_seed(0)
+    networks = PuppetNetworks(TINY.sizes).eval()
+    width = TINY.sizes.latent_channels
+    inputs = (
+        torch.randn(1, 3, width, 8, 8),
+        torch.tensor([1.5]),
+        torch.randn(1, width, 8, 8),
+        torch.randn(1, TINY.sizes.embedding),
+        torch.rand(1, 3, 3, 64, 64),
+        torch.ones(1),
+    )
+    with torch.no_grad():
+        plain = networks(*inputs)
+        speed_up(networks.unet)
+        assert torch.allclose(networks(*inputs), plain, atol=1e-5)
+
+
+def test_the_pose_changes_what_is_predicted_and_strength_0_does_not_hear_it() -> None:
+    torch.manual_seed(0)
+    networks = PuppetNetworks(TINY.sizes).eval()
+    width = TINY.sizes.latent_channels
+
+    def predict(maps: torch.Tensor, strength: float) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(1)
+        noisy = torch.randn(1, 2, width, 8, 8, generator=generator)
+        still = torch.zeros(1, width, 8, 8)
+        embedding = torch.zeros(1, TINY.sizes.embedding)
+        return networks(noisy, torch.ones(1), still, embedding, maps, torch.tensor([strength]))
+
+    one, two = torch.rand(2, 1, 2, 3, 64, 64)
+    with torch.no_grad():
+        assert not torch.equal(predict(one, 1.0), predict(two, 1.0))
+        assert torch.equal(predict(one, 0.0), predict(two, 0.0))
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "a.pt", {"config": {"rate": 1.0, "seed": 0}})
+    with pytest.raises(ModelError, match="different: rate"):
+        load_checkpoint(tmp_path / "a.pt", {"rate": 2.0, "seed": 0})
+
+
+def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"half of a file")
+    with pytest.raises(ModelError, match="cannot read the checkpoint"):
+        load_checkpoint(tmp_path / "a.pt", {})
+
+
+def test_an_interrupted_save_leaves_the_old_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.pt"
+    save_checkpoint(path, {"config": {}, "step": 1})
+
+    def full_disk(_state: object, stream: object) -> None:
+        stream.write(b"some")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(path, {"config": {}, "step": 2})
+    assert load_checkpoint(path, {})["step"] == 1
+
+
+def test_a_curve_forgets_what_lies_ahead_of_the_step(tmp_path: Path) -> None:
+    curve = Curve(tmp_path / "c.csv", ("loss",), 0)
+    for step in (1, 2, 3):
+        curve.append(step, {"loss": step / 2})
+    Curve(tmp_path / "c.csv", ("loss",), 2).append(3, {"loss": 9.0})
+    assert (tmp_path / "c.csv").read_text().split() == ["step,loss", "1,0.5", "2,1", "3,9"]
