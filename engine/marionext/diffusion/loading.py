@@ -19,7 +19,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from marionext.codec import decode
 from marionext.diffusion.bundle_shape import BundleShape, read_configuration
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
-from marionext.diffusion.lossless import make_lossless
+from marionext.diffusion.lossless import make_lossless, use_channels_last
 from marionext.diffusion.memory import Placement, choose_device, choose_dtype
 from marionext.diffusion.schedule import make_schedule
 from marionext.diffusion.weights import as_safetensors, fill, find_weights
@@ -103,8 +103,11 @@ class Models:
         make_schedule(self.scheduler, 1)
         for network in (self.unet, self.vae, self.image_encoder, self.controlnext):
             network.requires_grad_(False).eval()
+        channels_last = self.placement.device.type == "cuda"
         for network in (self.unet, self.vae):
-            make_lossless(network, channels_last=self.placement.device.type == "cuda")
+            make_lossless(network, channels_last=channels_last)
+        if channels_last:
+            use_channels_last(self.controlnext)
 
 
 def load_models(
@@ -186,7 +189,7 @@ def _control_weights(bundle: Path, *, half: bool) -> Path:
 
 def _unet_weights(bundle: Path, *, half: bool) -> Path:
     """Return the authors' continued UNet where it lies in the bundle, else the bundle's own."""
-    if any((bundle / f"unet{suffix}").is_file() for suffix in (".safetensors", ".bin")):
+    if any(bundle.glob("unet.*")):
         return find_weights(bundle, ["unet"], half=half)
     return find_weights(bundle / "unet", [DIFFUSERS], half=half)
 

@@ -113,6 +113,11 @@ class Placement:
         return RUNGS[self._rung]
 
     @property
+    def _lowest(self) -> int:
+        """Index of the last rung: layers stream to CUDA alone, others share the host's memory."""
+        return len(RUNGS) - (1 if self.device.type == "cuda" else 2)
+
+    @property
     def number_bytes(self) -> int:
         """Bytes of a number."""
         return self.dtype.itemsize
@@ -128,7 +133,8 @@ class Placement:
         free += sum(_bytes(network) for network in self._visiting)
         needs = estimate(shape, settings, frames, number_bytes=self.number_bytes).device_bytes
         index = next(
-            (index for index, rung in enumerate(RUNGS) if needs[rung.name] <= free), len(RUNGS) - 1
+            (index for index in range(self._lowest) if needs[RUNGS[index].name] <= free),
+            self._lowest,
         )
         if index > self._rung:
             self._take(index)
@@ -150,9 +156,7 @@ class Placement:
         Raises:
             DeviceError: this was the last rung; its hint says what would fit.
         """
-        # The last rung streams from the host's memory, which is the processor's own.
-        last = len(RUNGS) - 1 if self.device.type == "cuda" else len(RUNGS) - 2
-        if self._rung >= last:
+        if self._rung >= self._lowest:
             free = self._free()
             fits = (
                 what_would_fit(shape, settings, free, number_bytes=self.number_bytes)
@@ -194,7 +198,9 @@ class Placement:
             if network not in self._streamed:
                 network.to("cpu")
                 network.enable_group_offload(
-                    onload_device=self.device, offload_type="leaf_level", use_stream=True
+                    onload_device=self.device,
+                    offload_type="leaf_level",
+                    use_stream=self.device.type == "cuda",
                 )
                 self._streamed.append(network)
                 self._visiting = [item for item in self._visiting if item is not network]

@@ -128,6 +128,8 @@ def denoise(
             f"got step {state.step} on {tuple(state.latents.shape)}",
             hint="The saved state belongs to another render: start over.",
         )
+    if state.step == schedule.steps:
+        return state.latents
     models.placement.settle(models.shape, settings, frames)
     sampler = _Sampler(models, settings, schedule, pose_maps, cancelled)
     with reproducible(exact=settings.parity):
