@@ -27,6 +27,11 @@ _CUT = 0.3
 """When half of the body's joints jump by more than this share of the person's size from one frame
 to the next, the camera or the person has changed."""
 
+_JUMP = 0.08
+"""Share of the person's size that a step is long, to be a jump of a single limb ..."""
+_SUDDEN = 3.0
+"""... and so many times longer than any step shortly before and after."""
+
 _OUTLIER_REACH = 3
 """Frames before and after, with which a point is compared."""
 _STILL = 0.06
@@ -100,17 +105,17 @@ def clean(track: PoseTrack, options: CleanUp | None = None) -> PoseTrack:
                 seen=options.trusted or 1e-6,
                 pace=_USUAL_RATE / float(track.rate),
             )
+        breaks = scene[:, None] + _jumps(place, score, sizes[person])
         if options.outliers:
-            score = np.where(
-                _outliers(place, score, scene, sizes[person], options.outliers), 0, score
-            )
+            wild = _outliers(place, score, breaks, sizes[person], options.outliers)
+            score = np.where(wild, 0, score)
         if gap:
             place, score = _fill_gaps(place, score, scene, gap, options.trusted)
         if options.median:
-            place = median_of_three(place, score > 0, scene)
+            place = median_of_three(place, score > 0, breaks)
         if window:
             weights = np.where(score > 0, np.clip(score, _LOWEST_WEIGHT, 1), 0)
-            place = savitzky_golay(place, weights, scene, window=max(window | 1, 5))
+            place = savitzky_golay(place, weights, breaks, window=max(window | 1, 5))
         points[:, person], scores[:, person] = place, score
     return track.with_(points=points.astype(np.float32), scores=scores.astype(np.float32))
 
@@ -131,6 +136,23 @@ def _scenes(
     return np.concatenate([[0], np.cumsum(jumped & (both.sum(1) >= 3))])
 
 
+def _jumps(
+    points: NDArray[np.float64], scores: NDArray[np.float64], size: float
+) -> NDArray[np.int64]:
+    """Count each point's jumps from one place where it stays to another: (frames, 134).
+
+    A limb may jump where the body does not: in clips with frames left out or put together. What
+    smooths over such a step puts the limb where it never was.
+    """
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    steps[(scores[1:] <= 0) | (scores[:-1] <= 0)] = 0
+    around = np.pad(steps, ((_OUTLIER_REACH, _OUTLIER_REACH), (0, 0)))
+    near = sliding_window_view(around, 2 * _OUTLIER_REACH + 1, axis=0).copy()
+    near[..., _OUTLIER_REACH] = 0
+    jumped = (steps > _JUMP * size) & (steps > _SUDDEN * near.max(-1))
+    return np.concatenate([np.zeros((1, POINT_COUNT), np.int64), np.cumsum(jumped, axis=0)])
+
+
 def _outliers(
     points: NDArray[np.float64],
     scores: NDArray[np.float64],
@@ -147,8 +169,8 @@ def _outliers(
     pad = ((_OUTLIER_REACH, _OUTLIER_REACH), (0, 0))
     near = sliding_window_view(np.pad(points, (*pad, (0, 0))), span, axis=0)
     known = sliding_window_view(np.pad(scores > 0, pad), span, axis=0).copy()
-    scenes = sliding_window_view(np.pad(scene, pad[0], constant_values=-1), span)
-    known &= (scenes == scene[:, None])[:, None]
+    scenes = sliding_window_view(np.pad(scene, pad, constant_values=-1), span, axis=0)
+    known &= scenes == scene[..., None]
     known[..., _OUTLIER_REACH] = False
     least = np.full(POINT_COUNT, _STILL / 2 * size)
     least[: FEET.stop] *= 2
@@ -162,6 +184,10 @@ def _outliers(
         expected, spread = _robust_parabola(offsets, weights)
         limit = np.maximum(deviations * spread, least[suspects[1]])
         found[suspects] = np.linalg.norm(expected, axis=-1) > limit
+    # A hand that turns fast keeps its shape only if its points stay or go together.
+    for part in (LEFT_HAND, RIGHT_HAND, FACE):
+        mostly = found[:, part].sum(1) * 2 > (scores[:, part] > 0).sum(1)
+        found[:, part] = mostly[:, None]
     return found
 
 

@@ -46,7 +46,7 @@ _HEAD = ("ears", "eyes", "face height", "face width")
 _HAND = ("palm", "palm width")
 _BODY = ("spine", "shoulders", "hips", "upper arm", "forearm", "thigh", "shin")
 
-_CHAIN = 1.3
+_CHAIN = 1.25
 """Upper and lower part of a limb differ by this factor at most from one figure to another."""
 _SHORTEST = {"arm": 0.55, "leg": 0.5, "width": 0.6}
 """Least ratio of a part, as a share of the spine's: a chibi's legs are half as long against the

@@ -26,12 +26,12 @@ def median_of_three(
     Args:
         points: (frames, joints, 2).
         known: (frames, joints).
-        scene: (frames,), a number that changes at every cut.
+        scene: (frames, joints), a number that changes at every cut.
     """
     if len(points) < 3:
         return points
     together = (scene[:-2] == scene[1:-1]) & (scene[1:-1] == scene[2:])
-    usable = known[:-2] & known[1:-1] & known[2:] & together[:, None]
+    usable = known[:-2] & known[1:-1] & known[2:] & together
     middle = np.median(np.stack([points[:-2], points[1:-1], points[2:]]), axis=0)
     result = points.copy()
     result[1:-1] = np.where(usable[..., None], middle, points[1:-1])
@@ -48,39 +48,29 @@ def savitzky_golay(
 ) -> NDArray[np.float64]:
     """Fit a polynomial to the frames around each one, and read it off there.
 
-    With equal weights this is the Savitzky-Golay filter. Near the ends the polynomial is that of
-    the first or last whole window, so that the ends do not lag.
+    With equal weights this is the Savitzky-Golay filter. At both ends of the clip the polynomial is
+    that of the first or last whole window, so that the ends do not lag; at a cut it is that of the
+    frames on this side of it.
 
     Args:
         points: (frames, joints, 2).
         weights: (frames, joints), 0 where a point is unknown; those stay as they are.
-        scene: (frames,), a number that changes at every cut.
+        scene: (frames, joints), a number that changes at every cut.
         window: frames the polynomial is fitted to, odd.
         order: of the polynomial, less than the window.
     """
-    result = points.copy()
-    edges = np.flatnonzero(np.diff(scene)) + 1
-    for part in np.split(np.arange(len(points)), edges):
-        length = min(window, len(part))
-        if length > order + 1:
-            first, last = part[0], part[-1] + 1
-            result[first:last] = _fit_scene(points[first:last], weights[first:last], length, order)
-    return result
-
-
-def _fit_scene(
-    points: NDArray[np.float64], weights: NDArray[np.float64], window: int, order: int
-) -> NDArray[np.float64]:
-    """Filter frames without a cut; ``window`` is at most their number."""
     count = len(points)
+    window = min(window, count)
+    if window <= order + 1:
+        return points
     starts = np.clip(np.arange(count) - window // 2, 0, count - window)
     frames = starts[:, None] + np.arange(window)
     time = (frames - np.arange(count)[:, None]) / (window / 2)
     powers = time[..., None] ** np.arange(order + 1)
-    near = weights[frames]
+    near = np.where(scene[frames] == scene[:, None], weights[frames], 0)
     # Centred, since the ridge pulls towards zero.
     offsets = points[frames] - points[:, None]
-    # The parabola of each frame and joint from its normal equations; the value there is its first
+    # The polynomial of each frame and joint from its normal equations; the value there is its first
     # coefficient.
     normal = np.einsum("fwa,fwj,fwb->fjab", powers, near, powers, optimize=True)
     normal += _RIDGE * np.eye(order + 1)

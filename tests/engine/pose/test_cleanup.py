@@ -131,6 +131,25 @@ def test_nothing_is_filled_or_smoothed_across_a_cut(dancer):
     assert np.linalg.norm(mended.points - track.points, axis=-1)[known].max() < 5
 
 
+def test_a_limb_that_jumps_is_not_drawn_along(dancer):
+    truth = dancer(frames=40, strength=0.2)
+    points = truth.points.copy()
+    points[20:, 0, 4] += [0, -200]
+    mended = clean(truth.with_(points=points))
+    assert np.linalg.norm(mended.points - points, axis=-1).max() < 5
+
+
+def test_a_hand_is_kept_or_dropped_as_a_whole(dancer):
+    truth = dancer(frames=40, strength=0.2)
+    points = truth.points.copy()
+    points[10, 0, RIGHT_HAND] += [150, 80]
+    points[20, 0, RIGHT_HAND.start + 4] += [150, 80]
+    options = CleanUp(repair_swaps=False, longest_gap=0, median=False, window=0)
+    gone = clean(truth.with_(points=points), options).scores == 0
+    assert gone[10, 0, RIGHT_HAND].all()
+    assert gone.sum() == 21
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_clips_of_a_few_frames_pass(dancer, frames):
     track = dancer(frames=frames)
