@@ -1,6 +1,6 @@
-"""Lint, types and import contracts in one command: ``python scripts/check.py [--fix]``.
+"""Lint, types, import contracts and dependencies in one command: ``python scripts/check.py [--fix]``.
 
-All four tools run even when one fails, so that one run tells everything; the exit status is 0
+All tools run even when one fails, so that one run tells everything; the exit status is 0
 only when all agree. They are taken from the Python that runs this file.
 """
 
@@ -22,6 +22,7 @@ CHECKS = {
     "mypy": ["-m", "mypy", "--no-error-summary"],
     "mypy, scripts": ["-m", "mypy", "--no-error-summary", "bootstrap.py", "scripts"],
     "import contracts": ["-c", LINT_IMPORTS],
+    "dependencies": ["-m", "deptry", "engine", "--no-ansi"],
 }
 REPAIRS = {
     "ruff check": ["-m", "ruff", "check", "--quiet", "--fix"],

@@ -13,6 +13,7 @@ from diffusers import AutoencoderKLTemporalDecoder
 from safetensors.torch import save_file
 from torch import nn
 
+from marionext.bundles import record_files
 from marionext.codec import encode
 from marionext.training.networks import PuppetNetworks
 from marionext.training.video import SCHEDULER
@@ -46,6 +47,7 @@ def export_bundle(
     _save(folder / "controlnext" / "controlnext.safetensors", control)
     _write(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
     _write(folder / "training.json", record)
+    record_files(folder, "puppet", "python -m marionext.training")
 
 
 def _plain(config: Mapping[str, object]) -> dict[str, object]:
