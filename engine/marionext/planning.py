@@ -21,6 +21,7 @@ __all__ = ["Outline", "existing_parent", "frames_of", "plan", "remember_speed"]
 GIB = 1024**3
 MIB = 1024**2
 
+_MOST_ROWS = 12
 PNG_BYTES_PER_PIXEL = 1.6
 """Of a photographic frame; drawn ones are smaller."""
 SLOW_OPERATIONS = {"cpu": 2e10, "mps": 3e12, "cuda": 4e13}
@@ -65,7 +66,12 @@ class Outline:
             f"    {rung.name:9} {self.device_gib[rung.name]:6.1f} GiB  {rung.summary}"
             for rung in RUNGS
         )
-        windows = "\n".join(f"    {frames}  ({places} places)" for frames, places in self.windows)
+        rows = [f"    {frames}  ({places} places)" for frames, places in self.windows]
+        if len(rows) > _MOST_ROWS:
+            rows[_MOST_ROWS // 2 : -_MOST_ROWS // 2] = [
+                f"    ... {len(rows) - _MOST_ROWS} more ..."
+            ]
+        windows = "\n".join(rows)
         short = "   NOT ENOUGH" if self.disk_mib > self.free_disk_mib else ""
         return (
             f"model     {self.model}, {self.size[0]}x{self.size[1]}\n"

@@ -66,10 +66,14 @@ class _Joint:
     end: tuple[float, ...] | None = None
 
 
+FIRST_FRAME = 1
+"""Number of a BVH's first frame: the file has none, and Blender's importer begins with 1."""
+
+
 def read_bvh(
     path: Path, *, up: Up | None = None, unit: float | None = None
 ) -> tuple[JointAnimation, ...]:
-    """Read a BVH file: one animation per ROOT, the most joints first.
+    """Read a BVH file: one animation per ROOT, the most joints first; its frames count from 1.
 
     Args:
         path: the file.
@@ -360,6 +364,7 @@ def _animate(
         rest_tails=rest_tails * metres,
         rest_rotations=rest_rotations,
         rate=rate,
+        first=FIRST_FRAME,
         source=names[0],
         notes=(*notes, note),
     )
