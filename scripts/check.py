@@ -1,7 +1,8 @@
-"""Lint, types, import contracts and dependencies in one command: ``python scripts/check.py [--fix]``.
+"""All checks of the sources in one command: ``python scripts/check.py [--fix]``.
 
-All tools run even when one fails, so that one run tells everything; the exit status is 0
-only when all agree. They are taken from the Python that runs this file.
+Linter, format, types, import contracts and dependencies: all run even when one fails, so that one
+run tells everything; the exit status is 0 only when all agree. The tools are those of the Python
+that runs this file.
 """
 
 import argparse
