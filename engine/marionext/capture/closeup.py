@@ -1,11 +1,12 @@
 """Pass 2: body, hands and face of one person in one picture, each on a crop of its own."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.capture.crops import cut_square, overlap, seen_box
 from marionext.capture.landmarkers import (
-    BodyLandmarker,
     FaceLandmarker,
     HandLandmarker,
     HandTracker,
@@ -45,8 +46,15 @@ _SHOULDERS, _HIPS = (11, 12), (23, 24)
 _LEFT_WRIST, _RIGHT_WRIST = 15, 16
 
 
+class BodyDetector(Protocol):
+    """What a `BodyLandmarker` does."""
+
+    def detect(self, picture: Picture, /) -> list[Floats]:
+        """Return for each person (33, 3): x, y in pixels and visibility."""
+
+
 def place_body(
-    picture: Picture, box: Floats, landmarker: BodyLandmarker, crowd: BodyLandmarker | None
+    picture: Picture, box: Floats, landmarker: BodyDetector, crowd: BodyDetector | None
 ) -> Floats | None:
     """Place the joints of the person in a box.
 

@@ -13,6 +13,7 @@ decoded twice instead of being kept: memory does not grow with its length.
 
 import os
 import queue
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -208,18 +209,11 @@ class _CloseUp:
         """
         self._open = ExitStack()
         workers = _workers()
-        self._bodies: queue.SimpleQueue[tuple[BodyLandmarker, BodyLandmarker | None]] = (
-            queue.SimpleQueue()
-        )
+        self._bodies: queue.SimpleQueue[BodyLandmarker] = queue.SimpleQueue()
         with ExitStack() as opening:
             for _ in range(workers):
-                single = opening.enter_context(BodyLandmarker(models.body))
-                crowd = (
-                    opening.enter_context(BodyLandmarker(models.body, people=MOST_PEOPLE))
-                    if crowded
-                    else None
-                )
-                self._bodies.put((single, crowd))
+                self._bodies.put(opening.enter_context(BodyLandmarker(models.body)))
+            self._crowd = opening.enter_context(_CrowdLandmarker(models.body)) if crowded else None
             self._faces = opening.enter_context(FaceLandmarker(models.face))
             searchers = [opening.enter_context(HandLandmarker(models.hand)) for _ in range(2)]
             self._hands = [
@@ -290,11 +284,11 @@ class _CloseUp:
 
     def _body(self, picture: Picture, box: Floats) -> Floats | None:
         """Place a body with whichever network is free."""
-        single, crowd = self._bodies.get()
+        landmarker = self._bodies.get()
         try:
-            return place_body(picture, box, single, crowd)
+            return place_body(picture, box, landmarker, self._crowd)
         finally:
-            self._bodies.put((single, crowd))
+            self._bodies.put(landmarker)
 
     def _details(
         self, frame: VideoFrame, bodies: Sequence[Future[Floats | None]]
@@ -316,6 +310,29 @@ class _CloseUp:
                 )
             )
         return frame, parts
+
+
+class _CrowdLandmarker:
+    """Finds several people at once; loaded when it is first needed, for one thread at a time."""
+
+    def __init__(self, model: Path) -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._loaded: BodyLandmarker | None = None
+
+    def detect(self, picture: Picture) -> list[Floats]:
+        """Return the people in a picture, as `BodyLandmarker.detect`."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = BodyLandmarker(self._model, people=MOST_PEOPLE)
+            return self._loaded.detect(picture)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._loaded is not None:
+            self._loaded.close()
 
 
 _Parts = tuple[Floats, list[Future[Floats | None]], Future[Floats | None]]
