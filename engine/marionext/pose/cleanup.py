@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate
-from marionext.pose.measure import person_sizes
-from marionext.pose.skeleton import BODY, FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND, SEEN_SCORE
+from marionext.pose.measure import number_scenes, person_sizes
+from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND, SEEN_SCORE
 from marionext.pose.smoothing import median_of_three, savitzky_golay
 from marionext.pose.swaps import repair_swaps
 from marionext.pose.track import PoseTrack
@@ -22,10 +22,6 @@ __all__ = ["CleanUp", "clean"]
 
 _USUAL_RATE = 30
 """Frames in the options are frames at this rate; at other rates they last as long."""
-
-_CUT = 0.3
-"""When half of the body's joints jump by more than this share of the person's size from one frame
-to the next, the camera or the person has changed."""
 
 _JUMP = 0.08
 """Share of the person's size that a step is long, to be a jump of a single limb ..."""
@@ -95,7 +91,7 @@ def clean(track: PoseTrack, options: CleanUp | None = None) -> PoseTrack:
     window = _frames(options.window, track.rate)
     for person in range(track.people if len(track) > 1 else 0):
         place, score = points[:, person], scores[:, person]
-        scene = _scenes(place, score, sizes[person])
+        scene = number_scenes(place, score, sizes[person])
         if options.repair_swaps:
             place, score, _ = repair_swaps(
                 place,
@@ -123,17 +119,6 @@ def clean(track: PoseTrack, options: CleanUp | None = None) -> PoseTrack:
 def _frames(usual: int, rate: FrameRate) -> int:
     """Return how many frames at a rate last as long as so many usual ones; 0 stays 0."""
     return max(1, round(usual * rate.fraction / _USUAL_RATE)) if usual else 0
-
-
-def _scenes(
-    points: NDArray[np.float64], scores: NDArray[np.float64], size: float
-) -> NDArray[np.int64]:
-    """Number the scenes of one person's clip: (frames,), one more after every cut."""
-    known = scores[:, BODY] >= SEEN_SCORE
-    both = known[1:] & known[:-1]
-    way = np.linalg.norm(np.diff(points[:, BODY], axis=0), axis=-1) / size
-    jumped = (both & (way > _CUT)).sum(1) * 2 > both.sum(1)
-    return np.concatenate([[0], np.cumsum(jumped & (both.sum(1) >= 3))])
 
 
 def _jumps(

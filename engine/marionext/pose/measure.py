@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 from marionext.pose.skeleton import BODY, FACE, LEFT_HAND, RIGHT_HAND, SEEN_SCORE
 from marionext.pose.track import PoseTrack
 
-__all__ = ["FACE_PIXELS", "HAND_PIXELS", "person_boxes", "person_sizes", "small_parts"]
+__all__ = [
+    "FACE_PIXELS",
+    "HAND_PIXELS",
+    "number_scenes",
+    "person_boxes",
+    "person_sizes",
+    "small_parts",
+]
 
 FACE_PIXELS = 64
 """A face less tall than this is 8 cells or fewer of the video model's latent picture, which has
@@ -17,6 +24,11 @@ HAND_PIXELS = 32
 _PART_NAMES = {"face": (FACE, FACE_PIXELS), "left hand": (LEFT_HAND, HAND_PIXELS)} | {
     "right hand": (RIGHT_HAND, HAND_PIXELS)
 }
+_CUT = 0.3
+"""When half of the body's joints jump by more than this share of the person's size from one frame
+to the next, the camera or the person has changed."""
+_TINY = 8
+"""Pixels; who is smaller has no cuts, but noise."""
 _RARELY = 0.1
 """Share of frames below which a small part is not worth a word."""
 
@@ -57,6 +69,23 @@ def person_sizes(track: PoseTrack) -> NDArray[np.float64]:
                 sizes[person] = max(np.nanmedian(longer), 1)
                 break
     return sizes
+
+
+def number_scenes(
+    points: NDArray[np.floating], scores: NDArray[np.floating], size: float
+) -> NDArray[np.int64]:
+    """Number the scenes of one person's clip: (frames,), from 0, one more after every cut.
+
+    Args:
+        points: (frames, 134, 2) pixels.
+        scores: (frames, 134).
+        size: of the person, pixels; see `person_sizes`.
+    """
+    known = scores[:, BODY] >= SEEN_SCORE
+    both = known[1:] & known[:-1]
+    way = np.linalg.norm(np.diff(points[:, BODY], axis=0), axis=-1) / max(size, _TINY)
+    jumped = (both & (way > _CUT)).sum(1) * 2 > both.sum(1)
+    return np.concatenate([[0], np.cumsum(jumped & (both.sum(1) >= 3))])
 
 
 def small_parts(track: PoseTrack) -> list[str]:

@@ -84,11 +84,15 @@ def link_boxes(
     return numbers
 
 
-def keep_identities(track: PoseTrack) -> PoseTrack:
+def keep_identities(track: PoseTrack, *, least_frames: int = 1) -> PoseTrack:
     """Give every person a place of its own in the track, the same in all frames.
 
     People are in order of appearance, from left to right within a frame. The track may hold more
     people than before (who left and who came later are two), and none who is never seen.
+
+    Args:
+        track: people in any order in each frame.
+        least_frames: who is seen in fewer is left out, as passers-by and mistakes are.
     """
     visible: NDArray[np.bool_] = np.any(track.scores > 0, axis=-1)
     boxes = person_boxes(track.points, track.scores, seen=1e-6)
@@ -107,7 +111,8 @@ def keep_identities(track: PoseTrack) -> PoseTrack:
     for frame, (slots, found) in enumerate(zip(ordered, numbers, strict=True)):
         points[frame, found] = track.points[frame, slots]
         scores[frame, found] = track.scores[frame, slots]
-    return track.with_(points=points, scores=scores)
+    kept = (scores > 0).any(-1).sum(0) >= least_frames
+    return track.with_(points=points[:, kept], scores=scores[:, kept])
 
 
 def choose_person(track: PoseTrack, who: Who = "largest") -> PoseTrack:

@@ -11,6 +11,7 @@ import numpy as np
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames
+from marionext.pose.measure import number_scenes, person_sizes
 from marionext.pose.track import PoseTrack
 
 __all__ = ["resample", "resampled_count", "select", "trim"]
@@ -28,8 +29,8 @@ def resample(
     """Show the same motion at another frame rate.
 
     Between two frames a point lies on the line between its places. Where it is known in only one
-    of them the nearer frame decides, so a gap stays a gap. After the last source frame the pose
-    is held.
+    of them, or a cut is between them, the nearer frame decides: a gap stays a gap. After the last
+    source frame the pose is held.
 
     Args:
         track: the motion.
@@ -51,6 +52,9 @@ def resample(
     points, scores = track.points[nearest], track.scores[nearest]
     if method == "linear":
         both = (track.scores[before] > 0) & (track.scores[after] > 0)
+        for person, size in enumerate(person_sizes(track)):
+            scene = number_scenes(track.points[:, person], track.scores[:, person], size)
+            both[:, person] &= (scene[before] == scene[after])[:, None]
         weight = share.astype(np.float32)[:, None, None]
         between = track.scores[before] * (1 - weight) + track.scores[after] * weight
         scores = np.where(both, between, scores)

@@ -61,7 +61,9 @@ def test_who_comes_back_later_elsewhere_is_somebody_else(dancer):
     points, scores = track.points.copy(), track.scores.copy()
     scores[30:80] = 0
     points[80:, ..., 0] += 1200
-    assert keep_identities(track.with_(points=points, scores=scores)).people == 2
+    again = track.with_(points=points, scores=scores)
+    assert keep_identities(again).people == 2
+    assert keep_identities(again, least_frames=35).people == 1
 
 
 def test_one_of_several_is_chosen_by_size_place_or_number(dancer, bodies):

@@ -74,6 +74,18 @@ def test_a_gap_stays_a_gap():
     assert new.points[6, 0, 0, 0] == 1  # nothing is mixed with the unknown
 
 
+def test_a_cut_stays_a_cut(dancer):
+    here, there = dancer(frames=10, strength=0.1), dancer(frames=10, strength=0.1, centre=2000)
+    track = here.with_(
+        points=np.concatenate([here.points, there.points]),
+        scores=np.concatenate([here.scores, there.scores]),
+    )
+    new = resample(track, FrameRate.parse("80"))
+    between = (new.points[:, 0, 1, 0] > 400) & (new.points[:, 0, 1, 0] < 1900)
+    assert not between.any()
+    assert (new.scores > 0).all()
+
+
 def test_trimming_keeps_the_numbers_of_the_source():
     part = trim(ramp(10, first=101), FrameRange(104, 107))
     assert part.frames == FrameRange(104, 107)

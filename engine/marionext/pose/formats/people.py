@@ -9,7 +9,7 @@ A frame is ``{"people": [{"pose_keypoints_2d": [x, y, score, ...], "face_keypoin
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +104,8 @@ def parse_frame(value: object, where: str) -> JsonFrame:
         points[index], scores[index] = pose[:, :2], pose[:, 2]
     width, height = value.get("canvas_width"), value.get("canvas_height")
     canvas = None
-    if isinstance(width, int) and isinstance(height, int) and min(width, height) >= 1:
-        canvas = (width, height)
+    if _is_number(width) and _is_number(height) and min(width, height) >= 1:
+        canvas = (round(width), round(height))
     rate = value.get("frame_rate")
     ids = tuple(_id_or_none(person.get("person_id")) for person in people)
     return JsonFrame(points, scores, canvas, rate if isinstance(rate, str) else None, ids)
@@ -350,7 +350,7 @@ def flat(values: NDArray[np.float32]) -> list[float]:
     return [float(text) for text in values.astype(np.float32).reshape(-1).astype(str)]
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     """Tell whether a JSON value is a finite number that float32 can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

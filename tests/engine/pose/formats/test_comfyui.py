@@ -45,7 +45,7 @@ def test_a_list_as_the_nodes_write_it(tmp_path):
             "hand_right_keypoints_2d": None,
         }
     ]
-    frame = {"people": people, "animals": [], "canvas_height": 1024, "canvas_width": 576}
+    frame = {"people": people, "animals": [], "canvas_height": 1024.0, "canvas_width": 576}
     (tmp_path / "a.json").write_text(json.dumps([frame, {**frame, "people": []}]))
     track = read_comfyui(tmp_path / "a.json")
     assert (len(track), track.people, track.size, track.first) == (2, 1, (576, 1024), 0)
