@@ -303,6 +303,15 @@ def test_a_broken_environment_of_somebody_else_is_left_alone(tmp_path: Path) -> 
     assert (venv / "lib").is_dir()
 
 
+def test_a_python_without_ensurepip_is_told_its_debian_package(tmp_path: Path) -> None:
+    fresh = Project(tmp_path)
+    (tmp_path / "ensurepip.py").write_text("raise ImportError", encoding="utf-8")
+    status, output = fresh.run("install")
+    assert status == 1
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"sudo apt-get install python{version}-venv" in output
+
+
 def test_an_old_python_can_read_the_file_up_to_its_message() -> None:
     ast.parse((ROOT / "bootstrap.py").read_text(encoding="utf-8"), feature_version=(3, 6))
 
