@@ -1,8 +1,9 @@
 """Measure a body's proportions from 2-D poses, and how the character's differ from the dancer's.
 
 A limb that points at the camera looks short, never long, so over a clip the long end of what is
-seen (the 90th percentile) is near the truth. A single picture is no such clip: there, both sides of
-the body, the rest of the limb and the rest of the body are asked before a short limb is believed.
+seen (the 80th percentile) is near the truth; longer still are limbs that come close to the camera,
+and noise. A single picture is no such clip: there, both sides of the body, the rest of the limb and
+the rest of the body are asked before a short limb is believed.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from marionext.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND, SEEN_SCORE
 
 __all__ = ["Proportions", "compare_proportions", "measure_lengths"]
 
-_PERCENTILE = 90
+_PERCENTILE = 80
 _CALM = 5
 
 _HIP_MIDDLE = -1
@@ -46,17 +47,18 @@ _HEAD = ("ears", "eyes", "face height", "face width")
 _HAND = ("palm", "palm width")
 _BODY = ("spine", "shoulders", "hips", "upper arm", "forearm", "thigh", "shin")
 
-_CHAIN = 1.25
-"""Upper and lower part of a limb differ by this factor at most from one figure to another."""
+_CHAIN = 1.15
+"""Upper and lower part of a limb grow alike, within this factor: one that seems shorter in the
+picture points at the camera."""
 _SHORTEST = {"arm": 0.55, "leg": 0.5, "width": 0.6}
 """Least ratio of a part, as a share of the spine's: a chibi's legs are half as long against the
 spine as an adult's."""
 _LONGEST = 2.0
 """Greatest ratio of a part, as a multiple of the body's typical one."""
-_HEAD_RANGE = (0.6, 3.5)
+_HEAD_RANGE = (0.7, 3.5)
 """Ratio of the head against the body's typical one: a chibi's is three times as large."""
 _NECK_RANGE = (0.7, 1.3)
-_HAND_RANGE = (0.6, 1.6)
+_HAND_RANGE = (0.8, 1.6)
 
 
 @dataclass(frozen=True, slots=True)
