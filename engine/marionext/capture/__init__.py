@@ -2,7 +2,6 @@
 
 from marionext.capture.extract import DETECTORS, detect_picture, extract_track
 from marionext.capture.follow import Choice
-from marionext.capture.models import ensure_models, locate_models
 from marionext.capture.video import VideoFrame, VideoInfo, probe, read_frames
 
 __all__ = [
@@ -11,9 +10,7 @@ __all__ = [
     "VideoFrame",
     "VideoInfo",
     "detect_picture",
-    "ensure_models",
     "extract_track",
-    "locate_models",
     "probe",
     "read_frames",
 ]

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from marionext import presets
-from marionext.capture import locate_models
+from marionext.capture.models import locate_models
 from marionext.errors import ModelError
 
 MEDIA = Path(__file__).resolve().parents[3].parent / "shared" / "media"

@@ -8,8 +8,8 @@ import flatbuffers
 import numpy as np
 import pytest
 
-from marionext.capture import ensure_models, locate_models
 from marionext.capture import models as models_module
+from marionext.capture.models import ensure_models, locate_models
 from marionext.errors import DeviceError, ModelError
 
 NAMES = (
