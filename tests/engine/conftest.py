@@ -76,7 +76,7 @@ def make_job(tmp_path: Path, track_file: Path, character_file: Path) -> JobMaker
         job: dict[str, Any] = {
             "motion": {"path": str(track_file)},
             "character": str(character_file),
-            "model": "/tmp/tinybundle/bundle",
+            "model": "puppet",
             "pose": {"clean": False},
             "settings": {"width": 64, "height": 64, "steps": 2, "window": 4, "overlap": 2},
             "output": {"directory": str(tmp_path / "out")},
