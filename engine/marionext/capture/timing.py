@@ -3,7 +3,7 @@
 A render has one frame at every ``i / rate``. Most videos do too, but telephones and screen
 recorders write a frame when they have one (variable rate), and Matroska rounds times to a
 millisecond. Constant rates are recognised in spite of rounding; a variable-rate video is put on
-the grid of the common rate nearest to its usual interval, and keypoints between two of its
+the grid of the common rate next to its usual one, and keypoints between two of its
 frames are interpolated, so that frame ``i`` of the track always shows time ``i / rate``.
 """
 
@@ -29,7 +29,7 @@ _FALLBACK_RATE = Fraction(25)
 _ROUNDING = Fraction(1, 1000)
 """Time stamps may be this far off the grid, in seconds: containers round to milliseconds."""
 _NEAR = Fraction(1, 50)
-"""An interval within 2 % of a common rate's means that rate."""
+"""A rate may be lower than the frames come by this part: clocks of telephones drift."""
 _LONGEST_BRIDGE = Fraction(1, 4)
 """Between frames further apart than this (seconds) the first is held: a still, not a motion."""
 
@@ -85,13 +85,14 @@ def plan_timing(
     whole_steps = sum(round(step / usual_step) for step in steps)
     interval = (times[-1] - times[0]) / whole_steps if whole_steps else usual_step
     interval = interval or usual_step
-    nearest = sorted(_COMMON_RATES, key=lambda rate: abs(1 / rate - interval))
-    rate = nearest[0]
-    if abs(1 / rate - interval) > _NEAR * interval:
-        rate = (1 / interval).limit_denominator(1001)
-    elif abs(1 / nearest[1] - interval) * whole_steps <= 2 * _ROUNDING:
-        # 30 and 29.97 cannot be told apart in a second or two: take the plain one.
-        rate = min(nearest[:2], key=lambda rate: rate.denominator)
+    # The grid is ours to choose: a common rate, and none that would lose frames.
+    enough = [rate for rate in _COMMON_RATES if rate * interval >= 1 - _NEAR] or [
+        max(_COMMON_RATES)
+    ]
+    nearest = sorted(enough, key=lambda rate: abs(1 / rate - interval))[:2]
+    fitting = [rate for rate in nearest if abs(1 / rate - interval) * whole_steps <= 2 * _ROUNDING]
+    # 30 and 29.97 cannot be told apart in a second or two: the plain one, unless only one fits.
+    rate = min(fitting or nearest, key=lambda rate: rate.denominator)
     duration = times[-1] - times[0] + (last_duration or interval)
     return Timing(FrameRate(rate), max(1, round(duration * rate)), variable=True)
 

@@ -87,3 +87,19 @@ def test_a_still_is_held_and_what_is_unseen_is_not_made_up() -> None:
     assert moved[6:, 0, 0, 0].tolist() == [50, 50, 50, 50, 50, 60]
     assert kept[-1, 0, 5] == 0
     assert kept[-1, 0, 4] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(30000, 1001), Fraction(60)])
+def test_a_long_variable_video_keeps_the_rate_its_frames_come_at(rate: Fraction) -> None:
+    times = [Fraction(round(1000 * index / rate), 1000) for index in range(3000) if index % 7]
+    timing = plan_timing(times)
+    assert timing.variable
+    assert timing.rate.fraction == rate
+
+
+def test_irregular_frames_get_a_common_rate_that_loses_none() -> None:
+    rng = np.random.default_rng(0)
+    times = [Fraction(int(stamp), 1000) for stamp in np.cumsum(rng.choice([33, 34, 50, 66], 60))]
+    timing = plan_timing(times)
+    assert timing.rate.fraction == 24
+    assert timing.count >= 60
