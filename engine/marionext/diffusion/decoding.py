@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.diffusion.loading import Models
-from marionext.diffusion.memory import is_out_of_memory, reproducible
+from marionext.diffusion.memory import reproducible
 from marionext.errors import JobCancelled
 from marionext.jobs import RenderSettings
 
@@ -57,7 +57,7 @@ def decode(
     for first in range(wanted // chunk * chunk, len(shown), chunk):
         if cancelled():
             raise JobCancelled("cancelled while decoding")
-        pixels = _surviving(models, shown[first : first + chunk], settings)
+        pixels = _frames(models, shown[first : first + chunk], settings)
         yield from pixels[max(0, wanted - first) :]
 
 
@@ -79,16 +79,11 @@ def decode_chunk(models: Models, latents: Tensor) -> Tensor:
         return pixels.float().cpu()
 
 
-def _surviving(models: Models, latents: Tensor, settings: RenderSettings) -> NDArray[np.uint8]:
-    while True:
-        try:
-            with reproducible(exact=settings.parity):
-                pixels = decode_chunk(models, latents)
-            break
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            trouble = str(error)
-        models.placement.step_down(trouble, models.shape, settings)
-    bytes_ = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
-    return np.ascontiguousarray(bytes_.permute(0, 2, 3, 1).numpy())
+def _frames(models: Models, latents: Tensor, settings: RenderSettings) -> NDArray[np.uint8]:
+    """Decode a chunk to pictures, (frames, height, width, 3)."""
+    with reproducible(exact=settings.parity):
+        pixels = models.placement.surviving(
+            lambda: decode_chunk(models, latents), models.shape, settings
+        )
+    rounded = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
+    return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).numpy())

@@ -9,7 +9,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -22,6 +22,8 @@ from marionext.jobs import RenderSettings
 __all__ = ["Placement", "choose_device", "choose_dtype", "is_out_of_memory", "reproducible"]
 
 logger = logging.getLogger(__name__)
+
+Outcome = TypeVar("Outcome")
 
 DTYPES = {
     "float32": torch.float32,
@@ -143,6 +145,34 @@ class Placement:
                 f"would hold everything: {self.rung.summary}."
             )
 
+    def surviving(
+        self, work: Callable[[], Outcome], shape: BundleShape, settings: RenderSettings
+    ) -> Outcome:
+        """Do a piece of work, again on a lower rung as often as memory runs out.
+
+        Args:
+            work: may be done more than once.
+            shape: of the bundle.
+            settings: of the render.
+
+        Raises:
+            DeviceError: memory ran out on the last rung, or the device itself failed.
+        """
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    if "CUDA error" not in str(error):
+                        raise
+                    raise DeviceError(
+                        f"{self.device} failed: {str(error).splitlines()[0]}",
+                        hint="Start again; if it comes back, update the driver or take the "
+                        "processor (device cpu).",
+                    ) from error
+                trouble = str(error)
+            self.step_down(trouble, shape, settings)
+
     def step_down(self, trouble: str, shape: BundleShape, settings: RenderSettings) -> None:
         """Go one rung down after memory ran out.
 
@@ -193,7 +223,7 @@ class Placement:
 
     def _bring(self, network: Any) -> None:
         if self.rung.chunked and hasattr(network, "enable_forward_chunking"):
-            network.enable_forward_chunking(chunk_size=1, dim=1)
+            network.enable_forward_chunking(chunk_size=1, dim=0)
         if self.rung.streamed and hasattr(network, "enable_group_offload"):
             if network not in self._streamed:
                 network.to("cpu")

@@ -9,7 +9,6 @@ no control, a frame's control map is computed once a step, the halves run one af
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from marionext.diffusion.conditioning import Condition, encode_character
 from marionext.diffusion.control_maps import ControlMaps, PoseMaps
 from marionext.diffusion.injection import injected
 from marionext.diffusion.loading import Models
-from marionext.diffusion.memory import is_out_of_memory, reproducible
+from marionext.diffusion.memory import reproducible
 from marionext.diffusion.schedule import (
     Schedule,
     denoised,
@@ -58,8 +57,6 @@ class DenoiseProgress:
 
 
 REFERENCE_TIME_IDS = (6, 128, 0.02)
-
-Outcome = TypeVar("Outcome")
 
 
 def _nothing(_value: object) -> None:
@@ -196,7 +193,7 @@ class _Sampler:
             if settings.parity
             else (settings.fps_id, settings.motion_bucket, settings.noise_augmentation)
         )
-        return self._surviving(
+        return self._models.placement.surviving(
             lambda: encode_character(
                 self._models,
                 picture,
@@ -204,7 +201,9 @@ class _Sampler:
                 image_noise,
                 noise_augmentation=settings.noise_augmentation,
                 time_ids=told,
-            )
+            ),
+            self._models.shape,
+            settings,
         )
 
     def control_maps(self, step: int) -> ControlMaps | None:
@@ -239,7 +238,11 @@ class _Sampler:
         Returns:
             Of the shape of ``sample``, float32 on the host.
         """
-        return self._surviving(lambda: self._guided(sample, condition, window, maps, step))
+        return self._models.placement.surviving(
+            lambda: self._guided(sample, condition, window, maps, step),
+            self._models.shape,
+            self._settings,
+        )
 
     def _guided(
         self,
@@ -287,13 +290,3 @@ class _Sampler:
     def _check(self) -> None:
         if self._cancelled():
             raise JobCancelled("cancelled while denoising")
-
-    def _surviving(self, work: Callable[[], Outcome]) -> Outcome:
-        while True:
-            try:
-                return work()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                trouble = str(error)
-            self._models.placement.step_down(trouble, self._models.shape, self._settings)

@@ -255,6 +255,21 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
         denoise(models, picture, pose_maps, 2, settings)
 
 
+def test_a_failing_gpu_is_told_as_such(
+    models: Models,
+    picture: NDArray[np.uint8],
+    pose_maps: PoseMaps,
+    settings: RenderSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_arguments: Any, **_named: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel")
+
+    monkeypatch.setattr(models.unet, "forward", broken)
+    with pytest.raises(DeviceError, match="illegal memory access"):
+        denoise(models, picture, pose_maps, 2, settings)
+
+
 def test_parity_wants_single_precision(
     models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
 ) -> None:
