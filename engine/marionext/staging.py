@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track
+from marionext.pose.people import Who
 from marionext.posemap import Drawer, PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
 
@@ -40,6 +41,10 @@ Kind = Literal["video", "rig", "track", "posemaps"]
 Motion = PoseTrack | PoseMapSource
 """Poses to draw, or maps drawn already."""
 
+_LONG_VIDEO = 1800
+"""Frames; reading that many takes about three minutes on two cores."""
+_LEAST_ADVISED = 256
+"""Pixels; whoever renders smaller than this wants a draft, and knows that faces are small."""
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 
@@ -182,21 +187,19 @@ def read_poses(
         track = pose.clean(track)
     if settings.mirror:
         track = pose.mirror(track)
-    for advice in pose.small_parts(track):
-        report.log(advice)
     return track
 
 
-def _who(person: str) -> str | int:
-    return int(person) if person.isdigit() else person
+def _who(person: str) -> Who:
+    # Whoever is asked refuses what is no choice, naming those there are.
+    return int(person) if person.isdigit() else cast(Who, person)
 
 
 def _from_video(source: MotionSource, report: Reporter, frames: FrameRange | None) -> PoseTrack:
     from marionext import capture  # noqa: PLC0415 - loads a detector
 
-    # At another rate, or numbered otherwise, the wanted frames are not the video's own.
-    if source.rate is not None or source.first is not None:
-        frames = None
+    if frames is not None:
+        frames = _worth_reading(source, frames, report)
 
     track = capture.extract_track(
         source.path,
@@ -209,6 +212,26 @@ def _from_video(source: MotionSource, report: Reporter, frames: FrameRange | Non
     if source.rate is not None and source.rate != track.rate:
         track = pose.resample(track, source.rate)
     return track
+
+
+def _worth_reading(source: MotionSource, frames: FrameRange, report: Reporter) -> FrameRange | None:
+    """Return the part of a video to read, None for all of it.
+
+    Cleaning and fitting look at the whole clip, so a part of it rendered alone should lie where it
+    lies in the whole; only of a long video is this given up, for hours of waiting.
+    """
+    from marionext.capture import probe  # noqa: PLC0415 - loads PyAV
+
+    if source.rate is not None or source.first is not None:
+        return None  # the wanted frames are not numbered as the video's own
+    total = probe(source.path).frames
+    if total <= _LONG_VIDEO or len(frames) > total / 2:
+        return None
+    report.log(
+        f"only frames {frames} of {total} are read; the fit is that of this part. For the fit of "
+        "the whole, make its poses first (marionext track) and render those."
+    )
+    return frames
 
 
 def _from_rig(source: MotionSource, size: tuple[int, int], report: Reporter) -> PoseTrack:
@@ -365,6 +388,9 @@ def _drawn(
     for warning in fitted.report.warnings:
         report.log(warning, warning=True)
     moved = fitted.track
+    if min(moved.size) >= _LEAST_ADVISED:
+        for advice in pose.small_parts(moved):
+            report.log(advice)
     drawer = Drawer(job.settings.size)
     # Without a known pose the slot shows the first frame's: the nearest thing to an empty wish.
     slot = reference if reference.people else pose.select(moved, (numbers[0],))
