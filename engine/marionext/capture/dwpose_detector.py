@@ -8,6 +8,7 @@ that make its poses those of ControlNeXt's reference: only people are detected (
 
 import contextlib
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from marionext.pose.wholebody import WHOLE_BODY_COUNT
 
 __all__ = ["DwposeDetector", "detect_people_in_picture", "detect_people_in_video"]
 
+logger = logging.getLogger(__name__)
+
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 PEOPLE_NETWORK = "yolox_l.onnx"
 POSE_NETWORK = "dw-ll_ucoco_384.onnx"
+_PUBLISHED_BYTES = {PEOPLE_NETWORK: 216_746_733, POSE_NETWORK: 134_399_116}
 _PEOPLE_PIXELS = (640, 640)
 _POSE_PIXELS = (288, 384)
 _PERSON_CLASS = 0
@@ -60,6 +64,9 @@ class DwposeDetector:
                 hint=f"Copy {PEOPLE_NETWORK} and {POSE_NETWORK} there (Apache-2.0, published by "
                 "DWPose's authors), or use the detector mediapipe.",
             )
+        for path in (people, pose):
+            if path.stat().st_size != _PUBLISHED_BYTES[path.name]:
+                logger.warning("%s is not the file that DWPose's authors published", path)
         try:
             from onnxruntime.capi import onnxruntime_pybind11_state as onnx  # noqa: PLC0415
             from rtmlib import YOLOX, RTMPose  # noqa: PLC0415 - optional dependency

