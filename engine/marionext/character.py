@@ -36,7 +36,7 @@ def read_character(path: Path) -> Character:
     try:
         with Image.open(path) as opened:
             opened.load()
-            picture = ImageOps.exif_transpose(opened) or opened
+            picture: Image.Image = ImageOps.exif_transpose(opened)
     except FileNotFoundError:
         raise CharacterError(f"no such picture: {path}") from None
     except UnidentifiedImageError:
@@ -59,7 +59,7 @@ def read_character(path: Path) -> Character:
         picture = Image.fromarray(grey.astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
         layer = picture.convert("RGBA")
-        if layer.getextrema()[3][0] < 255:
+        if np.asarray(layer.getchannel("A")).min() < 255:
             notes.append("the character's picture is transparent in parts: laid over white")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, layer)

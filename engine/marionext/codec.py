@@ -120,7 +120,14 @@ def _dataclass(kind: type, data: object, base: object, path: str) -> object:
 
 def _dataclass_in(hint: Any) -> type | None:
     choices = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    return next((choice for choice in choices if dataclasses.is_dataclass(choice)), None)
+    return next(
+        (
+            choice
+            for choice in choices
+            if isinstance(choice, type) and dataclasses.is_dataclass(choice)
+        ),
+        None,
+    )
 
 
 def _value(hint: Any, data: object, path: str) -> object:
