@@ -15,13 +15,13 @@ def test_starting_in_the_middle_gives_the_same_frames(
     models: Models, settings: RenderSettings, chunk: int, parity: bool
 ) -> None:
     settings = replace(settings, decode_chunk=chunk, parity=parity)
-    latents = torch.randn(8, 4, 16, 16)
+    latents = torch.randn(6, 4, 16, 16)
     frames = list(decode(models, latents, settings))
-    assert len(frames) == 7
+    assert len(frames) == 5
     assert all(frame.shape == (64, 64, 3) and frame.dtype == np.uint8 for frame in frames)
-    for start in range(8):
+    for start in (0, 1, 3, 5):
         rest = list(decode(models, latents, settings, start=start))
-        assert len(rest) == 7 - start
+        assert len(rest) == 5 - start
         assert all(a.tobytes() == b.tobytes() for a, b in zip(rest, frames[start:], strict=True))
 
 

@@ -1,4 +1,4 @@
-import tracemalloc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -281,14 +281,15 @@ def test_parity_wants_single_precision(
 def test_pose_maps_are_not_hoarded(
     models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
 ) -> None:
-    """Drawn maps are numpy arrays, which tracemalloc counts: a longer clip holds no more."""
+    drawn: list[weakref.ref[NDArray[np.uint8]]] = []
+    alive: list[int] = []
 
-    def peak(frames: int) -> int:
-        tracemalloc.start()
-        denoise(models, picture, pose_maps, frames, replace(settings, steps=1))
-        _, highest = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        return highest
+    def draw(frame: int) -> NDArray[np.uint8]:
+        alive.append(sum(reference() is not None for reference in drawn))
+        value = pose_maps(frame)
+        drawn.append(weakref.ref(value))
+        return value
 
-    peak(4)
-    assert peak(15) < peak(6) + 60_000
+    denoise(models, picture, draw, 12, replace(settings, steps=1))
+    assert len(drawn) == 13
+    assert max(alive) < settings.window
