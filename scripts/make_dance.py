@@ -281,7 +281,7 @@ def interpolate(keys: dict[float, tuple[float, ...]], beats: np.ndarray) -> np.n
     width = step[piece]
     u = (beats - at[piece])[:, None] / width
     low, high = values[piece], values[piece + 1]
-    return (
+    return np.asarray(
         (1 + 2 * u) * (1 - u) ** 2 * low
         + u * (1 - u) ** 2 * width * slopes[piece]
         + u**2 * (3 - 2 * u) * high
@@ -303,7 +303,7 @@ def about(axis: str, degrees: np.ndarray | float) -> np.ndarray:
 
 def bent(forward: np.ndarray, left: np.ndarray, twist: np.ndarray) -> np.ndarray:
     """Return the rotation of a piece of spine: twist last, in the world."""
-    return about("z", twist) @ about("y", left) @ about("x", forward)
+    return np.asarray(about("z", twist) @ about("y", left) @ about("x", forward))
 
 
 def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -313,7 +313,7 @@ def swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     skew = np.zeros((*axis.shape[:-1], 3, 3))
     skew[..., 0, 1], skew[..., 0, 2], skew[..., 1, 2] = -axis[..., 2], axis[..., 1], -axis[..., 0]
     skew = skew - skew.swapaxes(-1, -2)
-    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + cosine))
 
 
 def direction(raised: np.ndarray, swung: np.ndarray, side: int) -> np.ndarray:
@@ -340,9 +340,9 @@ def skeleton() -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
             parent = name
         along = np.subtract(joints[2], joints[1])
         ends[parent] = tuple(wrist + joints[2] + tip * along / np.linalg.norm(along))
-    for name, (parent, (x, y, z)) in list(bones.items()):
+    for name, (above, (x, y, z)) in list(bones.items()):
         if name.startswith("Left"):
-            bones[mirrored(name)] = (mirrored(parent or ""), (-x, y, z))
+            bones[mirrored(name)] = (mirrored(above or ""), (-x, y, z))
     for name, (x, y, z) in list(ends.items()):
         ends[mirrored(name)] = (-x if name.startswith("Left") else x, y, z)
     names = list(bones)
@@ -465,7 +465,9 @@ def pose_arm(
             turns[:, index[f"{side}Hand{finger}{joint}"]] = turn
 
 
-def ankle(side: str, key: dict[str, np.ndarray], rest: np.ndarray, index: dict[str, int]):
+def ankle(
+    side: str, key: dict[str, np.ndarray], rest: np.ndarray, index: dict[str, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the ankle (frames, 3), and the turns of foot and toes."""
     sign = 1 if side == "Left" else -1
     left, front, lift, heel, outwards = key[f"{side.lower()} foot"].T
