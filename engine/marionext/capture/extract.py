@@ -56,8 +56,8 @@ def extract_track(
     Args:
         path: the video.
         detector: one of `DETECTORS`.
-        person: ``largest``, ``left``, ``centre``, ``right``, a number (0 is the largest), a place
-            in the picture (x, y, each 0 to 1), or ``all``.
+        person: ``largest``, ``left``, ``centre``, ``right``, a number from 0, left to right, or
+            ``all``.
         frames: which frames, the video's first being number 1; None: all.
         on_progress: called with frames done and frames in all.
         cancelled: polled before every frame.

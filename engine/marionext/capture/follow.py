@@ -11,11 +11,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.capture.crops import overlap
 from marionext.errors import SettingsError
 from marionext.pose import choose_track, link_boxes
 from marionext.pose.people import Who
 
-__all__ = ["PATIENCE_SECONDS", "Choice", "follow", "identify", "parse_choice"]
+__all__ = ["PATIENCE_SECONDS", "Choice", "follow", "identify", "nearby_boxes", "parse_choice"]
 
 Choice = Who | str
 """``largest``, ``left``, ``centre``, ``right``, a number from 0, left to right, or ``all``."""
@@ -28,6 +29,8 @@ _SMOOTHED_SECONDS = 0.5
 _FARTHEST = 0.5
 """A box that moves by more of its own size from one look to the next has been cut to."""
 _MOST_GROWTH = 6.0
+_MEETING = 0.3
+"""Boxes that overlap less lie on the two sides of a cut."""
 _BRIEF = 0.05
 """Share of the clip; who is seen for less does not count as one of ``all``."""
 
@@ -119,6 +122,24 @@ def follow(
         boxes = np.array([looks[int(look)][places[look]] for look in there])
         result[number] = _dense(boxes, np.asarray(looked_at)[there], frames, rate)
     return result
+
+
+def nearby_boxes(path: Floats, frame: int, step: int) -> list[Floats]:
+    """Return a person's box in a frame, and beside a cut the one on its other side as well.
+
+    Between two looks nobody knows in which frame the video was cut.
+
+    Args:
+        path: (frames, 4), from `follow`.
+        frame: its index; beyond the end the last box holds.
+        step: frames between two looks.
+    """
+    last = len(path) - 1
+    boxes = [path[min(frame, last)]]
+    for other in (max(min(frame, last) - step, 0), min(frame + step, last)):
+        if overlap(path[other], boxes[0]) < _MEETING:
+            boxes.append(path[other])
+    return boxes
 
 
 def _joined(

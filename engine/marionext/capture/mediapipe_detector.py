@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from marionext.capture.closeup import HandFinder, find_face, one_hand_only, place_body
 from marionext.capture.detections import Detections, no_person
 from marionext.capture.finding import MOST_PEOPLE, sight_people
-from marionext.capture.follow import Choice, follow
+from marionext.capture.follow import Choice, follow, nearby_boxes
 from marionext.capture.landmarkers import (
     BodyLandmarker,
     FaceLandmarker,
@@ -92,7 +92,7 @@ def detect_people_in_video(
     frames = read_frames(path, longest=longest, only=window, cancelled=cancelled)
     found = Detections(info.size, people=len(boxes))
     with _CloseUp(models, people=len(boxes), crowded=crowded) as look:
-        for frame, people in look.follow(frames, boxes * np.tile(scale, 2)):
+        for frame, people in look.follow(frames, boxes * np.tile(scale, 2), _step(info)):
             # Frames are read ahead of the results: ask here as well.
             if cancelled():
                 raise JobCancelled("the capture was cancelled")
@@ -169,7 +169,7 @@ def _find(
         (people, frames up to the window's end, 4) boxes in pixels of the video, and whether
         there are other people to confuse them with.
     """
-    step = max(1, round(float(info.rate) / _LOOKS_PER_SECOND))
+    step = _step(info)
     scale = np.array(info.size) / info.fitted(_FINDING_PIXELS)
     looks: list[Floats] = []
     looked_at: list[int] = []
@@ -194,6 +194,11 @@ def _find(
     if not len(boxes):
         raise no_person(path, window, len(looks))
     return boxes, max(len(people) for people in looks) > 1
+
+
+def _step(info: VideoInfo) -> int:
+    """Return how many frames lie between two looks of pass 1."""
+    return max(1, round(float(info.rate) / _LOOKS_PER_SECOND))
 
 
 class _CloseUp:
@@ -250,13 +255,14 @@ class _CloseUp:
         self._open.close()
 
     def follow(
-        self, frames: Iterable[VideoFrame], boxes: Floats
+        self, frames: Iterable[VideoFrame], boxes: Floats, step: int
     ) -> Iterator[tuple[VideoFrame, list[Landmarks | None]]]:
         """Look at every frame, a few of them at once.
 
         Args:
             frames: in order.
             boxes: (people, frames, 4); a frame beyond the last box takes the last.
+            step: frames between two looks of pass 1.
 
         Yields:
             Each frame, in order, with what was found of each person.
@@ -264,11 +270,15 @@ class _CloseUp:
         bodies: deque[tuple[VideoFrame, list[Future[Floats | None]]]] = deque()
         parts: deque[tuple[VideoFrame, list[_Parts | None]]] = deque()
         for frame in frames:
-            last = min(frame.index, boxes.shape[1] - 1)
             bodies.append(
                 (
                     frame,
-                    [self._body_pool.submit(self._body, frame.picture, box[last]) for box in boxes],
+                    [
+                        self._body_pool.submit(
+                            self._body, frame.picture, nearby_boxes(path, frame.index, step)
+                        )
+                        for path in boxes
+                    ],
                 )
             )
             if len(bodies) > self._ahead:
@@ -282,11 +292,12 @@ class _CloseUp:
         while parts:
             yield _collected(*parts.popleft())
 
-    def _body(self, picture: Picture, box: Floats) -> Floats | None:
-        """Place a body with whichever network is free."""
+    def _body(self, picture: Picture, boxes: Sequence[Floats]) -> Floats | None:
+        """Place a body in the first box where it is, with whichever network is free."""
         landmarker = self._bodies.get()
         try:
-            return place_body(picture, box, landmarker, self._crowd)
+            found = (place_body(picture, box, landmarker, self._crowd) for box in boxes)
+            return next((body for body in found if body is not None), None)
         finally:
             self._bodies.put(landmarker)
 

@@ -17,12 +17,12 @@ DRIFT = 6
 """Pixels by which the hero moves to the right from frame to frame."""
 
 
-def placed(hero: np.ndarray, *lefts: int) -> np.ndarray:
+def placed(hero: np.ndarray, *lefts: int, wide: int = 0) -> np.ndarray:
     """Put the hero into a larger picture, at each of some distances from the left."""
     import cv2
 
     small = cv2.resize(hero, SHOWN, interpolation=cv2.INTER_AREA)
-    picture = np.empty((SIZE[1], SIZE[0] * max(1, len(lefts)), 3), np.uint8)
+    picture = np.empty((SIZE[1], SIZE[0] * (wide or max(1, len(lefts))), 3), np.uint8)
     picture[:] = hero[4, 4]
     for left in lefts:
         picture[60 : 60 + SHOWN[1], left : left + SHOWN[0]] = small
@@ -154,6 +154,20 @@ def test_frames_without_the_person_have_score_0(
     seen = (found.scores[:, 0] > 0.3).any(1)
     assert seen.tolist() == [True] * 4 + [False] * 3 + [True] * 3
     assert "5-7" in caplog.text
+
+
+def test_every_frame_around_a_cut_has_its_pose(
+    networks: None, hero: np.ndarray, clips: Any, tmp_path: Path
+) -> None:
+    # Looked at are frames 0, 3, 6, 9: the cut, after frame 7, is at none of them.
+    pictures = [placed(hero, 30 if index < 8 else 600, wide=2) for index in range(12)]
+    path = clips.write(tmp_path / "cut.mp4", pictures, rate=Fraction(30), options={"crf": "12"})
+    found = extract_track(path)
+    assert (found.scores[:, 0] > 0.3).any(1).all()
+    middles = body_of(found).mean(1)[:, 0]
+    assert np.ptp(middles[:8]) < 20
+    assert np.ptp(middles[8:]) < 20
+    assert middles[8] - middles[7] > 500
 
 
 def test_a_video_without_anybody_says_where_was_looked(
