@@ -5,7 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.capture.crops import cut_square, overlap, seen_box
+from marionext.capture.boxes import overlap, seen_box
+from marionext.capture.crops import cut_square
 from marionext.capture.landmarkers import (
     FaceLandmarker,
     HandLandmarker,

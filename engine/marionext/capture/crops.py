@@ -6,13 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Crop", "cut_square", "overlap", "seen_box"]
+__all__ = ["Crop", "cut_square"]
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 _SMALLEST = 32
-_SEEN = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,30 +54,3 @@ def cut_square(picture: Picture, centre: Floats, side: float, most: int) -> Crop
     if whole > most:
         square = np.asarray(cv2.resize(square, (most, most), interpolation=cv2.INTER_AREA))
     return Crop(square, left, top, whole / len(square))
-
-
-def seen_box(body: Floats, size: tuple[int, int]) -> Floats | None:
-    """Return the box around the landmarks that are seen, cut at the picture's edge.
-
-    Args:
-        body: (33, 3): x, y, visibility.
-        size: width and height of the picture.
-
-    Returns:
-        (4,): left, top, right, bottom; None when fewer than six landmarks are seen.
-    """
-    seen = body[body[:, 2] > _SEEN, :2]
-    inside = ((seen >= 0) & (seen <= size)).all(1)
-    if inside.sum() < 6:
-        return None
-    seen = np.clip(seen, 0, size)
-    return np.concatenate((seen.min(0), seen.max(0)))
-
-
-def overlap(box: Floats, other: Floats) -> float:
-    """Return how much two boxes have in common: intersection over union, 0 to 1."""
-    shared = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    if (shared <= 0).any():
-        return 0.0
-    both = float(shared.prod())
-    return both / float((box[2:] - box[:2]).prod() + (other[2:] - other[:2]).prod() - both)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.capture.crops import overlap, seen_box
+from marionext.capture.boxes import overlap, seen_box
 from marionext.capture.landmarkers import BodyLandmarker
 
 __all__ = ["MOST_PEOPLE", "sight_people"]

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.capture.crops import overlap
+from marionext.capture.boxes import overlap
 from marionext.errors import SettingsError
 from marionext.pose import choose_track, link_boxes
 from marionext.pose.people import Who
