@@ -38,8 +38,9 @@ _TYPICAL_SCORES = np.array(
     )
 )
 """What DWPose gives to each of our body and foot points where it is plainly seen."""
-_HAND_SCORE = 0.7
-_FACE_SCORE = 0.9
+_HAND_SCORE = 0.84
+_FACE_SCORE = 0.93
+"""With these our drawing of the published dance is as bright as the authors' own."""
 
 _NECK = 1
 _SHOULDERS = (2, 5)
