@@ -4,6 +4,7 @@ How the weights in ``presets/puppet`` were made, start to end (``training.json``
 the numbers of that run; the steps can be chosen freely)::
 
     python -m marionext.training vae    --out work --bfloat16
+    python -m marionext.training control --out work
     python -m marionext.training video  --out work
     python -m marionext.training export --out work --bundle presets/puppet
     python -m marionext.training character --picture presets/characters/hero.png
@@ -20,6 +21,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -28,6 +30,7 @@ from diffusers import AutoencoderKLTemporalDecoder
 from marionext.errors import EngineError, ModelError
 from marionext.training.character import draw_character
 from marionext.training.clips import ClipMaker
+from marionext.training.control import train_control
 from marionext.training.export import export_bundle
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
@@ -46,24 +49,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     vae = commands.add_parser("vae", help="train the autoencoder on single pictures")
-    vae.add_argument("--steps", type=int, default=VaeSettings.steps)
-    vae.add_argument("--batch", type=int, default=VaeSettings.batch)
+    vae.add_argument("--steps", type=int, default=VaeSettings().steps)
+    vae.add_argument("--batch", type=int, default=VaeSettings().batch)
     vae.add_argument(
         "--bfloat16", action="store_true", help="mixed precision; faster where the CPU has it"
     )
+    control = commands.add_parser("control", help="teach the control network the body's parts")
+    control.add_argument("--steps", type=int, default=700)
     video = commands.add_parser("video", help="train UNet, control network and image encoder")
     video.add_argument("--steps", type=int, default=3000)
     video.add_argument("--anneal", type=int, default=800, help="last steps with a falling rate")
-    video.add_argument("--clips", type=int, default=VideoSettings.clips, help="windows in a step")
-    for command in (vae, video):
+    video.add_argument("--clips", type=int, default=VideoSettings().clips, help="windows in a step")
+    for command in (vae, control, video):
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    for command in (vae, video):
         command.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
     export = commands.add_parser("export", help="write a bundle from the checkpoints")
     export.add_argument("--bundle", type=Path, required=True)
+    export.add_argument("--note", action="append", default=[], help="for the training record")
     sample = commands.add_parser("sample", help="draw samples of clips never trained on")
     sample.add_argument("--picture", type=Path, required=True)
-    for command in (vae, video, export, sample):
+    for command in (vae, control, video, export, sample):
         command.add_argument("--out", type=Path, required=True, help="folder of the training")
     character = commands.add_parser("character", help="draw the demo's character")
     character.add_argument("--picture", type=Path, required=True)
@@ -88,12 +95,15 @@ def _run(options: argparse.Namespace) -> None:
     if options.command == "character":
         draw_character(options.picture)
     elif options.command == "vae":
-        settings = VaeSettings(
+        autoencoder = VaeSettings(
             steps=options.steps, batch=options.batch, seed=options.seed, bfloat16=options.bfloat16
         )
         train_vae(
-            settings, options.out, resume=options.resume, evaluate_every=options.evaluate_every
+            autoencoder, options.out, resume=options.resume, evaluate_every=options.evaluate_every
         )
+    elif options.command == "control":
+        settings = VideoSettings(seed=options.seed)
+        train_control(settings, options.out, steps=options.steps, resume=options.resume)
     elif options.command == "video":
         train_video(
             VideoSettings(clips=options.clips, seed=options.seed),
@@ -104,17 +114,17 @@ def _run(options: argparse.Namespace) -> None:
             evaluate_every=options.evaluate_every,
         )
     elif options.command == "export":
-        _export(options.out, options.bundle)
+        _export(options.out, options.bundle, options.note)
     else:
         vae = load_vae(options.out / VAE_CHECKPOINT)
         networks, _ = _networks(options.out)
-        settings = VideoSettings()
+        video = VideoSettings()
         encode = PatchEncoder(*components_of_figures(VaeSettings()))
-        held_out = held_out_batch(ClipMaker(encode, settings.size), settings)
+        held_out = held_out_batch(ClipMaker(encode, video.size), video)
         draw_samples(networks, vae, held_out, options.picture)
 
 
-def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, object]]:
+def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, Any]]:
     """Load the averaged networks and what the checkpoint says of them."""
     path = folder / VIDEO_CHECKPOINT
     if not path.is_file():
@@ -132,11 +142,12 @@ def _curve(path: Path) -> list[dict[str, float]]:
         ]
 
 
-def _export(folder: Path, bundle: Path) -> None:
+def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
     vae: AutoencoderKLTemporalDecoder = load_vae(folder / VAE_CHECKPOINT)
     networks, state = _networks(folder)
     vae_state = torch.load(folder / VAE_CHECKPOINT, map_location="cpu", weights_only=True)
     record = {
+        "notes": list(notes),
         "what": "Trained from scratch on figures this project draws; no other data.",
         "commands": [line.strip() for line in (__doc__ or "").splitlines() if "python -m" in line],
         "machine": f"{torch.get_num_threads()} CPU threads, {platform.machine()}, shared",

@@ -10,6 +10,7 @@ import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ def save_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, object]:
+def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, Any]:
     """Read a checkpoint written for the same configuration.
 
     Args:
@@ -40,7 +41,7 @@ def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, objec
         ModelError: the file cannot be read, or belongs to another configuration.
     """
     try:
-        state: dict[str, object] = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise ModelError(f"cannot read the checkpoint {path}: {error}") from error
     found = state.get("config")

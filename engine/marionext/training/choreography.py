@@ -161,7 +161,7 @@ def _signal(
     held = keys[index % 64] * (1 - ease) + keys[(index + 1) % 64] * ease
     share = rng.uniform(0.0, 1.0, columns) ** 0.7
     value = (1 - share) * (0.5 + 0.75 * waves) + share * held
-    result = (low + (high - low) * np.clip(value, 0, 1)).astype(np.float32)
+    result: Floats = (low + (high - low) * np.clip(value, 0, 1)).astype(np.float32)
     return result if sides else result[:, 0]
 
 
@@ -225,23 +225,23 @@ def _rotated(points: Floats, angle: Floats, axis: int) -> Floats:
     return result
 
 
-def _unit(vectors: Floats) -> Floats:
-    length: Floats = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-6)
+def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-6))
 
 
 def _arm(build: Build, steps: Steps, side: int, sign: float) -> tuple[Floats, Floats, Floats]:
     """Return elbow, wrist (from the shoulder) and the direction of the forearm."""
     up, forward = steps.raise_[:, side], steps.swing[:, side]
-    upper = np.stack([sign * np.sin(up) * np.cos(forward), -np.cos(up), np.sin(forward)], -1)
-    upper = _unit(upper.astype(np.float32))
+    hanging = np.stack([sign * np.sin(up) * np.cos(forward), -np.cos(up), np.sin(forward)], -1)
+    upper = _unit(hanging.astype(np.float32)).astype(np.float32)
     turn = steps.elbow_turn[:, side]
     # The forearm folds to the front and inwards, more or less upwards.
     aim = np.stack([-0.35 * sign * np.cos(turn), np.sin(turn), np.cos(turn)], -1)
     across = _unit(aim - (aim * upper).sum(-1, keepdims=True) * upper)
     bend = steps.elbow[:, side, None]
     lower = (np.cos(bend) * upper + np.sin(bend) * across).astype(np.float32)
-    elbow = build.upper_arm * upper
+    elbow: Floats = build.upper_arm * upper
     return elbow, elbow + build.forearm * lower, lower
 
 
@@ -255,9 +255,9 @@ def _hand(build: Build, lower: Floats, openness: Floats, sign: float) -> Floats:
         along = _unit(lower - spread * across * (2.2 if finger == 0 else 1.0))
         base = 0.0 if finger == 0 else 0.12 * (finger - 2)
         for joint in range(4):
-            reach = (0.45, 0.68, 0.86, 1.0)[joint]
-            if joint:
-                reach = 0.45 + (reach - 0.45) * (0.25 + 0.75 * openness[:, None])
+            # A fist folds what lies beyond the knuckles.
+            beyond = (0.0, 0.23, 0.41, 0.55)[joint]
+            reach = 0.45 + beyond * (0.25 + 0.75 * openness[:, None])
             hand[:, 4 * finger + joint + 1] = (
                 along * length * reach - across * base * build.hand * 0.5
             )

@@ -7,6 +7,7 @@ of its own, made from its number while the step before it is computed.
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from marionext.training.initial import PatchEncoder
 from marionext.training.maps import SmallDrawer
 
 __all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor", "prefetched"]
+
+Made = TypeVar("Made")
 
 HELD_OUT = 1_000_000_000
 """Clips from this seed on, up to 2**32, are never trained on."""
@@ -38,6 +41,8 @@ class Batch:
     """(clips, 3, 224, 224): the reference pictures as the image encoder takes them."""
     maps: Tensor
     """(clips, frames, 3, H, W) in [0, 1]."""
+    parts: Tensor
+    """(clips, frames, c, h, w): the poses drawn as one fixed figure on black, less the black."""
 
 
 def pictures_to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
@@ -59,14 +64,19 @@ class ClipMaker:
 
     def batch(self, seeds: list[int], frames: int) -> Batch:
         """Make the clips of some seeds, each of ``frames`` slots with the reference's."""
-        clips = [make_clip(seed, frames - 1, self._size) for seed in seeds]
+        clips = [make_clip(seed, frames - 1, self._size, parts=True) for seed in seeds]
         encoded = [self._latents(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]
         return Batch(
             torch.stack([latents for latents, _ in encoded]),
             torch.stack([reference for _, reference in encoded]),
             torch.cat([clip_pixels(clip.frames[0]) for clip in clips]),
             torch.stack([self._maps(clip) for clip in clips]),
+            torch.stack([self._parts(clip) for clip in clips]),
         )
+
+    def _parts(self, clip: Clip) -> Tensor:
+        black = torch.full((1, 3, self._size[1], self._size[0]), -1.0)
+        return self._encode(pictures_to_tensor(clip.parts) * 2 - 1) - self._encode(black)
 
     def _latents(self, clip: Clip, seed: int) -> tuple[Tensor, Tensor]:
         pictures = pictures_to_tensor(clip.frames) * 2 - 1
@@ -83,7 +93,7 @@ class ClipMaker:
         return pictures_to_tensor(np.stack(maps))
 
 
-def prefetched(make: Callable[[int], Batch], first: int, stop: int) -> Iterator[tuple[int, Batch]]:
+def prefetched(make: Callable[[int], Made], first: int, stop: int) -> Iterator[tuple[int, Made]]:
     """Yield ``make(step)`` for each step, the next one being made in the background."""
     with ThreadPoolExecutor(1) as worker:
         waiting = worker.submit(make, first)

@@ -97,6 +97,30 @@ class Clip:
     """(frames, 1, 134)."""
     size: tuple[int, int]
     """Width and height."""
+    parts: Picture
+    """(frames, h, w, 3) RGB; the same poses in fixed colours on black; empty unless asked for."""
+
+
+PARTS = Look(
+    skin=(255, 200, 120),
+    hair=(120, 60, 255),
+    top=(230, 40, 40),
+    sleeve=(60, 230, 60),
+    legs=(40, 90, 255),
+    shoes=(255, 255, 255),
+    eyes=(0, 0, 0),
+    sleeves=2.0,
+    trousers=2.0,
+    skirt=0.0,
+    hair_style=0,
+    belt=False,
+    stripe=False,
+    thickness=0.053,
+    backdrop=((0, 0, 0), (0, 0, 0), (0, 0, 0)),
+    horizon=2.0,
+    shapes=0,
+)
+"""One colour for each part of the body."""
 
 
 def _colour(rng: np.random.Generator) -> Colour:
@@ -383,13 +407,13 @@ def _draw_trunk(pen: _Pen, figure: Figure, body: Floats, scale: float) -> None:
     least = thick * 1.1
 
     def widened(one: Floats, two: Floats) -> tuple[Floats, Floats]:
-        span = two - one
+        span: Floats = two - one
         length = float(np.hypot(*span))
         if length >= least:
             return one, two
         middle = (one + two) / 2
         aside = np.array([least / 2 if span[0] >= 0 else -least / 2, 0], np.float32)
-        return middle - aside, middle + aside
+        return (middle - aside).astype(np.float32), (middle + aside).astype(np.float32)
 
     right, left = widened(right, left)
     right_hip, left_hip = widened(right_hip, left_hip)
@@ -457,7 +481,14 @@ def _scores(rng: np.random.Generator, points: Floats, build: Build) -> Floats:
     return scores[:, None]
 
 
-def make_clip(seed: int, frames: int, size: tuple[int, int], *, moving_stage: float = 0.35) -> Clip:
+def make_clip(
+    seed: int,
+    frames: int,
+    size: tuple[int, int],
+    *,
+    moving_stage: float = 0.35,
+    parts: bool = False,
+) -> Clip:
     """Draw a clip: a reference picture first, then ``frames`` consecutive frames of a dance.
 
     The reference shows the same character before the same background, at another moment of
@@ -468,6 +499,7 @@ def make_clip(seed: int, frames: int, size: tuple[int, int], *, moving_stage: fl
         frames: frames after the reference.
         size: width and height in pixels.
         moving_stage: probability that reference and dance are framed differently.
+        parts: also draw the poses in the colours of the body's parts.
     """
     rng = np.random.default_rng(seed)
     figure = Figure(random_build(rng), random_look(rng))
@@ -475,12 +507,12 @@ def make_clip(seed: int, frames: int, size: tuple[int, int], *, moving_stage: fl
     stages.append(random_stage(rng) if rng.uniform() < moving_stage else stages[0])
     interval = float(np.exp(rng.uniform(np.log(0.03), np.log(0.35))))
     start = rng.uniform(0, 20)
-    dance = random_steps(rng, start + interval * np.arange(frames))
+    dance = random_steps(rng, start + interval * np.arange(frames, dtype=np.float64))
     still = random_steps(rng, np.array([rng.uniform(0, 20)]))
     bodies = [pose_figure(figure.build, steps) for steps in (still, dance)]
     if rng.uniform() < 0.5:  # a reference is often someone standing at ease
         bodies[0] = pose_figure(figure.build, _at_ease(rng))
-    pixels, pictures, scores = [], [], []
+    pixels, pictures, scores, marked = [], [], [], []
     background = draw_background(figure.look, size)
     for body, stage in zip(bodies, stages, strict=True):
         points, scale = on_picture(body, stage, size)
@@ -488,9 +520,20 @@ def make_clip(seed: int, frames: int, size: tuple[int, int], *, moving_stage: fl
             picture = background.copy()
             draw_figure(picture, figure, frame, depth, scale)
             pictures.append(picture)
+            if parts:
+                picture = np.zeros_like(background)
+                draw_figure(picture, Figure(figure.build, PARTS), frame, depth, scale)
+                marked.append(picture)
         pixels.append(points[:, None, :POINT_COUNT])
         scores.append(_scores(rng, body, figure.build))
-    return Clip(np.stack(pictures), np.concatenate(pixels), np.concatenate(scores), size)
+    drawn = np.stack(pictures)
+    return Clip(
+        drawn,
+        np.concatenate(pixels),
+        np.concatenate(scores),
+        size,
+        np.stack(marked) if parts else drawn[:0],
+    )
 
 
 def _at_ease(rng: np.random.Generator) -> Steps:

@@ -121,15 +121,20 @@ def _quieten(network: nn.Module, residual: float) -> None:
         if not isinstance(module, nn.Conv2d):
             continue
         if end == "conv2":
-            module.weight.mul_(residual)
-            module.bias.mul_(residual)
+            for parameter in module.parameters():
+                parameter.mul_(residual)
         elif end == "conv_shortcut":
             module.weight.mul_(SHARE if residual else 0.0)
             module.weight[:, :, 0, 0].fill_diagonal_(1)
-            nn.init.zeros_(module.bias)
+            _without_bias(module)
         elif "samplers" in name:
             module.weight.mul_(SHARE)
-            nn.init.zeros_(module.bias)
+            _without_bias(module)
+
+
+def _without_bias(module: nn.Conv2d) -> None:
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 @torch.no_grad()

@@ -99,6 +99,10 @@ class PuppetNetworks(nn.Module):
         keep_levels(self.unet)
         listen_only(self.controlnext)
         self._make_room_for_control()
+        self.parts = nn.Conv2d(sizes.unet[1], sizes.latent_channels, 1)
+        """Only for training: reads the parts of the body from the block before the last."""
+        self.unet.up_blocks[1].register_forward_hook(self._keep_layout)
+        self.layout = torch.empty(0)
 
     def _make_room_for_control(self) -> None:
         """Begin with half of the steered channels quiet and the control map in that half.
@@ -108,11 +112,14 @@ class PuppetNetworks(nn.Module):
         """
         quiet = self.controlnext.config.out_channels // 2
         with torch.no_grad():
-            convolution = self.unet.down_blocks[0].downsamplers[0].conv
-            convolution.weight[quiet:] *= CONTROL_CHANNELS_SCALE
-            convolution.bias[quiet:] *= CONTROL_CHANNELS_SCALE
-            projection = self.controlnext.mid_convs[1]
-            projection.weight[:quiet] *= CONTROL_CHANNELS_SCALE
+            convolution: nn.Module = self.unet.down_blocks[0].downsamplers[0].conv
+            for parameter in convolution.parameters():
+                parameter[quiet:] *= CONTROL_CHANNELS_SCALE
+            projection = self.controlnext.mid_convs[1].get_parameter("weight")
+            projection[:quiet] *= CONTROL_CHANNELS_SCALE
+
+    def _keep_layout(self, _block: nn.Module, _inputs: object, output: Tensor) -> None:
+        self.layout = output
 
     def forward(
         self,
@@ -178,10 +185,11 @@ class _TemporalConvolution(nn.Conv3d):
 
     def forward(self, features: Tensor) -> Tensor:
         height, width = features.shape[3:]
+        padding = (int(self.padding[0]), 0)
         flat = nn.functional.conv2d(
-            features.flatten(3), self.weight.squeeze(4), self.bias, padding=(self.padding[0], 0)
+            features.flatten(3), self.weight.squeeze(4), self.bias, padding=padding
         )
-        return flat.unflatten(3, (height, width))
+        return flat.reshape(*flat.shape[:3], height, width)
 
 
 def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:

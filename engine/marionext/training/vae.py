@@ -199,17 +199,16 @@ def train_vae(
     optimiser = torch.optim.AdamW(parameters, settings.rate, betas=(0.9, 0.95), weight_decay=0)
     # More or fewer steps may be asked for when a training goes on.
     config = {name: value for name, value in asdict(settings).items() if name != "steps"}
-    step = 0
+    step, running = 0, 0.0
     if resume and checkpoint.exists():
         state = load_checkpoint(checkpoint, config)
         vae.load_state_dict(state["vae"], strict=False)
         optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
-        step = int(state["step"])
+        step, running = int(state["step"]), float(state["loss"])
     curve = Curve(folder / "vae.csv", ("loss", "psnr", "latent_mean", "latent_std"), step)
     if step == 0:
         logger.info("vae at the start: %s", _evaluate(vae, encode, settings, folder / "vae.png"))
-    running = 0.0
     while step < settings.steps:
         share = step / settings.steps
         for group in optimiser.param_groups:
@@ -228,7 +227,7 @@ def train_vae(
                 f"the last good checkpoint is {checkpoint}"
             )
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
@@ -243,6 +242,7 @@ def train_vae(
                 "vae": vae.state_dict(),
                 "optimiser": optimiser.state_dict(),
                 "random": torch.get_rng_state(),
+                "loss": running,
             }
             save_checkpoint(checkpoint, state)
     return checkpoint
@@ -257,11 +257,7 @@ def load_vae(checkpoint: Path) -> AutoencoderKLTemporalDecoder:
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: missing", hint="Train with the command vae first.")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in state["config"].items()
-    }
-    vae = build_vae(VaeSettings(**values))
+    vae = build_vae(VaeSettings(**state["config"]))
     missing = vae.load_state_dict(state["vae"], strict=False).missing_keys
     if any(not name.startswith("decoder.time_conv_out") for name in missing):
         raise ModelError(f"{checkpoint}: lacks {', '.join(missing)}")

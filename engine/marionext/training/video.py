@@ -51,7 +51,7 @@ SCHEDULER = {
     "num_train_timesteps": 1000,
     "prediction_type": "v_prediction",
     "sigma_max": 80.0,
-    "sigma_min": 0.02,
+    "sigma_min": 2.0,
     "steps_offset": 1,
     "timestep_spacing": "leading",
     "timestep_type": "continuous",
@@ -61,6 +61,15 @@ SCHEDULER = {
 """SVD's scheduler from 80 down: on latents of 16 x 24 nothing of a picture is left there."""
 
 VALIDATION_CLIPS = 4
+
+LATER_WINDOWS = 0.1
+"""Share of the clips that are made to look like the later windows of the reference's plan."""
+
+CONTROL_RATE = 0.2
+"""Rate of the control network, which has been taught already, in parts of the others'."""
+
+PARTS_WEIGHT = 0.5
+"""Weight of the loss on the layout of the body's parts."""
 
 LENGTHS = (4, 2, 4, 2, 4, 1)
 """In turn: a window is left whole, or exchanged for so many of a half or a quarter its length."""
@@ -76,10 +85,10 @@ class VideoSettings:
     """Slots of a window, the reference's included."""
     clips: int = 1
     """Whole windows in a step."""
-    rate: float = 5e-4
+    rate: float = 3e-4
     seed: int = 0
-    sigma_mean: float = 0.8
-    sigma_deviation: float = 1.4
+    sigma_mean: float = 2.0
+    sigma_deviation: float = 0.8
     unconditional: float = 0.1
     average: float = 0.999
     figure_weight: float = 3.0
@@ -94,10 +103,10 @@ def _draw_batch(maker: ClipMaker, settings: VideoSettings, step: int) -> Batch:
     return maker.batch([first + number for number in range(clips)], settings.frames // parts)
 
 
-def _figure_weights(maps: Tensor, grid: tuple[int, int], weight: float) -> Tensor:
+def _figure_weights(maps: Tensor, grid: torch.Size, weight: float) -> Tensor:
     """Weigh the cells at and around the drawn pose: (clips, frames, 1, h, w)."""
     drawn = (maps.sum(dim=2) > 0.05).float()
-    cells = F.adaptive_max_pool2d(drawn, grid)
+    cells = F.adaptive_max_pool2d(drawn, (grid[0], grid[1]))
     near = F.max_pool2d(cells, 3, stride=1, padding=1)
     return (1 + (weight - 1) * near)[:, :, None]
 
@@ -110,12 +119,12 @@ def _loss(
     clips, frames = clean.shape[:2]
     draws = torch.rand(clips, 2, generator=generator)
     sigmas = torch.randn(clips, generator=generator) * settings.sigma_deviation
-    sigmas = (sigmas + settings.sigma_mean).exp().clamp(0.01, 100.0)
+    sigmas = (sigmas + settings.sigma_mean).exp().clamp(1.0, 100.0)
     target = clean
     weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
     # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
     # pose, and what is predicted for it is thrown away.
-    later = draws[:, 0] < 0.3
+    later = draws[:, 0] < LATER_WINDOWS
     if later.any():
         clean = clean.clone()
         clean[later, 0] = clean[later, 1]
@@ -133,7 +142,13 @@ def _loss(
         kept,
     )
     level = ((sigmas**2 + 1) / sigmas**2).clamp(max=20).view(-1, 1, 1, 1, 1)
-    return (level * weights * (predicted - target).square()).mean()
+    loss: Tensor = (level * weights * (predicted - target).square()).mean()
+    # So that the pose is heard early: it has to arrive where the picture is put together.
+    parts = batch.parts.flatten(0, 1) * scale
+    found = networks.parts(networks.layout.flatten(0, -4))
+    hears = kept.repeat_interleave(frames).view(-1, 1, 1, 1)
+    layout = (hears * (found - parts).square()).mean() / parts.square().mean()
+    return loss + PARTS_WEIGHT * layout
 
 
 def held_out_batch(maker: ClipMaker, settings: VideoSettings) -> Batch:
@@ -196,7 +211,7 @@ def draw_samples(
 ) -> None:
     """Write a picture: for each clip the truth, the pose maps (brightened) and what is made."""
     scale = float(vae.config.scaling_factor)
-    some = Batch(batch.latents[:4], batch.references[:4], batch.pixels[:4], batch.maps[:4])
+    some = Batch(*(getattr(batch, name)[:4] for name in Batch.__slots__))
     made = sample(networks, some, scale, 8)
     rows: list[Tensor] = []
     for truth, maps, latents in zip(some.latents, some.maps, made, strict=True):
@@ -208,6 +223,14 @@ def draw_samples(
         rows += [torch.cat(list(pictures), dim=2) for pictures in parts]
     grid = torch.cat(rows, dim=1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
     cv2.imwrite(str(path), grid[..., ::-1])
+
+
+def _groups(networks: PuppetNetworks) -> list[dict[str, object]]:
+    """Return the parameters that are trained, with their share of the rate."""
+    taught = [value for value in networks.controlnext.parameters() if value.requires_grad]
+    known = {id(value) for value in networks.controlnext.parameters()}
+    others = [value for value in networks.parameters() if id(value) not in known]
+    return [{"params": others, "share": 1.0}, {"params": taught, "share": CONTROL_RATE}]
 
 
 def train_video(
@@ -242,16 +265,20 @@ def train_video(
     held_out = held_out_batch(maker, settings)
     torch.manual_seed(settings.seed)
     networks = PuppetNetworks(settings.sizes)
+    taught = folder / "control.pt"
+    if taught.exists():
+        state = torch.load(taught, weights_only=True)
+        networks.controlnext.load_state_dict(state["controlnext"])
     speed_up(networks.unet)
     average = networks.averaged_copy()
     parameters = [value for value in networks.parameters() if value.requires_grad]
-    averages = [
+    averages: list[Tensor] = [
         mean
         for mean, value in zip(average.parameters(), networks.parameters(), strict=True)
         if value.requires_grad
     ]
     optimiser = torch.optim.AdamW(
-        parameters, settings.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True
+        _groups(networks), settings.rate, betas=(0.9, 0.99), weight_decay=1e-3, foreach=True
     )
     config = asdict(settings)
     step, seconds = 0, 0.0
@@ -268,7 +295,8 @@ def train_video(
     for number, batch in prefetched(lambda at: _draw_batch(maker, settings, at), step, steps):
         left = min(1.0, (steps - number) / anneal) if anneal else 1.0
         for group in optimiser.param_groups:
-            group["lr"] = settings.rate * min(1.0, (number + 1) / 50) * max(left, 0.02)
+            rising = min(1.0, (number + 1) / 50)
+            group["lr"] = settings.rate * group["share"] * rising * max(left, 0.02)
         loss = _loss(networks, batch, scale, settings, number)
         if not torch.isfinite(loss):
             raise ModelError(
@@ -276,7 +304,7 @@ def train_video(
                 f"the last good checkpoint is {checkpoint}"
             )
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         losses.append(loss.item())
@@ -298,6 +326,6 @@ def train_video(
                 "optimiser": optimiser.state_dict(),
             }
             save_checkpoint(checkpoint, state)
-            if step % (4 * evaluate_every) == 0 and (folder / "vae.pt").exists():
+            if step % (20 * evaluate_every) == 0 and (folder / "vae.pt").exists():
                 draw_samples(average, load_vae(folder / "vae.pt"), held_out, folder / "video.png")
     return checkpoint

@@ -8,6 +8,7 @@ from marionext.errors import ModelError
 from marionext.training import vae as vae_module
 from marionext.training import video as video_module
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
+from marionext.training.control import train_control
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
 from marionext.training.vae import VaeSettings, build_vae, components_of_figures, train_vae
@@ -165,3 +166,22 @@ def test_a_curve_forgets_what_lies_ahead_of_the_step(tmp_path: Path) -> None:
         curve.append(step, {"loss": step / 2})
     Curve(tmp_path / "c.csv", ("loss",), 2).append(3, {"loss": 9.0})
     assert (tmp_path / "c.csv").read_text().split() == ["step,loss", "1,0.5", "2,1", "3,9"]
+
+
+def test_the_control_network_is_taught_first(tmp_path: Path) -> None:
+    path = train_control(TINY, tmp_path, steps=2, resume=False)
+    taught = torch.load(path, weights_only=True)["controlnext"]
+    state = trained(tmp_path, 2)
+    name = "embedding.0.weight"
+    # Trained on from what was taught, more slowly than the rest.
+    assert torch.allclose(state["networks"]["controlnext." + name], taught[name], atol=1e-3)
+
+
+def test_control_maps_have_no_constants() -> None:
+    control = PuppetNetworks(TINY.sizes).controlnext
+    biases = {name: value for name, value in control.named_parameters() if name.endswith("bias")}
+    assert any("mid_convs" in name for name in biases)
+    for name, value in biases.items():
+        if not name.startswith("time_embedding"):
+            assert not value.requires_grad
+            assert not value.any()
