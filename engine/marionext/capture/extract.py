@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from marionext.capture.detections import Detections, no_person
-from marionext.capture.follow import Choice
+from marionext.capture.follow import Choice, parse_choice
 from marionext.capture.timing import Timing, resample
 from marionext.capture.video import FIRST_FRAME, VideoInfo, probe
 from marionext.errors import CharacterError, MotionError, SettingsError
@@ -75,6 +75,7 @@ def extract_track(
     """
     path = Path(path)
     detect = _video_detector(detector)
+    parse_choice(person)
     info = probe(path)
     whole = FrameRange(FIRST_FRAME, FIRST_FRAME + info.frames)
     wanted = frames or whole

@@ -170,6 +170,15 @@ def test_every_frame_around_a_cut_has_its_pose(
     assert middles[8] - middles[7] > 500
 
 
+def test_a_video_of_one_frame_gives_one_pose(
+    networks: None, hero: np.ndarray, clips: Any, tmp_path: Path
+) -> None:
+    path = clips.write(tmp_path / "one.mp4", [placed(hero, 80)], rate=Fraction(24))
+    found = extract_track(path)
+    assert (len(found), found.rate.fraction) == (1, 24)
+    assert body_of(found).shape[0] == 1
+
+
 def test_a_video_without_anybody_says_where_was_looked(
     networks: None, clips: Any, tmp_path: Path
 ) -> None:
@@ -208,6 +217,8 @@ def test_an_unknown_detector_and_missing_networks_are_told(
 ) -> None:
     with pytest.raises(SettingsError, match="'kinect'"):
         extract_track(walking, detector="kinect")
+    with pytest.raises(SettingsError, match="'tallest'"):
+        extract_track(walking, person="tallest")
     monkeypatch.setenv("MARIONEXT_HOME", str(tmp_path))
     for detector, hint in (("mediapipe", "models pull"), ("dwpose", "dw-ll_ucoco_384.onnx")):
         with pytest.raises(ModelError) as failure:

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -185,3 +186,14 @@ def test_a_file_that_mediapipe_cannot_load_is_a_model_error(tmp_path: Path) -> N
     path.write_bytes(b"no task file")
     with pytest.raises((ModelError, DeviceError), match="MediaPipe"):
         BodyLandmarker(path)
+
+
+def test_a_machine_without_mediapipes_libraries_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from marionext.capture.landmarkers import FaceLandmarker
+
+    monkeypatch.setitem(sys.modules, "mediapipe.tasks.python", None)
+    with pytest.raises(DeviceError, match="cannot be loaded") as failure:
+        FaceLandmarker(tmp_path / "face_landmarker.task")
+    assert "libegl1" in str(failure.value)
