@@ -152,7 +152,7 @@ def as_safetensors(
         target = place / f"{path.stem}.converted.safetensors"
         try:
             place.mkdir(parents=True, exist_ok=True)
-            _write(target, values, mark)
+            _write(target, values, mark, status.st_mode & 0o777)
         except (OSError, SafetensorError) as error:
             failures.append(f"{place}: {error}")
         else:
@@ -179,8 +179,15 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if not name.endswith(IGNORED)}
 
 
-def _write(target: Path, values: dict[str, Tensor], mark: str) -> None:
-    """Write beside the target and rename, so that a half-written file never bears its name."""
+def _write(target: Path, values: dict[str, Tensor], mark: str, mode: int) -> None:
+    """Write beside the target and rename, so that a half-written file never bears its name.
+
+    Args:
+        target: the file's place and name.
+        values: what it holds.
+        mark: tells which file it was made from.
+        mode: its permissions; safetensors would leave it to its owner alone.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent)
     os.close(handle)
     temporary = Path(name)
@@ -190,6 +197,7 @@ def _write(target: Path, values: dict[str, Tensor], mark: str) -> None:
             temporary,
             metadata={"source": mark},
         )
+        temporary.chmod(mode)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -51,6 +51,7 @@ def test_pickled_files_are_converted_once(bundle: Path) -> None:
     assert [path.stat().st_mtime_ns for path in kept] == times
     assert torch.equal(first.unet.conv_in.weight, second.unet.conv_in.weight)
     assert not list(bundle.glob("*.part"))
+    assert kept[0].stat().st_mode == (bundle / "unet.bin").stat().st_mode
 
 
 def test_a_changed_pickled_file_is_converted_again(bundle: Path) -> None:
