@@ -6,6 +6,7 @@ in them (``weights_only``), and kept as safetensors from then on.
 
 import os
 import pickle
+import struct
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +18,22 @@ from torch import Tensor, nn
 
 from marionext.errors import ModelError
 
-__all__ = ["as_safetensors", "fill", "find_weights"]
+__all__ = ["DAMAGED", "as_safetensors", "fill", "find_weights"]
+
+DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""What `torch.load` raises on damaged files, as some thousands of them showed."""
 
 SHOWN = 4
 """How many names of each kind a message lists."""
@@ -166,7 +182,7 @@ def as_safetensors(
 def _unpickle(path: Path) -> dict[str, Tensor]:
     try:
         values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except DAMAGED as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{path}: not a file of weights, or damaged: {first}",

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from marionext.diffusion.weights import DAMAGED
 from marionext.errors import ModelError
 
 __all__ = ["Curve", "load_checkpoint", "save_checkpoint"]
@@ -42,7 +43,7 @@ def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, Any]:
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except DAMAGED as error:
         raise ModelError(f"cannot read the checkpoint {path}: {error}") from error
     found = state.get("config")
     if found != dict(config):
