@@ -5,22 +5,12 @@ chosen person. Pass 2 places the joints with the heavy network on that box, and 
 crops around wrists and head, where they are large enough to be seen: with a person at a third of
 the picture's height, a detector fed whole frames finds a third of the hands and no face.
 
-Every frame of pass 2 is detected on its own, because MediaPipe's body tracking lags by half a
-frame. The body networks, the two hands and the face work in threads of their own; results are
-collected in order, so a run gives the same numbers whatever the number of threads. The video is
-decoded twice instead of being kept: memory does not grow with its length.
+Every body of pass 2 is detected on its own, because MediaPipe's body tracking lags by half a
+frame. The video is decoded twice instead of being kept: memory does not grow with its length.
 """
 
-import os
-import queue
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +18,16 @@ from numpy.typing import NDArray
 from marionext.capture.closeup import HandFinder, find_face, one_hand_only, place_body
 from marionext.capture.detections import Detections, no_person
 from marionext.capture.finding import MOST_PEOPLE, sight_people
-from marionext.capture.follow import Choice, follow, nearby_boxes
+from marionext.capture.follow import Choice, follow
 from marionext.capture.landmarkers import (
     BodyLandmarker,
     FaceLandmarker,
     HandLandmarker,
-    HandTracker,
 )
 from marionext.capture.mapping import Landmarks, whole_body
 from marionext.capture.models import DetectorModels, locate_models
-from marionext.capture.video import VideoFrame, VideoInfo, read_frames
+from marionext.capture.pipeline import CloseUp
+from marionext.capture.video import VideoInfo, read_frames
 from marionext.errors import JobCancelled
 from marionext.pose.skeleton import POINT_COUNT
 
@@ -54,7 +44,6 @@ _PERSON_PIXELS = 1200
 """Frames of pass 2 are reduced until the person is this large: more shows nothing more."""
 _FINDING_SHARE = 0.15
 """Of the time, for the progress."""
-_MOST_WORKERS = 4
 _PICTURE_CONFIDENCES = (0.5, 0.2)
 """Drawn characters look less like people: a second try takes a vaguer likeness."""
 
@@ -85,13 +74,14 @@ def detect_people_in_video(
     """
     models = locate_models()
     boxes, crowded = _find(path, info, models, person, window, on_progress, cancelled)
-    heights = boxes[..., 3] - boxes[..., 1]
-    longest = round(max(info.size) * min(1.0, _PERSON_PIXELS / max(float(np.median(heights)), 1)))
+    sides = (boxes[..., 2:] - boxes[..., :2]).max(-1)
+    smallest = max(float(np.median(sides, axis=1).min()), 1.0)
+    longest = round(max(info.size) * min(1.0, _PERSON_PIXELS / smallest))
     size = info.fitted(longest)
     scale = np.array(size, np.float32) / np.array(info.size, np.float32)
     frames = read_frames(path, longest=longest, only=window, cancelled=cancelled)
     found = Detections(info.size, people=len(boxes))
-    with _CloseUp(models, people=len(boxes), crowded=crowded) as look:
+    with CloseUp(models, people=len(boxes), crowded=crowded) as look:
         for frame, people in look.follow(frames, boxes * np.tile(scale, 2), _step(info)):
             # Frames are read ahead of the results: ask here as well.
             if cancelled():
@@ -199,176 +189,3 @@ def _find(
 def _step(info: VideoInfo) -> int:
     """Return how many frames lie between two looks of pass 1."""
     return max(1, round(float(info.rate) / _LOOKS_PER_SECOND))
-
-
-class _CloseUp:
-    """Pass 2: the networks, the threads they work in, and the order of their results."""
-
-    def __init__(self, models: DetectorModels, *, people: int, crowded: bool) -> None:
-        """Load the networks.
-
-        Args:
-            models: their files.
-            people: how many people are followed.
-            crowded: whether somebody else may be found in a person's box.
-        """
-        self._open = ExitStack()
-        workers = _workers()
-        self._bodies: queue.SimpleQueue[BodyLandmarker] = queue.SimpleQueue()
-        with ExitStack() as opening:
-            for _ in range(workers):
-                self._bodies.put(opening.enter_context(BodyLandmarker(models.body)))
-            self._crowd = opening.enter_context(_CrowdLandmarker(models.body)) if crowded else None
-            self._faces = opening.enter_context(FaceLandmarker(models.face))
-            searchers = [opening.enter_context(HandLandmarker(models.hand)) for _ in range(2)]
-            self._hands = [
-                [
-                    HandFinder(
-                        left=left,
-                        searcher=searcher,
-                        tracker=opening.enter_context(HandTracker(models.hand)),
-                    )
-                    for left, searcher in zip((True, False), searchers, strict=True)
-                ]
-                for _ in range(people)
-            ]
-            # Threads are entered last and left first: no network is closed under their hands.
-            self._body_pool = opening.enter_context(ThreadPoolExecutor(workers))
-            self._hand_pools = [opening.enter_context(ThreadPoolExecutor(1)) for _ in range(2)]
-            self._face_pool = opening.enter_context(ThreadPoolExecutor(1))
-            self._open = opening.pop_all()
-        self._ahead = 2 * workers
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop the threads and free the networks."""
-        for pool in (self._body_pool, *self._hand_pools, self._face_pool):
-            pool.shutdown(cancel_futures=True)
-        self._open.close()
-
-    def follow(
-        self, frames: Iterable[VideoFrame], boxes: Floats, step: int
-    ) -> Iterator[tuple[VideoFrame, list[Landmarks | None]]]:
-        """Look at every frame, a few of them at once.
-
-        Args:
-            frames: in order.
-            boxes: (people, frames, 4); a frame beyond the last box takes the last.
-            step: frames between two looks of pass 1.
-
-        Yields:
-            Each frame, in order, with what was found of each person.
-        """
-        bodies: deque[tuple[VideoFrame, list[Future[Floats | None]]]] = deque()
-        parts: deque[tuple[VideoFrame, list[_Parts | None]]] = deque()
-        for frame in frames:
-            bodies.append(
-                (
-                    frame,
-                    [
-                        self._body_pool.submit(
-                            self._body, frame.picture, nearby_boxes(path, frame.index, step)
-                        )
-                        for path in boxes
-                    ],
-                )
-            )
-            if len(bodies) > self._ahead:
-                parts.append(self._details(*bodies.popleft()))
-            if len(parts) > self._ahead:
-                yield _collected(*parts.popleft())
-        while bodies:
-            parts.append(self._details(*bodies.popleft()))
-            if len(parts) > self._ahead:
-                yield _collected(*parts.popleft())
-        while parts:
-            yield _collected(*parts.popleft())
-
-    def _body(self, picture: Picture, boxes: Sequence[Floats]) -> Floats | None:
-        """Place a body in the first box where it is, with whichever network is free."""
-        landmarker = self._bodies.get()
-        try:
-            found = (place_body(picture, box, landmarker, self._crowd) for box in boxes)
-            return next((body for body in found if body is not None), None)
-        finally:
-            self._bodies.put(landmarker)
-
-    def _details(
-        self, frame: VideoFrame, bodies: Sequence[Future[Floats | None]]
-    ) -> tuple[VideoFrame, list["_Parts | None"]]:
-        """Send hands and face of a frame to their threads, once its bodies are there."""
-        parts: list[_Parts | None] = []
-        for hands, future in zip(self._hands, bodies, strict=True):
-            body = future.result()
-            parts.append(
-                None
-                if body is None
-                else (
-                    body,
-                    [
-                        pool.submit(hand.find, frame.picture, body)
-                        for pool, hand in zip(self._hand_pools, hands, strict=True)
-                    ],
-                    self._face_pool.submit(find_face, frame.picture, body, self._faces),
-                )
-            )
-        return frame, parts
-
-
-class _CrowdLandmarker:
-    """Finds several people at once; loaded when it is first needed, for one thread at a time."""
-
-    def __init__(self, model: Path) -> None:
-        self._model = model
-        self._lock = threading.Lock()
-        self._loaded: BodyLandmarker | None = None
-
-    def detect(self, picture: Picture) -> list[Floats]:
-        """Return the people in a picture, as `BodyLandmarker.detect`."""
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = BodyLandmarker(self._model, people=MOST_PEOPLE)
-            return self._loaded.detect(picture)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._loaded is not None:
-            self._loaded.close()
-
-
-_Parts = tuple[Floats, list[Future[Floats | None]], Future[Floats | None]]
-"""A body, its two hands to come, and its face to come."""
-
-
-def _collected(
-    frame: VideoFrame, people: Sequence[_Parts | None]
-) -> tuple[VideoFrame, list[Landmarks | None]]:
-    """Wait for hands and face of a frame."""
-    found: list[Landmarks | None] = []
-    for person in people:
-        if person is None:
-            found.append(None)
-            continue
-        body, hands, face = person
-        left, right = one_hand_only(body, hands[0].result(), hands[1].result())
-        found.append(Landmarks(body=body, left_hand=left, right_hand=right, face=face.result()))
-    return frame, found
-
-
-def _workers() -> int:
-    """Return how many bodies to place at once: one for each core this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, _MOST_WORKERS))
