@@ -72,4 +72,5 @@ def _save(path: Path, network: nn.Module) -> None:
     }
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)
     partial.replace(path)
