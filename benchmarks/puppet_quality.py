@@ -28,9 +28,9 @@ from numpy.typing import NDArray
 
 from marionext import diffusion, presets
 from marionext.jobs import RenderSettings
+from marionext.posemap import SmallDrawer
 from marionext.training.clips import HELD_OUT
 from marionext.training.figures import Clip, make_clip
-from marionext.training.maps import SmallDrawer
 
 LAGS = range(-3, 4)
 SEARCH = 8

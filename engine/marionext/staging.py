@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from marionext import motion, pose
 from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
-from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob
+from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob, RenderSettings
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track
 from marionext.pose.people import Who
-from marionext.posemap import Drawer, PoseMapSource, is_pose_map, read_maps
+from marionext.posemap import Drawer, PoseMapSource, SmallDrawer, is_pose_map, read_maps
 from marionext.reporting import Reporter
 
 __all__ = [
@@ -366,7 +366,7 @@ def stage(
     control = (
         _drawn(moving, reference, numbers, job, report)
         if isinstance(moving, PoseTrack)
-        else _ready(moving, reference, numbers, job.settings.size)
+        else _ready(moving, reference, numbers, job.settings)
     )
     return Shot(
         numbers=numbers,
@@ -375,6 +375,11 @@ def stage(
         sound=sound,
         sound_start=moving.rate.seconds(numbers[0] - frames.start),
     )
+
+
+def _drawer(settings: RenderSettings) -> Drawer | SmallDrawer:
+    """Return what draws the maps; in parity mode the reference's own way at any size."""
+    return Drawer(settings.size) if settings.parity else SmallDrawer(settings.size)
 
 
 def _drawn(
@@ -391,7 +396,7 @@ def _drawn(
     if min(moved.size) >= _LEAST_ADVISED:
         for advice in pose.small_parts(moved):
             report.log(advice)
-    drawer = Drawer(job.settings.size)
+    drawer = _drawer(job.settings)
     # Without a known pose the slot shows the first frame's: the nearest thing to an empty wish.
     slot = reference if reference.people else pose.select(moved, (numbers[0],))
 
@@ -403,14 +408,14 @@ def _drawn(
 
 
 def _ready(
-    maps: PoseMapSource, reference: PoseTrack, numbers: tuple[int, ...], size: tuple[int, int]
+    maps: PoseMapSource, reference: PoseTrack, numbers: tuple[int, ...], settings: RenderSettings
 ) -> Callable[[int], NDArray[np.uint8]]:
-    drawer = Drawer(size)
+    drawer = _drawer(settings)
 
     def control(place: int) -> NDArray[np.uint8]:
         if place == 0 and reference.people:
             return drawer.draw(reference.points[0], reference.scores[0], reference.size)
         number = numbers[max(place - 1, 0)]
-        return maps.frame(number, size)
+        return maps.frame(number, settings.size)
 
     return control

@@ -82,7 +82,7 @@ def _track(options: argparse.Namespace) -> int:
 
 def _posemap(options: argparse.Namespace) -> int:
     from marionext.output import write_png  # noqa: PLC0415
-    from marionext.posemap import Drawer  # noqa: PLC0415
+    from marionext.posemap import SmallDrawer  # noqa: PLC0415
     from marionext.staging import read_poses, select_frames  # noqa: PLC0415
 
     source = motion_source(options, options.motion)
@@ -95,7 +95,7 @@ def _posemap(options: argparse.Namespace) -> int:
         else tuple(range(track.frames.start, track.frames.stop))
     )
     folder = Path(options.out)
-    drawer = Drawer(size)
+    drawer = SmallDrawer(size)
     written = 0
     for done, number in enumerate(numbers, start=1):
         path = folder / f"{number:06d}.png"

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.diffusion.conditioning import clip_pixels
+from marionext.posemap import SmallDrawer
 from marionext.training.figures import Clip, make_clip
 from marionext.training.initial import PatchEncoder
-from marionext.training.maps import SmallDrawer
 
 __all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor", "prefetched"]
 

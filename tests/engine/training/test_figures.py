@@ -4,7 +4,7 @@ from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.character import HERO, standing
 from marionext.training.choreography import pose_figure
 from marionext.training.figures import make_clip
-from marionext.training.maps import SmallDrawer
+from marionext.posemap import SmallDrawer
 
 SIZE = (64, 96)
 

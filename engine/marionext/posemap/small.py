@@ -1,16 +1,16 @@
-"""Pose maps at the puppet's small sizes.
+"""Pose maps of small pictures: drafts, and the built-in model's.
 
 A pose map's strokes are 1/270 of the short side wide, half a pixel at 128: resized directly from
 the drawing canvas, limbs would break into dots. Small maps are therefore drawn at the least
 multiple of their size with a short side of 512 or more, and averaged down. From 512 on the map is
-the drawer's own.
+the drawer's own. The built-in model is trained on maps from here.
 """
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.posemap import Drawer
+from marionext.posemap.draw import Drawer
 
 __all__ = ["SmallDrawer"]
 
