@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.diffusion.conditioning import clip_pixels
+from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
 from marionext.training.figures import Clip, make_clip
 from marionext.training.initial import PatchEncoder
@@ -70,7 +71,7 @@ class ClipMaker:
             torch.stack([latents for latents, _ in encoded]),
             torch.stack([reference for _, reference in encoded]),
             torch.cat([clip_pixels(clip.frames[0]) for clip in clips]),
-            torch.stack([self._maps(clip) for clip in clips]),
+            torch.stack([self._maps(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]),
             torch.stack([self._parts(clip) for clip in clips]),
         )
 
@@ -85,10 +86,21 @@ class ClipMaker:
         latents = self._encode(torch.cat([pictures, pictures[:1] + noise]))
         return latents[:-1], latents[-1]
 
-    def _maps(self, clip: Clip) -> Tensor:
+    def _maps(self, clip: Clip, seed: int) -> Tensor:
+        """Draw the poses, each joint as bright as some detector's score would make it.
+
+        Detectors are surer of some joints than of others, poses given by hand of all of them: a
+        map's legs may be bright or hardly to be seen, and mean the same.
+        """
+        rng = np.random.default_rng([seed, 2])
+        typical = rng.uniform(0.0, 1.15, (2, 1)) if rng.uniform() < 0.9 else np.zeros((2, 1))
+        sure = 1 - np.clip(typical, 0, 1) * (1 - TYPICAL_SCORES)
+        sure = np.clip(sure * rng.uniform(0.9, 1.08, sure.shape), 0, 1.05)
+        # The reference's pose comes from another picture, and often from another source.
+        rows = [sure[0], *[sure[1]] * (len(clip.scores) - 1)]
         maps = [
-            self._drawer.draw(points, scores, self._size)
-            for points, scores in zip(clip.points, clip.scores, strict=True)
+            self._drawer.draw(points, scores * row, self._size)
+            for points, scores, row in zip(clip.points, clip.scores, rows, strict=True)
         ]
         return pictures_to_tensor(np.stack(maps))
 

@@ -77,7 +77,7 @@ def train_control(
         pooled = F.adaptive_avg_pool2d(found, (height // 2, width // 2))
         loss = F.mse_loss(F.pixel_shuffle(head(pooled), 2), target)
         if not torch.isfinite(loss):
-            raise ModelError(f"the loss of step {step} of the control network is {float(loss)}")
+            raise ModelError(f"the loss of step {step} of the control network is {loss.item()}")
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -223,7 +223,7 @@ def train_vae(
         loss = _loss(result.float(), pictures)
         if not torch.isfinite(loss):
             raise ModelError(
-                f"the loss of step {step} is {float(loss)}; "
+                f"the loss of step {step} is {loss.item()}; "
                 f"the last good checkpoint is {checkpoint}"
             )
         optimiser.zero_grad()
@@ -231,7 +231,7 @@ def train_vae(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         step += 1
-        running = float(loss) if step == 1 else 0.98 * running + 0.02 * float(loss)
+        running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
         if step % evaluate_every == 0 or step == settings.steps:
             numbers = {"loss": running, **_evaluate(vae, encode, settings, folder / "vae.png")}
             curve.append(step, numbers)

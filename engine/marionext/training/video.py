@@ -151,7 +151,8 @@ def _loss(
     found = networks.parts(networks.layout.flatten(0, -4))
     hears = kept.repeat_interleave(frames).view(-1, 1, 1, 1)
     layout = (hears * (found - parts).square()).mean() / parts.square().mean()
-    return loss + PARTS_WEIGHT * layout
+    loss = loss + PARTS_WEIGHT * layout
+    return loss
 
 
 def held_out_batch(maker: ClipMaker, settings: VideoSettings) -> Batch:
@@ -303,7 +304,7 @@ def train_video(
         loss = _loss(networks, batch, scale, settings, number)
         if not torch.isfinite(loss):
             raise ModelError(
-                f"the loss of step {number} is {float(loss)}; "
+                f"the loss of step {number} is {loss.item()}; "
                 f"the last good checkpoint is {checkpoint}"
             )
         optimiser.zero_grad()

@@ -1,10 +1,10 @@
 import numpy as np
 
 from marionext.pose.skeleton import POINT_COUNT
+from marionext.posemap import SmallDrawer
 from marionext.training.character import HERO, standing
 from marionext.training.choreography import pose_figure
 from marionext.training.figures import make_clip
-from marionext.posemap import SmallDrawer
 
 SIZE = (64, 96)
 

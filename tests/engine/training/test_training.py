@@ -20,7 +20,7 @@ TINY = VideoSettings(
         unet=(32, 32, 32), heads=(2, 2, 2), stem=(4, 4, 8), blocks=(8, 8), clip_width=32
     ),
     size=(64, 64),
-    frames=4,
+    frames=8,
 )
 
 
