@@ -29,7 +29,7 @@ from marionext.pose.skeleton import (
 )
 from marionext.pose.track import PoseTrack
 
-__all__ = ["facing", "project", "project_people"]
+__all__ = ["TYPICAL_SCORES", "facing", "project", "project_people"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -58,7 +58,8 @@ def _typical() -> Singles:
     return scores
 
 
-_TYPICAL_SCORES = _typical()
+TYPICAL_SCORES = _typical()
+"""(134,): what a detector gives each point when it sees it well."""
 
 # The body's volumes: name, where each end is as a mixture of joints, radius in statures. The
 # joints are OpenPose's, and of the head its low and high end, of each hand its middle.
@@ -228,7 +229,7 @@ class _Seen:
         places[:, ~known] = places[:, [_BODY["neck"]]]
         pixels, depth = camera.project(places, size)
         inside = (pixels >= 0).all(axis=2) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
-        self.scores = _TYPICAL_SCORES * (inside & (depth > 0) & known).astype(np.float32)
+        self.scores = TYPICAL_SCORES * (inside & (depth > 0) & known).astype(np.float32)
         self.pixels = np.where(
             (depth > 0)[..., None] & known[:, None], np.clip(pixels, -1e5, 1e5), 0.0
         )
