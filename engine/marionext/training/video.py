@@ -145,14 +145,13 @@ def _loss(
         kept,
     )
     level = ((sigmas**2 + 1) / sigmas**2).clamp(max=20).view(-1, 1, 1, 1, 1)
-    loss: Tensor = (level * weights * (predicted - target).square()).mean()
+    picture: Tensor = (level * weights * (predicted - target).square()).mean()
     # So that the pose is heard early: it has to arrive where the picture is put together.
     parts = batch.parts.flatten(0, 1) * scale
     found = networks.parts(networks.layout.flatten(0, -4))
     hears = kept.repeat_interleave(frames).view(-1, 1, 1, 1)
-    layout = (hears * (found - parts).square()).mean() / parts.square().mean()
-    loss = loss + PARTS_WEIGHT * layout
-    return loss
+    layout: Tensor = (hears * (found - parts).square()).mean() / parts.square().mean()
+    return picture + PARTS_WEIGHT * layout
 
 
 def held_out_batch(maker: ClipMaker, settings: VideoSettings) -> Batch:
