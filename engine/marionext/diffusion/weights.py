@@ -8,6 +8,8 @@ import os
 import pickle
 import struct
 import tempfile
+import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -181,7 +183,13 @@ def as_safetensors(
 
 def _unpickle(path: Path) -> dict[str, Tensor]:
     try:
-        values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # Only the newer form, a zip, can be mapped; the older one is read into memory.
+        with warnings.catch_warnings():
+            # torch warns of pickles it then refuses; the refusal is what the user needs.
+            warnings.simplefilter("ignore")
+            values = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except DAMAGED as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(

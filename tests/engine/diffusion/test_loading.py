@@ -198,3 +198,12 @@ def test_devices_that_are_not_there_are_told() -> None:
             choose_device("cuda")
     with pytest.raises(DeviceError, match="expected auto"):
         choose_device("tpu")
+
+
+def test_the_older_form_of_pickled_files_is_read_too(bundle: Path) -> None:
+    as_authors_leave_it(bundle)
+    path = bundle / "controlnet.bin"
+    values = torch.load(path, weights_only=True)
+    torch.save(values, path, _use_new_zipfile_serialization=False)
+    load_models(bundle, device="cpu")
+    assert (bundle / "controlnet.converted.safetensors").is_file()
