@@ -59,13 +59,16 @@ SCHEDULER = {
     "use_karras_sigmas": True,
 }
 """SVD's scheduler with a short range. At 80 nothing of a picture is left in latents of 16 x 24. The
-last level before 0 is high: this model is trained where poses are decided, on what a picture is on
-average given pose and character (soft, but in place), and not on the noise of fine detail."""
+last level before 0 is high: the model is trained mostly where poses are decided, on what a picture is
+on average given pose and character (soft, but in place); it knows little of the noise of detail."""
 
 VALIDATION_CLIPS = 4
 
 LATER_WINDOWS = 0.1
 """Share of the clips that are made to look like the later windows of the reference's plan."""
+
+LATE_MEAN, LATE_DEVIATION = 0.3, 0.9
+"""Of ln sigma of the late levels."""
 
 CONTROL_RATE = 0.2
 """Rate of the control network, which has been taught already, in parts of the others'."""
@@ -92,6 +95,8 @@ class VideoSettings:
     sigma_mean: float = 2.0
     """Of ln sigma: high, so that nothing but the control tells where the figure is."""
     sigma_deviation: float = 0.8
+    late_share: float = 0.35
+    """Share of the clips at the low noise levels of a schedule's last steps."""
     unconditional: float = 0.1
     average: float = 0.999
     figure_weight: float = 3.0
@@ -121,8 +126,11 @@ def _loss(
     clean = batch.latents * scale
     clips, frames = clean.shape[:2]
     draws = torch.rand(clips, 2, generator=generator)
-    sigmas = torch.randn(clips, generator=generator) * settings.sigma_deviation
-    sigmas = (sigmas + settings.sigma_mean).exp().clamp(1.0, 100.0)
+    normal = torch.randn(clips, generator=generator)
+    # Late levels make a picture sharp; only a network that follows the pose may be taught them.
+    late = torch.rand(clips, generator=generator) < settings.late_share
+    high = settings.sigma_mean + settings.sigma_deviation * normal
+    sigmas = torch.where(late, LATE_MEAN + LATE_DEVIATION * normal, high).exp().clamp(0.2, 100.0)
     target = clean
     weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
     # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
