@@ -59,8 +59,8 @@ SCHEDULER = {
     "use_karras_sigmas": True,
 }
 """SVD's scheduler with a short range. At 80 nothing of a picture is left in latents of 16 x 24. The
-last level before 0 is high: the model is trained mostly where poses are decided, on what a picture is
-on average given pose and character (soft, but in place); it knows little of the noise of detail."""
+last level before 0 is high: the model is trained mostly where poses are decided, on what a picture
+is on average given pose and character (soft, but in place); it knows little of fine detail."""
 
 VALIDATION_CLIPS = 4
 
