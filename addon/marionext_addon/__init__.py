@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Marionext in Blender: render a character video from an animated rig, from the sidebar.
+
+Each module that adds something to Blender has ``register`` and ``unregister``; they are called in
+the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later ones read
+``blender_manifest.toml``.
+"""
+
+from . import properties
+
+bl_info = {
+    "name": "Marionext",
+    "description": "Render a character video from an animated rig",
+    "author": "The Marionext authors",
+    "version": (0, 1, 0),
+    "blender": (3, 4, 0),
+    "location": "3D Viewport > Sidebar > Marionext",
+    "category": "Render",
+}
+
+_MODULES = (properties,)
+"""In the order of registration: properties first, what shows them last."""
+
+
+def register() -> None:
+    """Add everything to Blender; if one part fails, none stays."""
+    done = []
+    try:
+        for module in _MODULES:
+            module.register()
+            done.append(module)
+    except Exception:
+        for module in reversed(done):
+            module.unregister()
+        raise
+
+
+def unregister() -> None:
+    """Take everything away again."""
+    for module in reversed(_MODULES):
+        module.unregister()
