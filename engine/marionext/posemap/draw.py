@@ -3,7 +3,7 @@
 The map is drawn on a canvas whose shorter side has 2160 pixels and resized to the size of the
 video. Almost all of that canvas is black and stays black, so here
 
-* the canvas is kept, and only the tiles that strokes touch are resized and cleared
+* the canvas is kept, and only the tiles that strokes touch are resized and cleared, all at once
   (`marionext.posemap.tiles`);
 * limbs are drawn in the dimmed colour, instead of dimming 25 MB afterwards;
 * the colours have red and blue in their final places from the start.
@@ -33,7 +33,7 @@ from marionext.posemap.palette import (
     HAND_POINT_COLOUR,
     LIMB_COLOURS,
 )
-from marionext.posemap.tiles import Touched
+from marionext.posemap.tiles import TiledCanvas
 
 __all__ = ["Drawer", "draw"]
 
@@ -45,10 +45,8 @@ _FACE_POINT = np.array([FACE_COLOUR], dtype=np.float64)
 _LIMB_STARTS, _LIMB_ENDS = np.array(BODY_LIMBS).T
 _BONE_STARTS, _BONE_ENDS = np.array(HAND_BONES).T
 
-_ANGLE_ERROR = math.sin(math.radians(1))
-"""A limb is drawn at a whole number of degrees: how far its end may stray, per half length."""
-_MARGIN = 8
-"""Pixels of the canvas that the strokes reach beyond their points, rounding included."""
+_REACH = max(LIMB_HALF_WIDTH, JOINT_RADIUS, FACE_RADIUS) + 2
+"""Pixels of the canvas that strokes cover beside their axis or point, rounding included."""
 
 
 def draw(
@@ -86,8 +84,7 @@ class Drawer:
         """
         self.size = size
         width, height = canvas_size(size)
-        self._canvas = np.zeros((height, width, 3), dtype=np.uint8)
-        self._touched = Touched(size, (width, height))
+        self._tiles = TiledCanvas(size, (width, height))
         self._scale = np.array([width, height], dtype=np.float64)
 
     def draw(
@@ -101,28 +98,22 @@ class Drawer:
 
     def draw_normalised(self, pose: NormalisedPose) -> NDArray[np.uint8]:
         """Draw the map of one frame from a pose in fractions of the picture."""
-        width, height = self.size
-        drawn = np.zeros((height, width, 3), dtype=np.uint8)
         self._draw_body(pose)
         self._draw_hands(pose)
         self._draw_faces(pose)
-        for target, source in self._touched.take():
-            tile = self._canvas[source]
-            place = drawn[target]
-            cv2.resize(tile, (place.shape[1], place.shape[0]), dst=place)
-            tile[...] = 0
-        return drawn
+        return self._tiles.take()
 
     def _draw_body(self, pose: NormalisedPose) -> None:
         """Draw limbs, then joints, each through all people before the next one."""
-        canvas, touched = self._canvas, self._touched
+        canvas = self._tiles.canvas
         candidate = (pose.candidate * self._scale).tolist()
         rows = pose.subset.astype(np.int64).tolist()
         scores = pose.body_scores
         starts, ends = scores[:, _LIMB_STARTS], scores[:, _LIMB_ENDS]
         lit = ((starts >= VISIBLE) & (ends >= VISIBLE)).tolist()
         shades = np.trunc(_shades(_LIMBS, starts * ends) * DIM).tolist()
-        covered: set[tuple[int, int]] = set()
+        centres: list[tuple[float, float]] = []
+        halves: list[tuple[float, float]] = []
         for limb, (start, end) in enumerate(BODY_LIMBS):
             for person, places in enumerate(rows):
                 if not lit[person][limb]:
@@ -135,9 +126,10 @@ class Drawer:
                 angle = int(math.degrees(math.atan2(down, across)))
                 outline = cv2.ellipse2Poly(centre, (half_length, LIMB_HALF_WIDTH), angle, 0, 360, 1)
                 cv2.fillConvexPoly(canvas, outline, shades[person][limb])
-                stray = half_length * _ANGLE_ERROR
-                touched.add_segment(x0, y0, x1, y1, margin=_MARGIN + stray)
-                covered.update(((person, start), (person, end)))
+                centres.append(centre)
+                # Not towards the joint: a limb is drawn at a whole number of degrees.
+                turn = math.radians(angle)
+                halves.append((half_length * math.cos(turn), half_length * math.sin(turn)))
         shades = _shades(_JOINTS, scores).tolist()
         for joint in range(len(_JOINTS)):
             for person, places in enumerate(rows):
@@ -145,11 +137,14 @@ class Drawer:
                     x, y = candidate[places[joint]]
                     shade = shades[person][joint]
                     cv2.circle(canvas, (int(x), int(y)), JOINT_RADIUS, shade, thickness=-1)
-                    if (person, joint) not in covered:
-                        touched.add_box(x, y, x, y, margin=_MARGIN)
+                    centres.append((x, y))
+                    halves.append((0.0, 0.0))
+
+        if centres:
+            self._tiles.mark_segments(np.array(centres), np.array(halves), _REACH)
 
     def _draw_hands(self, pose: NormalisedPose) -> None:
-        canvas = self._canvas
+        canvas = self._tiles.canvas
         hands = (pose.hands * self._scale).astype(np.int64).tolist()
         scores = pose.hand_scores
         levels = np.trunc(scores[:, _BONE_STARTS] * scores[:, _BONE_ENDS] * 255)
@@ -166,7 +161,7 @@ class Drawer:
             self._touch(places)
 
     def _draw_faces(self, pose: NormalisedPose) -> None:
-        canvas = self._canvas
+        canvas = self._tiles.canvas
         faces = (pose.faces * self._scale).astype(np.int64).tolist()
         face_shades = _shades(_FACE_POINT, pose.face_scores).tolist()
         for places, shades in zip(faces, face_shades, strict=True):
@@ -180,7 +175,8 @@ class Drawer:
         seen = [place for place in places if place[0] >= 1 and place[1] >= 1]
         if seen:
             xs, ys = zip(*seen, strict=True)
-            self._touched.add_box(min(xs), min(ys), max(xs), max(ys), margin=_MARGIN)
+            low, high = (min(xs) - _REACH, min(ys) - _REACH), (max(xs) + _REACH, max(ys) + _REACH)
+            self._tiles.mark_box(*low, *high)
 
 
 def _shades(colours: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
