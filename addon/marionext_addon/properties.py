@@ -21,6 +21,7 @@ from bpy.props import (
     PointerProperty,
     StringProperty,
 )
+
 from marionext import bundles, presets
 from marionext.motion.roles import ROLES
 
@@ -87,11 +88,17 @@ def _is_armature(_person: object, candidate: Any) -> bool:
     return bool(candidate.type == "ARMATURE")
 
 
+def _armature_chosen(person: Any, _context: object) -> None:
+    from . import operators_mapping  # not at the top: it needs these properties itself
+
+    operators_mapping.refresh(person)
+
+
 def _is_camera(_settings: object, candidate: Any) -> bool:
     return bool(candidate.type == "CAMERA")
 
 
-class MarionextMapping(bpy.types.PropertyGroup):  # type: ignore[misc]
+class MarionextMapping(bpy.types.PropertyGroup):
     """Which bone plays one role."""
 
     role: StringProperty(name="Role", description="What the bone moves")
@@ -110,7 +117,7 @@ class MarionextMapping(bpy.types.PropertyGroup):  # type: ignore[misc]
     )
 
 
-class MarionextPerson(bpy.types.PropertyGroup):  # type: ignore[misc]
+class MarionextPerson(bpy.types.PropertyGroup):
     """One armature that becomes one figure."""
 
     armature: PointerProperty(
@@ -118,6 +125,7 @@ class MarionextPerson(bpy.types.PropertyGroup):  # type: ignore[misc]
         name="Armature",
         description="The rig whose motion is rendered",
         poll=_is_armature,
+        update=_armature_chosen,
     )
     mapping: CollectionProperty(type=MarionextMapping)
     mapping_index: IntProperty(options={"HIDDEN"})
@@ -125,9 +133,14 @@ class MarionextPerson(bpy.types.PropertyGroup):  # type: ignore[misc]
         name="Rig preset",
         description="Naming convention of the bones; empty: detected",
     )
+    # What was found when the armature was last looked at: the panel only shows it.
+    convention: StringProperty(name="Convention", description="What the bones are named after")
+    coverage: StringProperty(name="Coverage", description="Which keypoints come from bones")
+    problem: StringProperty(name="Problem", description="Why this armature cannot be rendered")
+    advice: StringProperty(name="Advice", description="What to do about it")
 
 
-class MarionextScene(bpy.types.PropertyGroup):  # type: ignore[misc]
+class MarionextScene(bpy.types.PropertyGroup):
     """All settings of a shot."""
 
     people: CollectionProperty(type=MarionextPerson)
@@ -172,7 +185,13 @@ class MarionextScene(bpy.types.PropertyGroup):  # type: ignore[misc]
         name="Width", description="Pixels", default=576, min=64, max=8192, step=64, subtype="PIXEL"
     )
     height: IntProperty(
-        name="Height", description="Pixels", default=1024, min=64, max=8192, step=64, subtype="PIXEL"
+        name="Height",
+        description="Pixels",
+        default=1024,
+        min=64,
+        max=8192,
+        step=64,
+        subtype="PIXEL",
     )
     fit: EnumProperty(
         name="Camera frame",
@@ -301,7 +320,7 @@ class MarionextScene(bpy.types.PropertyGroup):  # type: ignore[misc]
     )
 
 
-class MarionextJob(bpy.types.PropertyGroup):  # type: ignore[misc]
+class MarionextJob(bpy.types.PropertyGroup):
     """One render, from its queueing to its result."""
 
     job_id: StringProperty()
@@ -339,7 +358,7 @@ class MarionextJob(bpy.types.PropertyGroup):  # type: ignore[misc]
     scene_name: StringProperty()
 
 
-class MarionextSession(bpy.types.PropertyGroup):  # type: ignore[misc]
+class MarionextSession(bpy.types.PropertyGroup):
     """What is live in this session of Blender; undo leaves it alone."""
 
     jobs: CollectionProperty(type=MarionextJob)
