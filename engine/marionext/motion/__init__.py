@@ -8,7 +8,7 @@ from marionext.motion.figure import Figure
 from marionext.motion.framing import frame_motion, front_of
 from marionext.motion.gltf import read_gltf
 from marionext.motion.loading import MOTION_SUFFIXES, clips, load, load_all
-from marionext.motion.projection import facing, project, project_people
+from marionext.motion.projection import View, facing, project, project_people, view_people
 from marionext.motion.resampling import resample
 from marionext.motion.rigs import (
     RigMapping,
@@ -29,6 +29,7 @@ __all__ = [
     "JointAnimation",
     "RigMapping",
     "RigPreset",
+    "View",
     "clips",
     "facing",
     "frame_motion",
@@ -45,6 +46,7 @@ __all__ = [
     "read_gltf",
     "read_preset",
     "resample",
+    "view_people",
     "write_animation",
     "write_bvh",
     "write_preset",

@@ -34,7 +34,8 @@ class Camera:
     """(frames,): focal length over the sensor's size along the fitted side; Blender's 50 mm lens
     on its 36 mm sensor is 50 / 36. Not used by an orthographic camera."""
     scale: NDArray[np.float64] | None = None
-    """(frames,): metres along the fitted side of an orthographic camera; None: perspective."""
+    """(frames,): metres along the fitted side while the camera is orthographic, 0 in frames where
+    it is not (a shot may switch cameras); None: perspective throughout."""
     shift: NDArray[np.float64] | None = None
     """(frames, 2): lens shift to the right and up, in lengths of the fitted side; None: none."""
     fit: SensorFit = "auto"
@@ -60,7 +61,8 @@ class Camera:
                 raise MotionError(
                     f"expected the camera's {name} of shape {shape}, got {values.shape}"
                 )
-            if not np.isfinite(values).all() or (name != "shift" and values.min() <= 0):
+            least = {"focal": np.nextafter(0, 1), "scale": 0.0, "shift": -np.inf}[name]
+            if not np.isfinite(values).all() or values.min() < least:
                 raise MotionError(f"the camera's {name} is not finite and positive in every frame")
             object.__setattr__(self, name, values)
         if not np.isfinite(views).all():
@@ -97,6 +99,11 @@ class Camera:
     def __len__(self) -> int:
         """Return the number of frames; 1 for a camera that never moves."""
         return len(self.views)
+
+    @property
+    def parallel(self) -> NDArray[np.bool_]:
+        """(frames,): where the camera is orthographic and its lines of sight are parallel."""
+        return np.zeros(len(self), dtype=bool) if self.scale is None else self.scale > 0
 
     @property
     def positions(self) -> NDArray[np.float64]:
@@ -140,11 +147,12 @@ class Camera:
         seen = seen[..., 0, :] + aligned(self.views[:, :3, 3])
         depth = -seen[..., 2]
         span = self.span(size)
+        safe = np.where(np.abs(depth) < _NEAREST, _NEAREST, depth)
+        per_metre = aligned(self.focal) / safe
         if self.scale is not None:
-            plane = seen[..., :2] / aligned(self.scale)[..., None]
-        else:
-            safe = np.where(np.abs(depth) < _NEAREST, _NEAREST, depth)
-            plane = seen[..., :2] / safe[..., None] * aligned(self.focal)[..., None]
+            scale = aligned(self.scale)
+            per_metre = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1), per_metre)
+        plane = seen[..., :2] * per_metre[..., None]
         if self.shift is not None:
             plane = plane - aligned(self.shift)
         pixels = np.empty_like(plane)

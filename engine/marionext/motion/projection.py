@@ -6,6 +6,7 @@ body hides a point or turns it away, and 0 outside the picture.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,19 @@ from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
 from marionext.motion.figure import Figure
 from marionext.motion.occlusion import fade, hidden
+from marionext.motion.parts import kind_and_side, own_parts
 from marionext.motion.rigs import RigMapping
-from marionext.motion.roles import SIDES
 from marionext.pose.skeleton import (
     BODY_NAMES,
     FACE,
     FEET,
     LEFT_HAND,
     POINT_COUNT,
-    POINT_NAMES,
     RIGHT_HAND,
 )
 from marionext.pose.track import PoseTrack
 
-__all__ = ["TYPICAL_SCORES", "facing", "project", "project_people"]
+__all__ = ["TYPICAL_SCORES", "View", "facing", "project", "project_people", "view_people"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -98,35 +98,17 @@ _MIXTURES = np.array(
 )
 """(2 * volumes, joints): all starts, then all ends."""
 
-_OWN = {
-    "nose": ("head", "neck"), "eye": ("head", "neck"), "ear": ("head", "neck"),
-    "face": ("head", "neck"), "neck": ("neck", "left_torso", "right_torso"),
-    "shoulder": ("torso", "upper_arm", "neck"), "elbow": ("upper_arm", "forearm"),
-    "wrist": ("forearm", "hand"), "hand": ("forearm", "hand"), "hip": ("torso", "thigh"),
-    "knee": ("thigh", "shin"), "ankle": ("shin",), "foot": ("shin",),
-}  # fmt: skip
-"""The volumes a point is part of: they never hide it. Names without a side are of its own."""
 _BROAD = ("shoulder", "hip", "neck")
 """Joints of broad parts: a hand or an arm in front takes little away."""
 _THIN = ("upper_arm", "forearm", "hand")
-
-
-def _kind_and_side(point: int) -> tuple[str, str]:
-    name = POINT_NAMES[point]
-    side = next((side for side in SIDES if name.startswith(side)), "")
-    if point < FEET.start:
-        return name.rpartition("_")[2], side
-    if point < FACE.start:
-        return "foot", side
-    return ("face", "") if point < LEFT_HAND.start else ("hand", side)
 
 
 def _hiding() -> Singles:
     """Return how much of each point each volume can hide: (134, volumes)."""
     table = np.zeros((POINT_COUNT, len(_VOLUMES)), dtype=np.float32)
     for point in range(POINT_COUNT):
-        kind, side = _kind_and_side(point)
-        own = {f"{side}_{part}" for part in _OWN[kind]} | set(_OWN[kind])
+        kind, _ = kind_and_side(point)
+        own = own_parts(point)
         share = 1 - _GUESSABLE.get(kind, _HIDDEN_REST)
         for column, (volume, *_) in enumerate(_VOLUMES):
             if volume not in own:
@@ -136,16 +118,19 @@ def _hiding() -> Singles:
 
 
 _HIDING = _hiding()
+_LOSS = _HIDING.max(axis=1)
+"""(134,): how much of a point's score goes when something opaque is in front of it."""
 
 
 def _sight(camera: Camera, points: Singles, origin: Floats) -> Singles:
     """Return unit vectors from the camera to each point: (frames, points, 3)."""
-    if camera.scale is not None:
-        along = -camera.views[:, None, 2, :3]
-        return np.asarray(np.broadcast_to(along, points.shape), dtype=np.float32)
     rays = points - (camera.positions[:, None] - origin[:, None]).astype(np.float32)
     length = np.sqrt(np.einsum("tpx,tpx->tp", rays, rays))[..., None]
-    return np.asarray(rays / np.maximum(length, np.float32(1e-6)), dtype=np.float32)
+    rays /= np.maximum(length, np.float32(1e-6))
+    if camera.parallel.any():
+        along = -camera.views[:, None, 2, :3]
+        rays = np.where(camera.parallel[:, None, None], along, rays)
+    return np.asarray(rays, dtype=np.float32)
 
 
 def _slide_jaw(places: Floats, axes: Floats, view: Floats, height: float) -> None:
@@ -220,11 +205,9 @@ class _Seen:
         has_head = figure.head_bone >= 0
         if has_head:
             middle, axes = figure.head_frames(animation)
-            if camera.scale is None:
-                view = camera.positions - middle
-                view = view / np.maximum(np.linalg.norm(view, axis=1, keepdims=True), 1e-9)
-            else:
-                view = np.broadcast_to(camera.views[:, 2, :3], middle.shape)
+            view = camera.positions - middle
+            view = view / np.maximum(np.linalg.norm(view, axis=1, keepdims=True), 1e-9)
+            view = np.where(camera.parallel[:, None], camera.views[:, 2, :3], view)
             _slide_jaw(places[:, FACE], axes, view, figure.head_height)
         places[:, ~known] = places[:, [_BODY["neck"]]]
         pixels, depth = camera.project(places, size)
@@ -271,34 +254,52 @@ class _Seen:
         self.radii[0] = max(0.33 * figure.head_height, 1e-6)
         self.hiding = _HIDING * ~lacking
 
-    def hide_behind(self, other: "_Seen") -> None:
-        """Lower the scores of points that a body, one's own or another's, hides."""
+    def hide_behind(self, other: "_Seen", known: NDArray[np.bool_] | None = None) -> None:
+        """Lower the scores of points that a body, one's own or another's, hides.
+
+        Points whose visibility is ``known`` (frames, 134) are left as they are.
+        """
         hiding = self.hiding
         if other is not self:
             present = other.hiding.any(axis=0)
             hiding = (_HIDING.max(axis=1, keepdims=True) * present).astype(np.float32)
-        self.scores *= 1 - hidden(
-            self.places, self.sight, other.starts, other.ends, other.radii, hiding
-        )
+        shadow = hidden(self.places, self.sight, other.starts, other.ends, other.radii, hiding)
+        self.scores *= 1 - (shadow if known is None else np.where(known, 0, shadow))
 
 
-def project_people(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """One person as a camera sees them."""
+
+    places: Floats
+    """(frames, 134, 3) in metres of the world; where the rig has no bone for a point: the neck."""
+    pixels: Singles
+    """(frames, 134, 2), y down."""
+    scores: Singles
+    """(frames, 134), as a detector would give them."""
+
+
+def view_people(
     people: Sequence[tuple[JointAnimation, RigMapping | Figure]],
     camera: Camera,
     size: tuple[int, int],
     *,
     occlusion: bool = True,
-) -> PoseTrack:
-    """Project several rigs that move in one scene; they hide one another.
+    seen: Sequence[NDArray[np.floating] | None] = (),
+) -> tuple[View, ...]:
+    """See several rigs that move in one scene; they hide one another.
 
     Args:
         people: an animation and its mapping (or prepared figure) for each; all of one length.
         camera: one frame long, or as long as the animations.
         size: width and height of the picture in pixels.
         occlusion: whether bodies hide points; turned away and outside count in any case.
+        seen: for each person how much of each point is in the open as something better than our
+            bodies of capsules knows it (rays through meshes): (frames, 134), 0 to 1, NaN where
+            it was not looked at; or None.
 
     Returns:
-        One person for each rig, in that order. Points the rig has no bone for, points behind the
+        One view for each rig, in that order. Points the rig has no bone for, points behind the
         camera and points outside the picture have score 0.
 
     Raises:
@@ -316,17 +317,41 @@ def project_people(
             )
     # Single precision is enough about a point nearby, wherever in the world the scene is.
     origin = first.heads.mean(axis=1)
-    seen = []
+    views = []
     for animation, rig in people:
         figure = rig if isinstance(rig, Figure) else Figure.prepare(animation, rig)
-        seen.append(_Seen(animation, figure, camera, size, origin))
-    if occlusion:
-        for person in seen:
-            for other in seen:
-                person.hide_behind(other)
+        views.append(_Seen(animation, figure, camera, size, origin))
+    for number, person in enumerate(views):
+        open_share = seen[number] if number < len(seen) else None
+        known = None if open_share is None else np.isfinite(open_share)
+        if open_share is not None:
+            person.scores *= 1 - _LOSS * (1 - np.where(known, open_share, 1)).astype(np.float32)
+        for other in views if occlusion else ():
+            person.hide_behind(other, known)
+    return tuple(
+        View(
+            places=person.places + origin[:, None],
+            pixels=person.pixels.astype(np.float32),
+            scores=person.scores.astype(np.float32),
+        )
+        for person in views
+    )
+
+
+def project_people(
+    people: Sequence[tuple[JointAnimation, RigMapping | Figure]],
+    camera: Camera,
+    size: tuple[int, int],
+    *,
+    occlusion: bool = True,
+    seen: Sequence[NDArray[np.floating] | None] = (),
+) -> PoseTrack:
+    """Project several rigs that move in one scene; see `view_people`."""
+    views = view_people(people, camera, size, occlusion=occlusion, seen=seen)
+    first = people[0][0]
     return PoseTrack(
-        points=np.stack([person.pixels for person in seen], axis=1).astype(np.float32),
-        scores=np.stack([person.scores for person in seen], axis=1).astype(np.float32),
+        points=np.stack([view.pixels for view in views], axis=1),
+        scores=np.stack([view.scores for view in views], axis=1),
         size=size,
         rate=first.rate,
         first=first.first,

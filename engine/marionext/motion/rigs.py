@@ -106,8 +106,8 @@ class RigMapping:
         return tuple(role for role in ROLES if role not in self.bones)
 
     @property
-    def coverage(self) -> str:
-        """What of the keypoints comes from bones: ``body 18/18, hands 42/42, face from ...``."""
+    def body_points(self) -> int:
+        """How many of the 18 body points come from bones; the head carries five."""
         have = self.bones
         body = 3 + 5 * ("head" in have)
         for side in SIDES:
@@ -116,15 +116,32 @@ class RigMapping:
             leg = [f"{side}_{part}" in have for part in ("thigh", "shin", "foot")]
             body += leg[0]
             body += sum(here or after for limb in (arm, leg) for here, after in pairwise(limb))
-        hands = 0
-        for side in SIDES:
-            if f"{side}_hand" in have:
-                hands += 1 + sum(self._finger_points(side, finger) for finger in FINGERS)
-        text = [f"body {body}/18", f"hands {hands}/42"]
+        return body
+
+    @property
+    def hand_points(self) -> int:
+        """How many of the 42 hand points come from bones; the others are a hand at rest."""
+        return sum(
+            1 + sum(self._finger_points(side, finger) for finger in FINGERS)
+            for side in SIDES
+            if f"{side}_hand" in self.bones
+        )
+
+    @property
+    def coverage(self) -> str:
+        """What of the keypoints comes from bones: ``body 18/18, hands 42/42, face from ...``."""
+        hands = self.hand_points
+        text = [f"body {self.body_points}/18", f"hands {hands}/42"]
         if hands < 42:
             text[-1] += " (the rest is a hand at rest)"
+        return ", ".join([*text, self.face_source])
+
+    @property
+    def face_source(self) -> str:
+        """Where the face comes from, for people to read."""
+        have = self.bones
         if "head" not in have:
-            return ", ".join([*text, "no face (no head bone)"])
+            return "no face (no head bone)"
         extras = [
             name
             for name, found in (
@@ -133,8 +150,7 @@ class RigMapping:
             )
             if found
         ]
-        face = "face from the head bone"
-        return ", ".join([*text, face + (f" with {' and '.join(extras)}" if extras else "")])
+        return "face from the head bone" + (f" with {' and '.join(extras)}" if extras else "")
 
     def _finger_points(self, side: str, finger: str) -> int:
         """Count the points of a finger that come from its bones; two bones are enough for all."""
@@ -477,11 +493,29 @@ def _named(
         found = _from_humanoid(humanoid, names)
         if preset == "humanoid" or _core(found) >= _ENOUGH:
             return "humanoid", "VRM humanoid", found, "VRM humanoid"
+    if preset != "guessed" and (own := _saved_for(names, known)) is not None:
+        return own.name, own.title, {role: bones[0] for role, bones in own.bones.items()}, own.title
     ranked = [(_best_match(candidate, names, plain), candidate) for candidate in known]
     (_, found), likely = max(ranked, key=lambda item: item[0][0])
     if preset != "guessed" and _core(found) >= _ENOUGH:
         return likely.name, likely.title, found, likely.title
     return "guessed", "guessed from names and shape", {}, likely.title
+
+
+def _saved_for(names: Sequence[str], known: Sequence[RigPreset]) -> RigPreset | None:
+    """Return the user's preset that was saved for rigs with these very bones, if there is one.
+
+    A mapping mended by hand goes before what a convention says of the same names.
+    """
+    present = set(names)
+    own = [preset for preset in known if preset not in _builtin()]
+    fitting = [
+        preset
+        for preset in own
+        if _core(dict.fromkeys(preset.bones, "")) >= _ENOUGH
+        and all(bones[0] in present for bones in preset.bones.values())
+    ]
+    return max(fitting, key=lambda preset: len(preset.bones), default=None)
 
 
 def _no_match(names: Sequence[str], nearest: str, bones: Mapping[str, str]) -> MotionError:
