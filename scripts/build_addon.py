@@ -1,6 +1,6 @@
-"""Build Blender's add-on: one zip with the add-on and the part of the engine that Blender imports.
+"""Build Blender's add-on: one zip of the add-on and the part of the engine that Blender imports.
 
-``python scripts/build_addon.py [--out dist]`` writes ``marionext_addon-VERSION.zip``. It installs as
+``python scripts/build_addon.py [--out dist]`` writes ``marionext_addon-VERSION.zip``, that installs as
 an extension (Blender 4.2 and later) and as a classic add-on (before).
 
 The sources import the engine by its name (``from marionext.client import EngineProcess``), so that
@@ -131,7 +131,7 @@ def _assigned(path: Path, name: str) -> object:
     raise BuildError(f"{path} assigns no {name}")
 
 
-# ---------------------------------------------------------------------------------------- imports
+# ------------------------------------------------------------------------------- rewriting imports
 
 
 def _imports(source: str, name: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -6,7 +6,16 @@ the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later on
 ``blender_manifest.toml``.
 """
 
-from . import properties
+from . import (
+    background,
+    operators_engine,
+    operators_jobs,
+    operators_render,
+    operators_results,
+    preferences,
+    properties,
+    runner,
+)
 
 bl_info = {
     "name": "Marionext",
@@ -18,7 +27,16 @@ bl_info = {
     "category": "Render",
 }
 
-_MODULES = (properties,)
+_MODULES = (
+    properties,
+    preferences,
+    runner,
+    operators_render,
+    operators_jobs,
+    operators_results,
+    operators_engine,
+    background,
+)
 """In the order of registration: properties first, what shows them last."""
 
 

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A scene and its settings become a `RenderJob` in a folder of its own.
+
+The folder holds all that the render needs: the motion as keypoints, the joints they came from, the
+character's picture and the job file, whose paths are relative. So it can be rendered again, moved,
+or handed to another computer. Frames are numbered as the scene's.
+"""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import bpy
+
+from marionext.codec import decode
+from marionext.errors import (
+    CharacterError,
+    EngineError,
+    MotionError,
+    OutputError,
+    SettingsError,
+)
+from marionext.frames import FrameRate, format_frames
+from marionext.jobs import (
+    MotionSource,
+    OutputSettings,
+    PoseSettings,
+    RenderJob,
+    RenderSettings,
+    default_settings,
+    encode_job,
+)
+
+from . import preferences, properties
+
+__all__ = [
+    "JOB_FILE",
+    "MOTION_FILE",
+    "Shot",
+    "armatures",
+    "build_job",
+    "camera_of",
+    "check",
+    "chosen_camera",
+    "frame_numbers",
+    "frame_rate",
+    "frame_times",
+    "new_folder",
+    "output_root",
+    "plain_name",
+    "prepare",
+    "render_size",
+    "scene_rate",
+]
+
+JOB_FILE = "job.json"
+MOTION_FILE = "motion.npz"
+"""Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
+
+Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
+
+_SIDE = 64
+_MOST_FRAMES = 100_000
+_FPS_BASES = 100_000
+"""Blender keeps the base as a single-precision number: 1.001 comes back as 1.00100004673."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What is to be sampled, and how it is numbered."""
+
+    numbers: range
+    """The frames that are sampled, without gaps."""
+    selection: str | None
+    """The frames that are rendered, where a step leaves some out."""
+    times: tuple[float, ...]
+    """The scene's frame, maybe between two, for each number."""
+    rate: FrameRate
+    size: tuple[int, int]
+
+
+# ------------------------------------------------------------------------------- settings to numbers
+
+
+def scene_rate(scene: Any) -> FrameRate:
+    """Return the scene's frames per second, exactly: 30 on a base of 1.001 is 30000/1001."""
+    base = Fraction(float(scene.render.fps_base)).limit_denominator(_FPS_BASES)
+    return FrameRate(Fraction(int(scene.render.fps)) / base)
+
+
+def frame_rate(scene: Any) -> FrameRate:
+    """Return the frames per second of the motion that is sampled (before the step)."""
+    own = float(scene.marionext.fps)
+    # A property is a single-precision number: six digits are what the user can have meant.
+    return FrameRate.parse(f"{own:.6g}") if own > 0 else scene_rate(scene)
+
+
+def _scene_range(scene: Any) -> tuple[int, int]:
+    settings = scene.marionext
+    if settings.frame_range == "OWN":
+        return settings.frame_start, settings.frame_end
+    if scene.use_preview_range:
+        return scene.frame_preview_start, scene.frame_preview_end
+    return scene.frame_start, scene.frame_end
+
+
+def frame_numbers(scene: Any) -> range:
+    """Return the numbers of the frames that are rendered, as the files are named.
+
+    At the scene's own rate they are the scene's frames. At another rate they count on from the
+    first one.
+
+    Raises:
+        SettingsError: the range is empty or absurdly long.
+    """
+    start, end = _scene_range(scene)
+    if end < start:
+        raise SettingsError(
+            f"the frame range is empty: it starts at {start} and ends at {end}",
+            hint="Choose an end that is not before the start.",
+        )
+    count = math.floor((end - start) * _steps_per_frame(scene)) + 1
+    if count > _MOST_FRAMES:
+        raise SettingsError(f"expected at most {_MOST_FRAMES:,} frames, got {count:,}")
+    return range(start, start + count, scene.marionext.frame_step)
+
+
+def _steps_per_frame(scene: Any) -> Fraction:
+    return frame_rate(scene).fraction / scene_rate(scene).fraction
+
+
+def frame_times(scene: Any) -> list[float]:
+    """Return the scene's frame for each rendered frame; between two frames at another rate."""
+    numbers = frame_numbers(scene)
+    per_frame = _steps_per_frame(scene)
+    return [float(numbers.start + (number - numbers.start) / per_frame) for number in numbers]
+
+
+def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
+    """Return width and height of the render in pixels, both multiples of 64.
+
+    Args:
+        scene: with its settings.
+        draft: the size of a draft: the same shape, as many pixels as the draft preset has.
+    """
+    settings = scene.marionext
+    trained = default_settings(settings.model).size
+    area = trained[0] * trained[1]
+    match settings.size_preset:
+        case "MODEL":
+            width, height = trained
+        case "LANDSCAPE":
+            height, width = trained
+        case "SQUARE":
+            width, height = _shape(1.0, area)
+        case "SCENE":
+            width, height = _shape(_scene_aspect(scene), area)
+        case _:
+            width, height = settings.width, settings.height
+    if draft:
+        small = default_settings(settings.model, "draft").size
+        if small[0] * small[1] < width * height:
+            width, height = _shape(width / height, small[0] * small[1])
+    return RenderSettings(width=width, height=height).size
+
+
+def _scene_aspect(scene: Any) -> float:
+    render = scene.render
+    width = render.resolution_x * render.pixel_aspect_x
+    return float(width / (render.resolution_y * render.pixel_aspect_y))
+
+
+def _shape(aspect: float, area: int) -> tuple[int, int]:
+    """Return the size of an aspect and about so many pixels, sides in multiples of 64."""
+    height = math.sqrt(area / aspect)
+    sides = (max(_SIDE, round(side / _SIDE) * _SIDE) for side in (height * aspect, height))
+    width, high = sides
+    return min(8192, width), min(8192, high)
+
+
+def _render_settings(scene: Any, *, draft: bool) -> tuple[RenderSettings, str | None]:
+    settings = scene.marionext
+    quality = "draft" if draft else settings.quality
+    quality = None if quality == "MODEL" else quality
+    width, height = render_size(scene, draft=draft)
+    given: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "seed": settings.seed,
+        "control_strength": round(settings.control_strength, 6),
+    }
+    if settings.steps and not draft:
+        given["steps"] = settings.steps
+    if settings.guidance > 0:
+        given |= dict.fromkeys(("guidance_min", "guidance_max"), round(settings.guidance, 6))
+    base = default_settings(settings.model, quality)
+    return decode(RenderSettings, given, base=base), quality
+
+
+def shot_of(scene: Any, *, draft: bool = False) -> Shot:
+    """Return what is to be sampled of a scene.
+
+    Raises:
+        SettingsError: the range is empty or absurdly long.
+    """
+    chosen = frame_numbers(scene)
+    numbers = range(chosen.start, chosen[-1] + 1)
+    per_frame = _steps_per_frame(scene)
+    times = tuple(float(chosen.start + (n - chosen.start) / per_frame) for n in numbers)
+    selection = format_frames(tuple(chosen)) if len(chosen) < len(numbers) else None
+    return Shot(numbers, selection, times, frame_rate(scene), render_size(scene, draft=draft))
+
+
+# ---------------------------------------------------------------------------------------- folders
+
+
+def output_root(scene: Any) -> Path:
+    """Return the folder that this scene's renders go to, one folder each.
+
+    The scene's own setting goes first, then the preferences', then a folder beside the .blend
+    file; an unsaved file's renders go to the user's folder of Marionext.
+    """
+    if scene.marionext.output:
+        return properties.absolute(scene.marionext.output)
+    name = plain_name(Path(bpy.data.filepath).stem or "unsaved")
+    chosen = str(preferences.get().output)
+    if chosen:
+        return properties.absolute(chosen) / name
+    if bpy.data.filepath:
+        return properties.absolute("//marionext") / name
+    return preferences.data_home() / "renders" / name
+
+
+def plain_name(name: str) -> str:
+    """Return a name that every file system takes."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scene"
+
+
+def new_folder(root: Path, scene: Any, kind: Kind) -> Path:
+    """Make the next free folder for a render and return it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    word = {"RENDER": "", "DRAFT": "-draft", "POSE_MAPS": "-poses"}[kind]
+    stem = f"{plain_name(scene.name)}{word}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        taken = [
+            int(match[1])
+            for path in root.iterdir()
+            if (match := re.fullmatch(re.escape(stem) + r"-(\d+)", path.name))
+        ]
+        folder = root / f"{stem}-{max(taken, default=0) + 1:03d}"
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(
+            f"{root} cannot be written: {error.strerror or error}",
+            hint="Choose another output folder.",
+        ) from None
+    return folder
+
+
+# -------------------------------------------------------------------------------------------- jobs
+
+
+def check(scene: Any, kind: Kind) -> None:
+    """Make sure that a scene can be rendered, before anything is sampled.
+
+    Raises:
+        EngineError: something is missing; the message says what, the hint where to give it.
+    """
+    settings = scene.marionext
+    if not armatures(scene):
+        raise MotionError(
+            "no armature is chosen",
+            hint="Pick one in the sidebar's Rig panel, or select it before you press Render.",
+        )
+    frame_numbers(scene)
+    if camera_of(scene) is None:
+        raise MotionError(
+            "the scene has no camera",
+            hint="Add one and make it the scene's, or choose one in Camera and Frames.",
+        )
+    if kind != "POSE_MAPS" and settings.character_source == "IMAGE":
+        _character_picture(scene)
+
+
+def armatures(scene: Any) -> list[Any]:
+    """Return the armatures that are people of the shot, in order."""
+    return [person.armature for person in scene.marionext.people if person.armature is not None]
+
+
+def chosen_camera(scene: Any) -> Any:
+    """Return the camera that the user chose instead of the scene's, or None."""
+    settings = scene.marionext
+    return settings.camera_object if settings.camera == "OBJECT" else None
+
+
+def camera_of(scene: Any) -> Any:
+    """Return the camera that looks at the shot, or None; markers may switch the scene's own."""
+    marked = next((m.camera for m in scene.timeline_markers if m.camera is not None), None)
+    return chosen_camera(scene) or scene.camera or marked
+
+
+def _character_picture(scene: Any) -> Path:
+    settings = scene.marionext
+    if not settings.character:
+        raise CharacterError(
+            "no picture of the character is chosen",
+            hint="Choose an image in the sidebar's Character panel, or render one from this scene.",
+        )
+    path = properties.absolute(settings.character)
+    if not path.is_file():
+        raise CharacterError(
+            f"the picture of the character is not there: {path}",
+            hint="Choose an image in the sidebar's Character panel, or render one from this scene.",
+        )
+    return path
+
+
+def prepare(
+    scene: Any, folder: Path, kind: Kind, *, patience: float | None = None
+) -> Iterator[float]:
+    """Fill a job's folder: sample the motion, copy the character, write the job file.
+
+    A generator, so that a long range does not stop Blender: each step yields how far it is, 0 to 1.
+
+    Args:
+        scene: to render.
+        folder: of the job, empty.
+        kind: of render.
+        patience: seconds that a step may take; None: all in one.
+
+    Raises:
+        EngineError: the motion cannot be sampled, or the folder cannot be written.
+    """
+    from . import recording
+
+    draft = kind == "DRAFT"
+    shot = shot_of(scene, draft=draft)
+    yield from recording.record(scene, shot, folder / MOTION_FILE, patience=patience)
+    character = "" if kind == "POSE_MAPS" else _take_character(scene, folder, shot.size)
+    job = build_job(scene, shot, character, kind)
+    write_job(job, folder)
+    yield 1.0
+
+
+def build_job(scene: Any, shot: Shot, character: str, kind: Kind) -> RenderJob:
+    """Return the job of a shot, its paths relative to its folder.
+
+    Raises:
+        SettingsError: a setting is out of its range.
+    """
+    settings, quality = _render_settings(scene, draft=kind == "DRAFT")
+    chosen = scene.marionext
+    return RenderJob(
+        # Keypoints of a rig are the truth: nothing is cleaned, nobody is left out.
+        motion=MotionSource(path=MOTION_FILE, kind="track", person="all"),
+        character=character,
+        model=chosen.model,
+        quality=quality,
+        frames=shot.selection,
+        pose=PoseSettings(fit=chosen.pose_fit, clean=False),
+        settings=settings,
+        output=OutputSettings(directory=".", pose_maps=chosen.save_pose_maps),
+    )
+
+
+def _take_character(scene: Any, folder: Path, size: tuple[int, int]) -> str:
+    """Copy the character's picture, with its pose where that is known; return its name."""
+    if scene.marionext.character_source == "SCENE" and not _has_picture(scene):
+        from . import reference
+
+        reference.render_reference(scene, folder / "character.png", size)
+        return "character.png"
+    source = _character_picture(scene)
+    name = f"character{source.suffix.lower()}"
+    try:
+        shutil.copyfile(source, folder / name)
+        beside = source.with_suffix(".pose.npz")
+        if beside.is_file():
+            shutil.copyfile(beside, folder / "character.pose.npz")
+    except OSError as error:
+        raise OutputError(
+            f"{source.name} cannot be copied to {folder}: {error.strerror or error}",
+            hint="Is the disk full? Choose another output folder.",
+        ) from None
+    return name
+
+
+def _has_picture(scene: Any) -> bool:
+    with suppress(EngineError):
+        return _character_picture(scene).is_file()
+    return False
+
+
+def write_job(job: RenderJob, folder: Path) -> None:
+    """Write the job file; it appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = folder / JOB_FILE
+    part = path.with_suffix(".part")
+    try:
+        part.write_text(json.dumps(encode_job(job), indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="Is the disk full? Choose another output folder.",
+        ) from None

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done with a job of the list: cancel, retry, remove."""
+
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from marionext.errors import EngineError, SettingsError
+
+from .operators_render import report_error
+from .runner import Record, runner
+
+__all__ = ["OnJob", "active_record"]
+
+
+def active_record(context: Any, job_id: str = "") -> Record:
+    """Return the job of that id, or the active one of the list.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    session = context.window_manager.marionext
+    if not job_id and 0 <= session.job_index < len(session.jobs):
+        job_id = session.jobs[session.job_index].job_id
+    record = runner.records.get(job_id)
+    if record is None:
+        raise SettingsError("there is no such job in the list", hint="Choose one in the list.")
+    return record
+
+
+class OnJob:
+    """Base of the operators that do something with one job."""
+
+    bl_options = {"REGISTER"}
+
+    job_id: StringProperty(
+        name="Job", description="Empty: the active one of the list", options={"SKIP_SAVE"}
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Do it, and report what stands in the way."""
+        try:
+            return self.act(context, active_record(context, self.job_id))
+        except EngineError as error:
+            return report_error(self, error)
+
+    def act(self, context: Any, record: Record) -> set[str]:
+        """Do what the operator is for."""
+        raise NotImplementedError
+
+
+class MARIONEXT_OT_cancel(OnJob, bpy.types.Operator):
+    """Stop a job."""
+
+    bl_idname = "marionext.cancel"
+    bl_label = "Cancel"
+    bl_description = "Stop this render; finished frames are kept, and Retry goes on from them"
+
+    def act(self, _context: Any, record: Record) -> set[str]:
+        """Stop it."""
+        if not record.is_open:
+            raise SettingsError(f"{record.name} has ended already")
+        runner.cancel(record)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_retry(OnJob, bpy.types.Operator):
+    """Begin a job again."""
+
+    bl_idname = "marionext.retry"
+    bl_label = "Retry"
+    bl_description = "Begin this render again; what is finished is not rendered again"
+
+    def act(self, _context: Any, record: Record) -> set[str]:
+        """Queue it again."""
+        runner.retry(record)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_remove_job(OnJob, bpy.types.Operator):
+    """Take a job off the list."""
+
+    bl_idname = "marionext.remove_job"
+    bl_label = "Remove from List"
+    bl_description = "Take this job off the list; its folder and pictures stay"
+
+    def act(self, _context: Any, record: Record) -> set[str]:
+        """Remove it."""
+        runner.remove(record)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_clear_jobs(bpy.types.Operator):
+    """Take all ended jobs off the list."""
+
+    bl_idname = "marionext.clear_jobs"
+    bl_label = "Clear List"
+    bl_description = "Take all jobs that have ended off the list; their folders stay"
+    bl_options = {"REGISTER"}
+
+    def execute(self, _context: Any) -> set[str]:
+        """Remove them."""
+        for record in list(runner.records.values()):
+            if not record.is_open:
+                runner.remove(record)
+        return {"FINISHED"}
+
+
+_CLASSES = (
+    MARIONEXT_OT_cancel,
+    MARIONEXT_OT_retry,
+    MARIONEXT_OT_remove_job,
+    MARIONEXT_OT_clear_jobs,
+)
+
+
+def register() -> None:
+    """Add the operators."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the operators away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render, Draft, Pose maps only, Send to queue folder: a scene becomes a job.
+
+All of them can be called from scripts. With ``wait=True`` they return when the render has ended,
+and a failure is raised as Blender raises every operator's error.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from marionext.errors import EngineError, SettingsError
+
+from . import jobs, properties
+from .runner import Record, runner
+
+__all__ = ["add_selected_armatures"]
+
+Reporter = Callable[[set[str], str], None]
+
+
+def report_error(operator: Any, error: EngineError) -> set[str]:
+    """Tell the user about an error in Blender's way."""
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+def add_selected_armatures(context: Any) -> None:
+    """Where no armature is chosen yet, take the selected ones: the shortest way to a render."""
+    people = context.scene.marionext.people
+    if any(person.armature is not None for person in people):
+        return
+    for candidate in context.selected_objects if hasattr(context, "selected_objects") else ():
+        if candidate.type == "ARMATURE":
+            people.add().armature = candidate
+
+
+class _Render:
+    """What all kinds of render share."""
+
+    kind: jobs.Kind
+    bl_options = {"REGISTER"}
+
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the render has ended: for scripts and farms",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
+    exit_code: BoolProperty(
+        name="Exit code",
+        description="Then leave Blender with the engine's exit status: for farms",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Queue the scene's render, and wait for it where that is wanted."""
+        wait = self.wait or self.exit_code or bpy.app.background
+        try:
+            add_selected_armatures(context)
+            jobs.check(context.scene, self.kind)
+            folder = jobs.new_folder(jobs.output_root(context.scene), context.scene, self.kind)
+            record = runner.add(context.scene, self.kind, folder, patient=not wait)
+        except EngineError as error:
+            report_error(self, error)
+            return self._leave(error.exit_status)
+        if not wait:
+            self.report({"INFO"}, f"Queued: {record.name}")
+            return {"FINISHED"}
+        runner.wait(record, lambda text: self.report({"INFO"}, text))
+        return self._report_end(record)
+
+    def _report_end(self, record: Record) -> set[str]:
+        if record.state == "FINISHED":
+            self.report({"INFO"}, f"{record.message}: {record.folder}")
+            return self._leave(0)
+        text = f"{record.message}\n{record.hint}" if record.hint else record.message
+        self.report({"ERROR"}, text)
+        return self._leave(record.exit_status or 1)
+
+    def _leave(self, status: int) -> set[str]:
+        if self.exit_code:
+            runner.close()
+            sys.stdout.flush()
+            sys.exit(status)
+        return {"FINISHED"} if status == 0 else {"CANCELLED"}
+
+
+class MARIONEXT_OT_render(_Render, bpy.types.Operator):
+    """Render the character in the motion of the chosen armatures."""
+
+    bl_idname = "marionext.render"
+    bl_label = "Render"
+    bl_description = "Render the character picture in the motion of the chosen armatures"
+    kind = "RENDER"
+
+
+class MARIONEXT_OT_draft(_Render, bpy.types.Operator):
+    """Render a small and quick version."""
+
+    bl_idname = "marionext.draft"
+    bl_label = "Draft"
+    bl_description = "Render small and with few steps, to judge timing and framing"
+    kind = "DRAFT"
+
+
+class MARIONEXT_OT_pose_maps(_Render, bpy.types.Operator):
+    """Draw the pose maps alone."""
+
+    bl_idname = "marionext.pose_maps"
+    bl_label = "Pose Maps Only"
+    bl_description = "Draw the pictures that steer the model, and render nothing"
+    kind = "POSE_MAPS"
+
+
+class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
+    """Write a job that another computer can render."""
+
+    bl_idname = "marionext.send_to_queue"
+    bl_label = "Send to Queue Folder"
+    bl_description = (
+        "Write the job into the queue folder with everything it needs; 'marionext batch' renders "
+        "it, on this computer or another"
+    )
+    bl_options = {"REGISTER"}
+
+    folder: StringProperty(
+        name="Queue folder",
+        description="Empty: the one of the scene's settings",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Write the job's folder under the queue's."""
+        scene = context.scene
+        try:
+            chosen = self.folder or scene.marionext.queue_folder
+            if not chosen:
+                raise SettingsError(
+                    "no queue folder is chosen",
+                    hint="Choose one in the sidebar's Render panel: a folder that the farm sees.",
+                )
+            add_selected_armatures(context)
+            jobs.check(scene, "RENDER")
+            folder = jobs.new_folder(_shot_root(properties.absolute(chosen)), scene, "RENDER")
+            for _ in jobs.prepare(scene, folder, "RENDER"):
+                pass
+        except EngineError as error:
+            return report_error(self, error)
+        self.report({"INFO"}, f"Render it with: marionext batch {folder / jobs.JOB_FILE}")
+        return {"FINISHED"}
+
+
+def _shot_root(queue: Path) -> Path:
+    """Return the queue's folder for this file: scenes of many files are called Scene."""
+    stem = Path(bpy.data.filepath).stem
+    return queue / jobs.plain_name(stem) if stem else queue
+
+
+_CLASSES = (
+    MARIONEXT_OT_render,
+    MARIONEXT_OT_draft,
+    MARIONEXT_OT_pose_maps,
+    MARIONEXT_OT_send_to_queue,
+)
+
+
+def register() -> None:
+    """Add the operators."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the operators away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bring a render back to where animators look: Image Editor, sequencer, camera background.
+
+Everywhere, scene frame F shows the picture of frame F. A render that left frames out, or has a rate
+of its own, is given a folder of links in which every scene frame has its picture.
+"""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from marionext.errors import EngineError, OutputError, SettingsError
+from marionext.frames import FrameRate
+
+from . import jobs
+
+__all__ = [
+    "Pictures",
+    "add_strip",
+    "as_camera_background",
+    "as_image",
+    "find_pictures",
+]
+
+_LINKS = "in-sync"
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """A picture for each frame of the scene."""
+
+    folder: Path
+    first: int
+    """Scene frame of the first picture, and the number in its name."""
+    count: int
+
+    def path(self, index: int) -> Path:
+        """Return the picture of scene frame ``first + index``."""
+        return self.folder / f"{self.first + index:06d}.png"
+
+
+def find_pictures(folder: Path, scene: Any) -> Pictures:
+    """Return the pictures of a render, in step with a scene.
+
+    Args:
+        folder: of the job; frames, or else pose maps, are taken.
+        scene: whose frames they are to match.
+
+    Raises:
+        SettingsError: there is no picture yet.
+        OutputError: the links cannot be made.
+    """
+    found = _numbered(folder / "frames") or _numbered(folder / "posemaps")
+    if not found:
+        raise SettingsError(
+            f"{folder.name} has no pictures yet", hint="Wait for its first frames, or press Retry."
+        )
+    numbers = sorted(found)
+    per_frame = _renders_per_frame(folder, scene)
+    if per_frame == 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return Pictures(found[numbers[0]].parent, numbers[0], len(numbers))
+    return _link(folder / _LINKS, found, numbers, per_frame)
+
+
+def _numbered(folder: Path) -> dict[int, Path]:
+    try:
+        return {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+    except OSError:
+        return {}
+
+
+def _renders_per_frame(folder: Path, scene: Any) -> Fraction:
+    """Return how many frames were sampled for a frame of the scene; the step is not in it."""
+    with suppress(OSError, ValueError, KeyError, TypeError, EngineError):
+        told = json.loads((folder / "render.json").read_text(encoding="utf-8"))
+        rate = FrameRate.parse(told["rate"]).fraction
+        return rate / jobs.scene_rate(scene).fraction
+    return Fraction(1)
+
+
+def _link(
+    folder: Path, found: dict[int, Path], numbers: list[int], per_frame: Fraction
+) -> Pictures:
+    """Give every scene frame a link to its picture: the last one that is due by then."""
+    first = numbers[0]
+    count = int((numbers[-1] - first) / per_frame) + 1
+    shown = 0
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for index in range(count):
+            due = first + index * per_frame
+            while shown + 1 < len(numbers) and numbers[shown + 1] <= due:
+                shown += 1
+            _link_or_copy(found[numbers[shown]], folder / f"{first + index:06d}.png")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
+    return Pictures(folder, first, count)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def as_image(pictures: Pictures, name: str) -> Any:
+    """Return the pictures as an image sequence of Blender."""
+    path = str(pictures.path(0))
+    image = next((image for image in bpy.data.images if image.filepath == path), None)
+    if image is None:
+        image = bpy.data.images.load(path)
+        image.name = name
+    image.source = "SEQUENCE"
+    image.reload()
+    return image
+
+
+def set_image_user(user: Any, pictures: Pictures) -> None:
+    """Have a place that shows a sequence show each picture at its frame."""
+    user.frame_duration = pictures.count
+    user.frame_start = pictures.first
+    # Blender counts a sequence's pictures from 1, and ours begin at their own number.
+    user.frame_offset = pictures.first - 1
+    user.use_cyclic = False
+    user.use_auto_refresh = True
+
+
+def add_strip(scene: Any, pictures: Pictures, name: str) -> Any:
+    """Add the pictures to a scene's sequencer, each at its frame, and return the strip."""
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    strips = editor.strips if hasattr(editor, "strips") else editor.sequences
+    last = pictures.first + pictures.count
+    strip = strips.new_image(
+        name=name,
+        filepath=str(pictures.path(0)),
+        channel=_free_channel(strips, pictures.first, last),
+        frame_start=pictures.first,
+        fit_method="FIT",
+    )
+    for index in range(1, pictures.count):
+        strip.elements.append(pictures.path(index).name)
+    # One picture makes a strip of one frame; the others came after.
+    strip.frame_final_duration = pictures.count
+    return strip
+
+
+def _free_channel(strips: Any, first: int, last: int) -> int:
+    taken = {
+        strip.channel
+        for strip in strips
+        if strip.frame_final_start < last and strip.frame_final_end > first
+    }
+    return next(channel for channel in range(1, 129) if channel not in taken or channel == 128)
+
+
+def as_camera_background(camera: Any, pictures: Pictures, name: str, *, fit: str) -> Any:
+    """Show the pictures through a camera, each at its frame.
+
+    Args:
+        camera: object of the camera.
+        pictures: to show.
+        name: of the image.
+        fit: how the camera's frame became the render's (``CROP`` or ``LETTERBOX``).
+
+    Returns:
+        The background; one that shows the same render already is used again.
+
+    Raises:
+        SettingsError: the camera is linked from another file and cannot be changed.
+    """
+    if camera.data.library is not None:
+        raise SettingsError(
+            f"the camera {camera.name!r} is linked from another file",
+            hint="Make it local, or a library override of its data.",
+        )
+    image = as_image(pictures, name)
+    backgrounds = camera.data.background_images
+    background = next((b for b in backgrounds if b.image == image), None) or backgrounds.new()
+    background.image = image
+    set_image_user(background.image_user, pictures)
+    background.alpha = 0.6
+    background.display_depth = "FRONT"
+    # A cropped render lies within the camera's frame, a letter-boxed one around it.
+    background.frame_method = "FIT" if fit == "CROP" else "CROP"
+    camera.data.show_background_images = True
+    return background

@@ -1,0 +1,517 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The queue of jobs, driven by one timer of Blender that never waits.
+
+What is true is kept here, in `Record`; ``window_manager.marionext.jobs`` is its mirror for the
+sidebar and for scripts, for opening a file or undo may replace it at any moment. A job goes through
+three things: its motion is recorded in small steps (at once, as the scene is now), it waits its
+turn, and the engine renders it. Wherever it fails, the record keeps a message, a hint and the
+folder, and `retry` goes on from there.
+"""
+
+import itertools
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from marionext.client import EngineProcess
+from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
+from marionext.jobs import RenderJob, read_job
+from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
+
+from . import engine, jobs, preferences
+from .renders import DetachedRender, PoseMapRun, Work, WorkerRender
+
+__all__ = ["Record", "Runner", "runner"]
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 0.1
+"""Seconds between two looks at the engine."""
+PATIENCE = 0.02
+"""Seconds that one step of recording may take: a step a redraw, and Blender stays usable."""
+IDLE_SECONDS = 300.0
+"""An engine without work keeps its models loaded for so long; then their memory is given back."""
+_CLOSING_SECONDS = 2.0
+_REMEMBERED = 8
+"""Earlier renders of a file that are listed again when it is opened."""
+
+
+@dataclass(slots=True)
+class Record:
+    """One job, as far as it is; the fields of `properties.MarionextJob` and what stays inside."""
+
+    job_id: str
+    name: str
+    kind: jobs.Kind
+    folder: str
+    scene_name: str
+    state: str = "QUEUED"
+    progress: float = 0.0
+    message: str = ""
+    hint: str = ""
+    seconds_left: float = -1.0
+    preview: str = ""
+    first_frame: int = 0
+    frame_count: int = 0
+    step: int = 1
+    frames_done: int = 0
+    video: str = ""
+    code: str = field(default="", metadata={"inside": True})
+    """Of a failure, as the protocol has it."""
+    exit_status: int = field(default=0, metadata={"inside": True})
+    warnings: list[str] = field(default_factory=list, metadata={"inside": True})
+    preparation: Iterator[float] | None = field(default=None, metadata={"inside": True})
+    patient: bool = field(default=True, metadata={"inside": True})
+    """Recorded in small steps."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in {"QUEUED", "RUNNING"}
+
+
+_MIRRORED = tuple(entry.name for entry in fields(Record) if not entry.metadata.get("inside"))
+
+
+class Runner:
+    """All jobs of this session of Blender."""
+
+    def __init__(self) -> None:
+        """Begin without jobs and without an engine."""
+        self.records: dict[str, Record] = {}
+        self.slowest = 0.0
+        """Longest time in seconds that a look at the engine took, recording left out."""
+        self._numbers = itertools.count(1)
+        self._work: Work | None = None
+        self._current = ""
+        self._engine: EngineProcess | None = None
+        self._idle_since = 0.0
+        self._changed: set[str] = set()
+
+    # --------------------------------------------------------------------------- what users ask
+
+    def add(self, scene: Any, kind: jobs.Kind, folder: Path, *, patient: bool = True) -> Record:
+        """Queue a render of a scene as it is now.
+
+        Args:
+            scene: whose settings have passed `jobs.check`.
+            kind: of render.
+            folder: an empty one, for the job.
+            patient: record the motion in small steps, Blender free between them.
+
+        Returns:
+            The record; its state tells what becomes of it.
+        """
+        numbers = jobs.frame_numbers(scene)
+        record = Record(
+            job_id=f"{folder.name}-{next(self._numbers)}",
+            name=folder.name,
+            kind=kind,
+            folder=str(folder),
+            scene_name=scene.name,
+            message="Recording the motion",
+            first_frame=numbers.start,
+            frame_count=len(numbers),
+            step=numbers.step,
+            patient=patient,
+        )
+        record.preparation = jobs.prepare(
+            scene, folder, kind, patience=PATIENCE if patient else None
+        )
+        self.records[record.job_id] = record
+        self._touch(record)
+        self._select(record)
+        self.wake()
+        return record
+
+    def cancel(self, record: Record) -> None:
+        """Stop a job, wherever it is; what is finished is kept."""
+        if record.job_id == self._current and self._work is not None:
+            record.message = "Stopping after the work in hand"
+            self._work.cancel()
+            self._touch(record)
+        elif record.is_open:
+            record.preparation = None
+            self._close(record, "CANCELLED", "Cancelled before it began")
+        self.wake()
+
+    def retry(self, record: Record) -> None:
+        """Begin a job again that has ended; what its folder holds is not rendered again.
+
+        Raises:
+            SettingsError: it is at work, or its scene is gone.
+        """
+        if record.is_open:
+            raise SettingsError(f"{record.name} is at work already")
+        folder = Path(record.folder)
+        if not (folder / jobs.JOB_FILE).is_file():
+            scene = bpy.data.scenes.get(record.scene_name)
+            if scene is None:
+                raise SettingsError(
+                    f"the scene {record.scene_name!r}, whose motion was to be recorded, is gone"
+                )
+            jobs.check(scene, record.kind)
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+            record.preparation = jobs.prepare(
+                scene, folder, record.kind, patience=PATIENCE if record.patient else None
+            )
+        record.state, record.message, record.hint = "QUEUED", "Waiting", ""
+        record.progress, record.seconds_left, record.code = 0.0, -1.0, ""
+        record.exit_status = record.frames_done = 0
+        record.warnings.clear()
+        self._touch(record)
+        self.wake()
+
+    def remove(self, record: Record) -> None:
+        """Take a job off the list; its folder stays.
+
+        Raises:
+            SettingsError: it is at work.
+        """
+        if record.is_open:
+            raise SettingsError(f"{record.name} is at work: cancel it first")
+        del self.records[record.job_id]
+        self._changed.discard(record.job_id)
+        self.rebuild_mirror()
+
+    def wait(self, record: Record, say: Callable[[str], None]) -> None:
+        """Block until a job has ended: for scripts and farms, not for windows.
+
+        Args:
+            record: the job.
+            say: told in words how far it is, every few seconds.
+        """
+        told, stage = 0.0, ""
+        while record.is_open:
+            self._step()
+            now = time.monotonic()
+            if record.message and (record.message.split()[0] != stage or now - told > 5.0):
+                told, stage = now, record.message.split()[0]
+                say(f"{record.progress:4.0%}  {record.message}")
+            time.sleep(0.01 if record.preparation is None else 0.0)
+        self._show()
+
+    # ---------------------------------------------------------------------------- what drives it
+
+    def wake(self) -> None:
+        """Have the timer run."""
+        if not bpy.app.timers.is_registered(_pump):
+            bpy.app.timers.register(_pump, first_interval=0.0, persistent=True)
+        self._show()
+
+    def pump(self) -> float | None:
+        """Look after everything once; return when to look again, None when there is no need."""
+        self._step()
+        self._show()
+        if any(record.preparation is not None for record in self.records.values()):
+            return 0.0
+        if any(record.is_open for record in self.records.values()):
+            return INTERVAL
+        if self._engine is not None:
+            if time.monotonic() - self._idle_since < IDLE_SECONDS:
+                return 1.0
+            self._release_engine()
+        return None
+
+    def _step(self) -> None:
+        for record in list(self.records.values()):
+            if record.preparation is not None:
+                self._record_motion(record)
+                break
+        started = time.perf_counter()
+        if self._work is not None:
+            self._follow(self.records[self._current], self._work)
+        if self._work is None:
+            self._start_next()
+        self.slowest = max(self.slowest, time.perf_counter() - started)
+
+    def _record_motion(self, record: Record) -> None:
+        assert record.preparation is not None
+        try:
+            # The share of the whole that recording is said to be.
+            record.progress = 0.05 * next(record.preparation)
+        except StopIteration:
+            record.preparation = None
+            record.message = "Waiting"
+        except EngineError as error:
+            record.preparation = None
+            self._fail(record, error)
+        except Exception as error:
+            # Blender data can vanish between two steps: the job fails, the queue goes on.
+            logger.exception("recording %s failed", record.name)
+            record.preparation = None
+            self._close(
+                record,
+                "FAILED",
+                f"Unexpected {type(error).__name__}: {error}",
+                "Was something of the scene removed meanwhile? Press Retry to record it again.",
+            )
+        self._touch(record)
+
+    def _start_next(self) -> None:
+        for record in list(self.records.values()):
+            if record.state == "QUEUED" and record.preparation is None:
+                try:
+                    job = read_job(Path(record.folder) / jobs.JOB_FILE)
+                    self._work = self._begin(record, job)
+                except EngineError as error:
+                    self._fail(record, error)
+                    continue
+                self._current = record.job_id
+                record.state, record.message = "RUNNING", "Starting the engine"
+                self._touch(record)
+                return
+
+    def _begin(self, record: Record, job: RenderJob) -> Work:
+        folder = Path(record.folder)
+        if record.kind == "POSE_MAPS":
+            return PoseMapRun(folder, job, first=record.first_frame, count=record.frame_count)
+        settings = engine.engine_settings()
+        if record.patient and preferences.get().on_close == "LEAVE":
+            return DetachedRender.start(folder, folder / jobs.JOB_FILE, settings)
+        if self._engine is not None and not self._engine.alive:
+            self._release_engine()
+        if self._engine is None:
+            command = engine.find().call("worker")
+            self._engine = EngineProcess(command, environment=engine.environment())
+        return WorkerRender(self._engine, job, settings)
+
+    def _follow(self, record: Record, work: Work) -> None:
+        for event in work.poll():
+            self._apply(record, event)
+            self._touch(record)
+        if not record.is_open:
+            self._work = None
+            self._current = ""
+            self._idle_since = time.monotonic()
+
+    def _apply(self, record: Record, event: Event) -> None:
+        match event:
+            case Progress():
+                record.progress = 0.05 + 0.95 * event.fraction
+                record.message = event.text
+                left = event.seconds_left
+                record.seconds_left = -1.0 if left is None else left
+            case Preview():
+                record.preview = event.path
+                _show_picture(event.path)
+            case FrameWritten():
+                record.frames_done += 1
+            case Log():
+                if event.level == "warning":
+                    record.warnings.append(event.text)
+                logger.info("%s: %s", record.name, event.text)
+            case Finished():
+                record.progress, record.video = 1.0, next(iter(event.videos), "")
+                record.frames_done = event.frames
+                text = f"{event.frames} frames in {_duration(event.seconds)}"
+                self._close(record, "FINISHED", text, "\n".join(record.warnings[:3]))
+            case Failed():
+                record.code, record.exit_status = event.code, event.exit_status
+                if event.code == "cancelled":
+                    self._close(record, "CANCELLED", "Cancelled; what is finished is kept")
+                else:
+                    self._close(record, "FAILED", event.message, event.hint or "")
+                if event.code == "protocol":
+                    self._release_engine()
+
+    def _fail(self, record: Record, error: EngineError) -> None:
+        record.code, record.exit_status = error.code, error.exit_status
+        self._close(record, "FAILED", error.message, error.hint or "")
+
+    def _close(self, record: Record, state: str, message: str, hint: str = "") -> None:
+        record.state, record.message, record.hint = state, message, hint
+        record.seconds_left = -1.0
+        if state != "FINISHED" and not record.exit_status:
+            record.exit_status = (JobCancelled if state == "CANCELLED" else JobError).exit_status
+        self._touch(record)
+
+    def _release_engine(self) -> None:
+        """Let the engine end; whoever waits for that is a thread that knows nothing of Blender."""
+        process, self._engine = self._engine, None
+        if process is not None:
+            threading.Thread(
+                target=process.close, kwargs={"timeout": _CLOSING_SECONDS}, daemon=True
+            ).start()
+
+    # ------------------------------------------------------------------------------- the mirror
+
+    def _touch(self, record: Record) -> None:
+        self._changed.add(record.job_id)
+
+    def _show(self) -> None:
+        """Bring what has changed to the window manager, and have it drawn."""
+        if not self._changed:
+            return
+        items = _session().jobs
+        for job_id in self._changed:
+            item = next((item for item in items if item.job_id == job_id), None)
+            if item is None:
+                item = items.add()
+            _mirror(self.records[job_id], item)
+        self._changed.clear()
+        _redraw()
+
+    def rebuild_mirror(self) -> None:
+        """Make the window manager's list anew, in the order of the records."""
+        session = _session()
+        session.jobs.clear()
+        for record in self.records.values():
+            _mirror(record, session.jobs.add())
+        session.job_index = max(0, min(session.job_index, len(session.jobs) - 1))
+        _redraw()
+
+    def _select(self, record: Record) -> None:
+        self._show()
+        session = _session()
+        for index, item in enumerate(session.jobs):
+            if item.job_id == record.job_id:
+                session.job_index = index
+
+    # -------------------------------------------------------------------------- files and exits
+
+    def pick_up(self, scene: Any) -> None:
+        """List the newest renders of a scene's folder, and follow one that still runs."""
+        known = {record.folder for record in self.records.values()}
+        for folder in _renders_in(jobs.output_root(scene)):
+            if str(folder) not in known:
+                with suppress(EngineError, OSError, ValueError):
+                    record = _found(folder, scene, f"{folder.name}-{next(self._numbers)}")
+                    self._resume(record)
+                    self.records[record.job_id] = record
+        self.rebuild_mirror()
+        if any(record.is_open for record in self.records.values()):
+            self.wake()
+
+    def _resume(self, record: Record) -> None:
+        if record.state == "FINISHED":
+            return
+        left = DetachedRender.find(Path(record.folder))
+        if left is not None and self._work is None:
+            self._work, self._current = left, record.job_id
+            record.state, record.message = "RUNNING", "Went on while Blender was closed"
+            return
+        record.state = "CANCELLED"
+        record.message = f"{record.frames_done} of {record.frame_count} frames are there"
+        record.hint = "Press Retry to go on."
+
+    def close(self) -> None:
+        """End the engine, unless it was to outlive Blender; nothing is lost either way."""
+        if bpy.app.timers.is_registered(_pump):
+            bpy.app.timers.unregister(_pump)
+        if isinstance(self._work, PoseMapRun):
+            self._work.cancel()
+        self._work, self._current = None, ""
+        if self._engine is not None:
+            self._engine.close(timeout=_CLOSING_SECONDS)
+            self._engine = None
+        self.records.clear()
+        self._changed.clear()
+
+
+runner = Runner()
+"""The one of this Blender."""
+
+
+def _pump() -> float | None:
+    return runner.pump()
+
+
+def _session() -> Any:
+    return bpy.context.window_manager.marionext
+
+
+def _mirror(record: Record, item: Any) -> None:
+    for name in _MIRRORED:
+        value = getattr(record, name)
+        # Writing a property, even the same value, tells every listener: only what differs.
+        if getattr(item, name) != value:
+            setattr(item, name, value)
+
+
+def _redraw() -> None:
+    if not bpy.app.background:
+        from . import redraw
+
+        redraw.sidebars()
+
+
+def _show_picture(path: str) -> None:
+    if not bpy.app.background:
+        from . import pictures
+
+        pictures.look_again(path)
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole / 3600:.1f} h"
+
+
+def _renders_in(root: Path) -> list[Path]:
+    """Return the newest job folders of a root, the oldest of them first."""
+    try:
+        found = [file.parent for file in root.glob(f"*/{jobs.JOB_FILE}")]
+        found.sort(key=lambda folder: (folder / jobs.JOB_FILE).stat().st_mtime)
+    except OSError:
+        return []
+    return found[-_REMEMBERED:]
+
+
+def _found(folder: Path, scene: Any, job_id: str) -> Record:
+    """Return the record of a folder that an earlier session has left.
+
+    Raises:
+        SettingsError: its job file cannot be read.
+        ValueError: its record of the render cannot be read.
+    """
+    read_job(folder / jobs.JOB_FILE)
+    record = Record(
+        job_id=job_id, name=folder.name, kind="RENDER", folder=str(folder), scene_name=scene.name
+    )
+    manifest = folder / "render.json"
+    if not manifest.is_file():
+        if (folder / "posemaps").is_dir():
+            record.kind, record.state, record.message = "POSE_MAPS", "FINISHED", "Pose maps"
+        return record
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    numbers = [int(number) for number in told["numbers"]]
+    record.first_frame, record.frame_count = numbers[0], len(numbers)
+    record.step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    record.frames_done = len(told["frames"])
+    record.video = next((str(folder / name) for name in told.get("videos", {})), "")
+    if told["stage"]["name"] == "finished":
+        record.state, record.progress = "FINISHED", 1.0
+        record.message = f"{len(numbers)} frames"
+    return record
+
+
+@persistent
+def _opened(_path: object) -> None:
+    """Show the jobs in the file that was opened, and what its folder holds."""
+    runner.rebuild_mirror()
+    for scene in bpy.data.scenes:
+        runner.pick_up(scene)
+
+
+def register() -> None:
+    """Follow the opening of files."""
+    bpy.app.handlers.load_post.append(_opened)
+
+
+def unregister() -> None:
+    """End what runs."""
+    bpy.app.handlers.load_post.remove(_opened)
+    runner.close()
