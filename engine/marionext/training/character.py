@@ -11,7 +11,8 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats.native import write_native
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.choreography import Build, Stage, Steps, pose_figure
-from marionext.training.figures import Figure, Look, draw_background, draw_figure, on_picture
+from marionext.training.figures import Figure, Look, draw_pictures, on_picture
+from marionext.training.scenery import Scene
 
 __all__ = ["HERO", "draw_character", "standing"]
 
@@ -40,13 +41,10 @@ HERO = Figure(
         sleeves=2.0,
         trousers=2.0,
         skirt=0.0,
-        hair_style=0,
+        hair_style="short",
         belt=True,
-        stripe=False,
         thickness=0.054,
-        backdrop=((178, 216, 222), (206, 232, 226), (150, 128, 108)),
-        horizon=0.84,
-        shapes=0,
+        scene=Scene("plain", ((178, 216, 222), (206, 232, 226), (150, 128, 108)), 0.84, 0),
     ),
 )
 """The character of the demo. No training clip shows it: its look is not drawn by lot."""
@@ -68,8 +66,11 @@ def standing() -> Steps:
         spread=pair + 0.1,
         kick=pair,
         knee=pair,
-        fingers=pair + 0.7,
-        mouth=none + 0.35,
+        twist=pair + 0.4,
+        fingers=np.full((1, 2, 5), 0.9, np.float32),
+        mouth=none + 0.1,
+        smile=none + 0.8,
+        blink=none,
         shift=pair,
     )
 
@@ -77,9 +78,9 @@ def standing() -> Steps:
 def draw_character(path: Path, size: tuple[int, int] = (512, 768)) -> None:
     """Draw the character to a PNG file, and write its pose beside it (``.pose.npz``)."""
     body = pose_figure(HERO.build, standing())
-    points, scale = on_picture(body, Stage(0.8, (0.5, 0.53)), size)
-    picture = draw_background(HERO.look, size)
-    draw_figure(picture, HERO, points[0], body[0, :, 2], scale)
+    stage = Stage(0.8, (0.5, 0.53))
+    points, _ = on_picture(body, stage, size)
+    picture = next(draw_pictures(HERO, body, stage, size))
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), picture[..., ::-1])
     track = PoseTrack(

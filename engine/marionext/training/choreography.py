@@ -9,14 +9,23 @@ Axes: x to the picture's right, y up, z towards the viewer; a figure that faces 
 its own right hand at smaller x, as in OpenPose.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
 
-__all__ = ["Build", "Stage", "Steps", "pose_figure", "random_build", "random_stage", "random_steps"]
+__all__ = [
+    "Build",
+    "Stage",
+    "Steps",
+    "at_ease",
+    "pose_figure",
+    "random_build",
+    "random_stage",
+    "random_steps",
+]
 
 Floats = NDArray[np.float32]
 
@@ -81,17 +90,42 @@ class Steps:
     """(frames, 2) thighs to the front."""
     knee: Floats
     """(frames, 2) knee flexion, 0 to 2."""
+    twist: Floats
+    """(frames, 2) how far the hands turn about the forearms; 0 shows the viewer their backs."""
     fingers: Floats
-    """(frames, 2) 0 is a fist, 1 is an open hand."""
+    """(frames, 2, 5) each finger: 0 is bent into the fist, 1 is stretched out."""
     mouth: Floats
     """Opening of the mouth, 0 to 1."""
+    smile: Floats
+    """Corners of the mouth, -1 down to 1 up."""
+    blink: Floats
+    """Eyes: 0 open, 1 shut."""
     shift: Floats
     """(frames, 2) displacement of the hips to the right and upwards, in heights."""
 
+    def without(self, *, hands: bool, face: bool) -> "Steps":
+        """Return a copy whose fingers, or face, keep still: a map without them tells nothing."""
+        still = self
+        if hands:
+            still = replace(
+                still,
+                fingers=np.full_like(self.fingers, 0.75),
+                twist=np.full_like(self.twist, 0.5),
+            )
+        if face:
+            still = replace(
+                still,
+                mouth=np.full_like(self.mouth, 0.2),
+                smile=np.zeros_like(self.smile),
+                blink=np.zeros_like(self.blink),
+            )
+        return still
+
 
 def random_build(rng: np.random.Generator) -> Build:
-    """Draw proportions from grown-up to cartoon-like."""
+    """Draw proportions from grown-up to child, and now and then a head as in a cartoon."""
     child = rng.uniform(0.0, 1.0) ** 2
+    large = rng.uniform(0.02, 0.075) if rng.uniform() < 0.18 else 0.0
     legs = rng.uniform(0.9, 1.08) * (1 - 0.12 * child)
     arms = rng.uniform(0.92, 1.1) * (1 - 0.05 * child)
     return Build(
@@ -102,9 +136,9 @@ def random_build(rng: np.random.Generator) -> Build:
         forearm=0.15 * arms,
         thigh=0.235 * legs,
         shin=0.225 * legs,
-        neck=rng.uniform(0.115, 0.13) + 0.03 * child,
-        head=rng.uniform(0.068, 0.08) + 0.035 * child,
-        hand=rng.uniform(0.085, 0.105),
+        neck=rng.uniform(0.115, 0.13) + 0.03 * child + 0.8 * large,
+        head=rng.uniform(0.068, 0.08) + 0.035 * child + large,
+        hand=rng.uniform(0.095, 0.115),
         foot=rng.uniform(0.1, 0.13),
     )
 
@@ -179,8 +213,10 @@ def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Step
         return _signal(rng, seconds, low, high, beat=beat, sides=sides)
 
     kind = rng.uniform()
-    widest = 0.35 if kind < 0.6 else 1.3
-    turn = signal(-widest, widest) + np.float32(rng.uniform(-0.25, 0.25))
+    widest = 0.35 if kind < 0.5 else 1.3
+    # Most dance for the viewer; some to the side, some with their back to us.
+    aside = rng.uniform(-np.pi, np.pi) if 0.4 < kind < 0.5 or 0.8 < kind < 0.9 else 0.0
+    turn = signal(-widest, widest) + np.float32(rng.uniform(-0.25, 0.25) + aside)
     if kind > 0.9:  # a full turn now and then
         turn = turn + (rng.choice([-1, 1]) * seconds / rng.uniform(1, 3) * 2).astype(np.float32)
     else:
@@ -208,10 +244,52 @@ def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Step
         spread=signal(0.02, 0.12 + 0.4 * energy, 2),
         kick=kick * legs + crouch[:, None] * 0.5,
         knee=signal(0.0, 0.9, 2) * legs * np.clip(kick + 0.4, 0, 1) + crouch[:, None],
-        fingers=signal(-0.3, 1.3, 2).clip(0, 1),
+        twist=signal(-0.6, 2.2, 2),
+        fingers=_gestures(rng, signal(-0.3, 1.3, 2).clip(0, 1)),
         mouth=signal(0, 1),
-        shift=np.stack([signal(-0.09, 0.09), signal(-0.01, 0.03)], 1) * legs,
+        smile=signal(-0.6, 1.0),
+        blink=np.clip(signal(-4.0, 1.4), 0, 1),
+        shift=np.stack([signal(-0.09, 0.09), signal(-0.01, 0.03) + _jumps(rng, seconds, beat)], 1)
+        * legs,
     )
+
+
+def _jumps(rng: np.random.Generator, seconds: NDArray[np.float64], beat: float) -> Floats:
+    """Return the height of jumps on every second or fourth beat, in a few dances: (frames,)."""
+    high, every = rng.uniform(0.05, 0.16) * (rng.uniform() < 0.15), rng.choice([2, 4])
+    place = (seconds / beat + rng.uniform(0, 4)) % every
+    flight = np.clip(1 - np.square(2 * place - 1), 0, None)
+    return np.asarray(high * flight, np.float32)
+
+
+_GESTURES = np.array(
+    [[1, 1, 1, 1, 1], [0.3, 1, 0, 0, 0], [0.2, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 1, 0, 0, 1],
+     [0, 0, 0, 0, 0], [0.6, 0.9, 0.8, 0.7, 0.6]], np.float32
+)  # fmt: skip
+"""Which fingers are stretched: open, pointing, victory, thumb up, horns, fist, relaxed."""
+
+
+def _gestures(rng: np.random.Generator, openness: Floats) -> Floats:
+    """Let each hand change between two gestures: (frames, 2, 5) from (frames, 2)."""
+    weights = [0.46, 0.1, 0.1, 0.06, 0.04, 0.08, 0.16]
+    one = _GESTURES[rng.choice(len(_GESTURES), 2, p=weights)]
+    other = _GESTURES[rng.choice(len(_GESTURES), 2, p=[0.2, 0.1, 0.1, 0.05, 0.05, 0.4, 0.1])]
+    share = openness[..., None]
+    return np.asarray(one * share + other * (1 - share), np.float32)
+
+
+def at_ease(rng: np.random.Generator) -> Steps:
+    """Return the steps of one frame: someone who stands facing the viewer, arms a little away."""
+    steps = random_steps(rng, np.zeros(1))
+    calm = {field.name: getattr(steps, field.name) * np.float32(0.15) for field in fields(steps)}
+    calm["raise_"] = rng.uniform(0.15, 0.6, (1, 2)).astype(np.float32)
+    calm["elbow"] = rng.uniform(0.0, 0.4, (1, 2)).astype(np.float32)
+    calm["spread"] = rng.uniform(0.05, 0.2, (1, 2)).astype(np.float32)
+    calm["fingers"] = rng.uniform(0.5, 1.0, (1, 2, 1)).astype(np.float32) * np.ones(5, np.float32)
+    calm["turn"] = np.clip(steps.turn, -2, 2) * np.float32(0.15)
+    calm["knee"] = np.zeros((1, 2), np.float32)
+    calm["kick"] = np.zeros((1, 2), np.float32)
+    return Steps(**calm)
 
 
 def _rotated(points: Floats, angle: Floats, axis: int) -> Floats:
@@ -245,22 +323,42 @@ def _arm(build: Build, steps: Steps, side: int, sign: float) -> tuple[Floats, Fl
     return elbow, elbow + build.forearm * lower, lower
 
 
-def _hand(build: Build, lower: Floats, openness: Floats, sign: float) -> Floats:
-    """Return the 21 points of a hand from the wrist: (frames, 21, 3)."""
-    across = _unit(np.cross(lower, np.array([0.0, 0.0, 1.0], np.float32)) + 1e-3) * sign
+_KNUCKLES = np.array([-0.25, -0.17, -0.02, 0.12, 0.24], np.float32)
+"""Where the fingers begin across the palm, in lengths of a hand, from the thumb on."""
+_PALM_LENGTHS = np.array([0.18, 0.5, 0.52, 0.49, 0.44], np.float32)
+_FINGER_LENGTHS = np.array([0.46, 0.46, 0.5, 0.46, 0.37], np.float32)
+_SPREADS = np.array([-0.85, -0.26, -0.05, 0.17, 0.4], np.float32)
+_SEGMENTS = (0.45, 0.31, 0.24)
+
+
+def _hand(build: Build, lower: Floats, twist: Floats, stretched: Floats, sign: float) -> Floats:
+    """Return the 21 points of a hand from the wrist: (frames, 21, 3).
+
+    Args:
+        build: proportions.
+        lower: (frames, 3) direction of the forearm.
+        twist: (frames,) turn about it.
+        stretched: (frames, 5) fingers, from the fist's 0 to 1.
+        sign: which side of the body.
+    """
+    # The back of a hand that hangs down at twist 0 faces the viewer; thumbs then point inwards.
+    view = np.array([0.05 * sign, 0.25, 1.0], np.float32)
+    back = _unit(view - (lower @ view)[:, None] * lower)
+    across = np.cross(lower, back) * -sign
+    cos, sin = np.cos(twist)[:, None], np.sin(twist)[:, None]
+    back, across = back * cos + across * sin, across * cos - back * sin
     hand = np.zeros((len(lower), 21, 3), np.float32)
     for finger in range(5):
-        spread = (finger - 2) * (0.1 + 0.12 * openness[:, None])
-        length = (0.62, 0.92, 1.0, 0.94, 0.8)[finger] * build.hand
-        along = _unit(lower - spread * across * (2.2 if finger == 0 else 1.0))
-        base = 0.0 if finger == 0 else 0.12 * (finger - 2)
-        for joint in range(4):
-            # A fist folds what lies beyond the knuckles.
-            beyond = (0.0, 0.23, 0.41, 0.55)[joint]
-            reach = 0.45 + beyond * (0.25 + 0.75 * openness[:, None])
-            hand[:, 4 * finger + joint + 1] = (
-                along * length * reach - across * base * build.hand * 0.5
-            )
+        bent = (1 - stretched[:, finger, None]) * (0.8 if finger == 0 else 1.55)
+        spread = _SPREADS[finger] * (0.4 + 0.6 * stretched[:, finger, None])
+        ahead = _unit(lower + spread * across)
+        place = lower * _PALM_LENGTHS[finger] + across * _KNUCKLES[finger]
+        hand[:, 4 * finger + 1] = place * build.hand
+        for joint, share in enumerate(_SEGMENTS):
+            angle = bent * (0.55 + 0.5 * joint)
+            step = ahead * np.cos(angle) - back * np.sin(angle)
+            place = place + step * share * _FINGER_LENGTHS[finger]
+            hand[:, 4 * finger + joint + 2] = place * build.hand
     return hand
 
 
@@ -284,6 +382,12 @@ def _face_template() -> Floats:
 
 
 FACE_TEMPLATE = _face_template()
+"""(68, 3), in radii of the head; x to the person's left, y up, z to the front."""
+HEAD_TEMPLATE = np.array(
+    [[0, 0, 0.95], [-0.32, 0.15, 0.8], [0.32, 0.15, 0.8], [-0.88, 0.05, 0], [0.88, 0.05, 0],
+     [0, 0, 0]], np.float32
+)  # fmt: skip
+"""(6, 3): nose, right and left eye, right and left ear, centre of the head."""
 
 
 def pose_figure(build: Build, steps: Steps) -> Floats:
@@ -309,7 +413,7 @@ def pose_figure(build: Build, steps: Steps) -> Floats:
         points[:, shoulder], points[:, shoulder + 1] = joint, joint + elbow
         points[:, shoulder + 2] = joint + wrist
         points[:, hand] = (joint + wrist)[:, None] + _hand(
-            build, lower, steps.fingers[:, side], sign
+            build, lower, steps.twist[:, side], steps.fingers[:, side], sign
         )
         points[:, hip, 0] = sign * build.hip
         out, kick, knee = steps.spread[:, side], steps.kick[:, side], steps.knee[:, side]
@@ -327,12 +431,12 @@ def pose_figure(build: Build, steps: Steps) -> Floats:
         toes[:, 0] *= sign
         start = FEET.start + foot
         points[:, start : start + 3] = points[:, None, hip + 2] + toes * build.foot
-    more = [[0, 0, 0.95], [-0.32, 0.15, 0.8], [0.32, 0.15, 0.8], [-0.88, 0.05, 0.0]]
-    more += [[0.88, 0.05, 0.0], [0, 0, 0]]
-    head = np.concatenate([FACE_TEMPLATE, np.array(more, np.float32)])
+    head = np.concatenate([FACE_TEMPLATE, HEAD_TEMPLATE])
     head = np.repeat(head[None], frames, 0)
     lower_lip = [55, 56, 57, 58, 59, 65, 66, 67]
     head[:, lower_lip, 1] -= 0.14 * steps.mouth[:, None]
+    head[:, [48, 54, 60, 64], 1] += 0.05 * steps.smile[:, None]
+    head[:, [37, 38, 43, 44], 1] -= 0.1 * steps.blink[:, None]
     head = _rotated(_rotated(head, steps.head_turn, 1), steps.head_tilt, 2) * build.head
     middle = np.zeros((frames, 3), np.float32)
     middle[:, 1] = build.neck

@@ -1,0 +1,138 @@
+"""Dances from motion files: the directions of a rig's limbs on a body of any proportions.
+
+A file goes the way of every rig (`marionext.motion`): its bones are mapped, the keypoints are
+hung on them. What is kept is which way each limb points; the lengths are the figure's own.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext import presets
+from marionext.motion import Figure, load, map_rig
+from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
+from marionext.training.choreography import FACE_TEMPLATE, HEAD_TEMPLATE, Build
+
+__all__ = ["pose_recorded"]
+
+Floats = NDArray[np.float32]
+
+MOTIONS = ("dance.bvh",)
+"""Files of the presets' folder ``motions``."""
+
+_SIDES = ((2, 8, RIGHT_HAND, FEET.start + 3), (5, 11, LEFT_HAND, FEET.start))
+"""Shoulder, hip, hand and first point of the foot, right then left."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """Keypoints of a rig in space: x to the picture's right, y up, z to the viewer."""
+
+    points: Floats
+    """(frames, 134, 3), from the middle of the hips, in legs' lengths."""
+    hips: Floats
+    """(frames, 3), the middle of the hips above where the feet stand, in legs' lengths."""
+    head: Floats
+    """(frames, 3), the middle of the head, from the middle of the hips."""
+    axes: Floats
+    """(frames, 3, 3), the head's left, up and front as columns."""
+    rate: float
+
+
+@cache
+def _recordings() -> tuple[_Recording, ...]:
+    return tuple(_read(name) for name in MOTIONS)
+
+
+def _read(name: str) -> _Recording:
+    animation = load(presets.folder("motions") / name)
+    rig = Figure.prepare(animation, map_rig(animation))
+    places: Floats = _turned(rig.place(animation))
+    middle, columns = rig.head_frames(animation)
+    head, axes = _turned(middle), _turned(columns.swapaxes(1, 2)).swapaxes(1, 2)
+    hips = places[:, [8, 11]].mean(axis=1)
+    legs = np.linalg.norm(np.diff(places[:, [8, 9, 10]], axis=1), axis=-1).sum(axis=1).mean()
+    floor = float(places[:, [10, 13], 1].min())
+    return _Recording(
+        points=(places - hips[:, None]) / legs,
+        hips=(hips - [float(hips[:, 0].mean()), floor, float(hips[:, 2].mean())]) / legs,
+        head=(head - hips) / legs,
+        axes=axes,
+        rate=float(animation.rate.fraction),
+    )
+
+
+def _turned(points: NDArray[np.float64]) -> Floats:
+    """Return points of the world, z up and y away from the viewer, in the axes used here."""
+    return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1).astype(np.float32)
+
+
+def _unit(vectors: Floats) -> Floats:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)
+
+
+def pose_recorded(
+    build: Build, number: int, seconds: NDArray[np.float64], yaw: float, *, mirrored: bool
+) -> Floats:
+    """Pose a body as a recording has it.
+
+    Args:
+        build: proportions.
+        number: of the recording.
+        seconds: (frames,) points in time; they wrap round its end.
+        yaw: how far the body is turned about the vertical, in radians.
+        mirrored: left and right are exchanged.
+
+    Returns:
+        (frames, 135, 3), as `marionext.training.choreography.pose_figure`.
+    """
+    recording = _recordings()[number % len(MOTIONS)]
+    place = seconds * recording.rate % (len(recording.points) - 1)
+    before = place.astype(int)
+    share = (place - before).astype(np.float32)
+
+    def at(values: Floats) -> Floats:
+        weight = share.reshape(-1, *(1,) * (values.ndim - 1))
+        return np.asarray(values[before] * (1 - weight) + values[before + 1] * weight, np.float32)
+
+    old, axes = at(recording.points), at(recording.axes)
+    points = np.zeros((len(seconds), POINT_COUNT + 1, 3), np.float32)
+    points[:, 1] = _unit(old[:, 1]) * build.trunk
+    arms, legs = (build.upper_arm, build.forearm), (build.thigh, build.shin)
+    for shoulder, hip, hand, foot in _SIDES:
+        for root, start, width, lengths in (
+            (shoulder, 1, build.shoulder, arms),
+            (hip, None, build.hip, legs),
+        ):
+            base = 0 if start is None else points[:, start]
+            away = old[:, root] - (0 if start is None else old[:, start])
+            points[:, root] = base + _unit(away) * width
+            for part, length in enumerate(lengths):
+                step = _unit(old[:, root + part + 1] - old[:, root + part])
+                points[:, root + part + 1] = points[:, root + part] + step * length
+        shape = old[:, hand] - old[:, hand][:, :1]
+        size = np.linalg.norm(shape[:, 12], axis=-1).mean()
+        points[:, hand] = points[:, shoulder + 2][:, None] + shape * (build.hand / max(size, 1e-6))
+        shape = old[:, foot : foot + 3] - old[:, [hip + 2]]
+        size = np.linalg.norm(shape[:, 0] - shape[:, 2], axis=-1).mean()
+        points[:, foot : foot + 3] = points[:, [hip + 2]] + shape * (build.foot / max(size, 1e-6))
+    middle = points[:, 1] + _unit(at(recording.head) - old[:, 1]) * build.neck
+    layout = np.concatenate([FACE_TEMPLATE, HEAD_TEMPLATE]) * build.head
+    head = middle[:, None] + layout @ axes.swapaxes(1, 2)
+    points[:, FACE] = head[:, :68]
+    points[:, [0, 14, 15, 16, 17, POINT_COUNT]] = head[:, 68:]
+    stand = build.thigh + build.shin
+    hips = at(recording.hips)
+    points += (hips * stand - [0, stand, 0])[:, None].astype(np.float32)
+    if mirrored:
+        points = points[:, _exchanged()] * np.array([-1, 1, 1], np.float32)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]], np.float32)
+    return np.asarray(points @ turn.T, np.float32)
+
+
+def _exchanged() -> list[int]:
+    return [*MIRRORED, POINT_COUNT]
