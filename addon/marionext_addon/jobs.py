@@ -58,6 +58,7 @@ __all__ = [
     "prepare",
     "render_size",
     "scene_rate",
+    "shot_of",
 ]
 
 JOB_FILE = "job.json"
@@ -77,16 +78,25 @@ class Shot:
     """What is to be sampled, and how it is numbered."""
 
     numbers: range
-    """The frames that are sampled, without gaps."""
-    selection: str | None
-    """The frames that are rendered, where a step leaves some out."""
-    times: tuple[float, ...]
+    """Of the frames that are rendered; its step is the settings'."""
+    times: tuple[Fraction, ...]
     """The scene's frame, maybe between two, for each number."""
     rate: FrameRate
+    """Numbers per second."""
     size: tuple[int, int]
 
+    @property
+    def sampled_rate(self) -> FrameRate:
+        """Rendered frames per second."""
+        return FrameRate(self.rate.fraction / self.numbers.step)
 
-# ------------------------------------------------------------------------------- settings to numbers
+    @property
+    def selection(self) -> str | None:
+        """The numbers as a job names them, where some are left out."""
+        return format_frames(tuple(self.numbers)) if self.numbers.step > 1 else None
+
+
+# ---------------------------------------------------------------------------- settings to numbers
 
 
 def scene_rate(scene: Any) -> FrameRate:
@@ -138,9 +148,13 @@ def _steps_per_frame(scene: Any) -> Fraction:
 
 def frame_times(scene: Any) -> list[float]:
     """Return the scene's frame for each rendered frame; between two frames at another rate."""
-    numbers = frame_numbers(scene)
+    return [float(time) for time in _times(scene, frame_numbers(scene))]
+
+
+def _times(scene: Any, numbers: range) -> Iterator[Fraction]:
     per_frame = _steps_per_frame(scene)
-    return [float(numbers.start + (number - numbers.start) / per_frame) for number in numbers]
+    for number in numbers:
+        yield numbers.start + (number - numbers.start) / per_frame
 
 
 def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
@@ -210,12 +224,9 @@ def shot_of(scene: Any, *, draft: bool = False) -> Shot:
     Raises:
         SettingsError: the range is empty or absurdly long.
     """
-    chosen = frame_numbers(scene)
-    numbers = range(chosen.start, chosen[-1] + 1)
-    per_frame = _steps_per_frame(scene)
-    times = tuple(float(chosen.start + (n - chosen.start) / per_frame) for n in numbers)
-    selection = format_frames(tuple(chosen)) if len(chosen) < len(numbers) else None
-    return Shot(numbers, selection, times, frame_rate(scene), render_size(scene, draft=draft))
+    numbers = frame_numbers(scene)
+    size = render_size(scene, draft=draft)
+    return Shot(numbers, tuple(_times(scene, numbers)), frame_rate(scene), size)
 
 
 # ---------------------------------------------------------------------------------------- folders
@@ -344,11 +355,11 @@ def prepare(
     """
     from . import recording
 
-    draft = kind == "DRAFT"
-    shot = shot_of(scene, draft=draft)
-    yield from recording.record(scene, shot, folder / MOTION_FILE, patience=patience)
+    shot = shot_of(scene, draft=kind == "DRAFT")
     character = "" if kind == "POSE_MAPS" else _take_character(scene, folder, shot.size)
     job = build_job(scene, shot, character, kind)
+    yield from recording.record(scene, shot, folder, patience=patience)
+    # Last: a folder with a job file is one that can be rendered.
     write_job(job, folder)
     yield 1.0
 

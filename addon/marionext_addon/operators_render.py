@@ -43,6 +43,7 @@ class _Render:
     """What all kinds of render share."""
 
     kind: jobs.Kind
+    report: Reporter
     bl_options = {"REGISTER"}
 
     wait: BoolProperty(

@@ -2,37 +2,41 @@
 """Record a shot's motion into a job's folder, in pieces that leave Blender free between them."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from marionext.motion import Camera, JointAnimation, write_animation
+from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
-from . import sampling
+from . import rig, sampling
 
 if TYPE_CHECKING:
     from .jobs import Shot
 
-__all__ = ["record"]
-
-_FIRST_PIECE = 8
-"""Frames sampled before it is known how long one takes."""
+__all__ = ["groups_of_rays", "record"]
 
 
-def record(scene: Any, shot: "Shot", path: Path, *, patience: float | None) -> Iterator[float]:
-    """Sample everybody in the shot and write their keypoints.
+def groups_of_rays(scene: Any) -> frozenset[str]:
+    """Return the groups of points whose visibility a scene's settings want found by rays."""
+    settings = scene.marionext
+    return frozenset(
+        group for group in ("body", "hands", "face") if getattr(settings, f"occlusion_{group}")
+    )
 
-    The joints themselves are kept beside, a file for each rig: the keypoints can be made anew from
-    them for another size or camera.
+
+def record(scene: Any, shot: "Shot", folder: Path, *, patience: float | None) -> Iterator[float]:
+    """Sample everybody in the shot; write their keypoints, and the joints beside them.
+
+    All of the scene's settings are read before the first piece: what the user does to them
+    meanwhile is for the next render.
 
     Args:
         scene: to sample; it is left as it is.
         shot: what of it.
-        path: of the keypoints.
+        folder: of the job.
         patience: seconds that a piece may take; None: all in one.
 
     Yields:
@@ -41,63 +45,45 @@ def record(scene: Any, shot: "Shot", path: Path, *, patience: float | None) -> I
     Raises:
         EngineError: a rig cannot be sampled, or a file cannot be written.
     """
-    from .jobs import armatures, chosen_camera
+    from .jobs import MOTION_FILE, chosen_camera
 
-    rigs = armatures(scene)
-    pieces: list[list[JointAnimation]] = []
-    total, done = len(shot.times), 0
-    size = total if patience is None else min(_FIRST_PIECE, total)
-    while done < total:
-        started = time.perf_counter()
-        pieces.append(
-            sampling.sample(
-                scene,
-                rigs,
-                shot.times[done : done + size],
-                camera=chosen_camera(scene),
-                size=shot.size,
-                fit=scene.marionext.fit,
-                rate=shot.rate,
-                first=shot.numbers[done],
-            )
-        )
-        taken = time.perf_counter() - started
-        done = min(total, done + size)
-        if patience is not None:
-            size = max(1, min(2 * size, round(size * patience / max(taken, 1e-6))))
-        yield 0.9 * done / total
-    animations = [_join(parts) for parts in zip(*pieces, strict=True)]
-    for number, animation in enumerate(animations, start=1):
-        write_animation(animation, path.with_name(f"rig-{number}.npz"))
-        yield 0.95
-    write_native(sampling.project(scene, scene.marionext.people, animations, shot.size), path)
+    steps = sampling.sampling(
+        scene,
+        rig.people_of(scene),
+        sampling.Timing(times=shot.times, rate=shot.sampled_rate, first=shot.numbers.start),
+        shot.size,
+        fit=scene.marionext.fit,
+        camera=chosen_camera(scene),
+        rays=groups_of_rays(scene),
+    )
+    due = time.perf_counter() + (patience or 0.0)
+    try:
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                take: sampling.Take = end.value
+                break
+            if patience is not None and time.perf_counter() >= due:
+                yield progress.done / max(progress.total, 1)
+                due = time.perf_counter() + patience
+    finally:
+        # Closed too when this generator is: the sampling takes its temporary scene away.
+        steps.close()
+    take.write(folder)
+    if shot.numbers.step > 1:
+        write_native(_on_its_own_numbers(take.track, shot), folder / MOTION_FILE)
     yield 1.0
 
 
-def _join(parts: Sequence[JointAnimation]) -> JointAnimation:
-    """Return the pieces of one animation as a whole."""
-    if len(parts) == 1:
-        return parts[0]
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("heads", "tails", "rotations", "morph_weights")
-    }
-    camera = _join_cameras([(part.camera, len(part)) for part in parts])
-    return replace(parts[0], camera=camera, **joined)
+def _on_its_own_numbers(track: PoseTrack, shot: "Shot") -> PoseTrack:
+    """Return the track with every pose at its frame's number, held until the next one.
 
-
-def _join_cameras(parts: Sequence[tuple[Camera | None, int]]) -> Camera | None:
-    first = parts[0][0]
-    if first is None:
-        return None
-    joined: dict[str, Any] = {}
-    for name in ("views", "focal", "scale", "shift"):
-        if getattr(first, name) is None:
-            continue
-        arrays = []
-        for camera, frames in parts:
-            array = getattr(camera, name)
-            # A camera that does not move is one frame long, and may move in the next piece.
-            arrays.append(np.broadcast_to(array, (frames, *array.shape[1:])))
-        joined[name] = np.concatenate(arrays)
-    return replace(first, **joined)
+    A track has no gaps; the job renders the numbers that were sampled and no others.
+    """
+    count = len(range(shot.numbers.start, shot.numbers[-1] + 1))
+    return track.with_(
+        points=np.repeat(track.points, shot.numbers.step, axis=0)[:count],
+        scores=np.repeat(track.scores, shot.numbers.step, axis=0)[:count],
+        rate=shot.rate,
+    )

@@ -8,6 +8,7 @@ scene is rendered, so that nothing of the user's own has to be changed and put b
 
 import contextlib
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import CharacterError
-from marionext.frames import FrameRate
 from marionext.pose.formats import write_native
 
-from . import jobs, sampling
+from . import jobs, recording, rig, sampling
 
 __all__ = ["render_reference"]
 
@@ -131,19 +131,17 @@ def _centred(picture: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
 
 
 def _write_pose(scene: Any, path: Path, size: tuple[int, int]) -> None:
-    rigs = jobs.armatures(scene)
-    if not rigs:
+    if not jobs.armatures(scene):
         path.unlink(missing_ok=True)
         return
-    now = scene.frame_current_final
-    animations = sampling.sample(
+    now = Fraction(scene.frame_current) + Fraction(scene.frame_subframe).limit_denominator(1000)
+    take = sampling.sample(
         scene,
-        rigs,
-        (now,),
-        camera=jobs.chosen_camera(scene),
-        size=size,
+        rig.people_of(scene),
+        sampling.Timing(times=(now,), rate=jobs.scene_rate(scene), first=scene.frame_current),
+        size,
         fit=scene.marionext.fit,
-        rate=FrameRate.parse("1"),
-        first=scene.frame_current,
+        camera=jobs.chosen_camera(scene),
+        rays=recording.groups_of_rays(scene),
     )
-    write_native(sampling.project(scene, scene.marionext.people, animations, size), path)
+    write_native(take.track, path)

@@ -498,7 +498,7 @@ def _found(folder: Path, scene: Any, job_id: str) -> Record:
     return record
 
 
-@persistent
+@persistent  # type: ignore[untyped-decorator]
 def _opened(_path: object) -> None:
     """Show the jobs in the file that was opened, and what its folder holds."""
     runner.rebuild_mirror()

@@ -1,0 +1,177 @@
+"""Real Blenders for the add-on's tests: each test starts one, installs the built zip, and asks it.
+
+A Blender is either the ``bpy`` module in an environment of its own (``.blenders/bpy-4.5``, made by
+``bootstrap.py test``) or a ``blender`` on the PATH. What happens inside is in ``inside/``: a script
+per story, that answers with one JSON object. Blender runs with empty user folders and finds the
+engine as a user's would, by the pointer file.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+INSIDE = Path(__file__).resolve().parent / "inside"
+BLENDERS = ROOT / ".blenders"
+
+pytestmark = pytest.mark.blender
+
+
+@dataclass(frozen=True)
+class Blender:
+    """A way to run a script inside Blender."""
+
+    name: str
+    command: tuple[str, ...]
+    is_module: bool
+
+    def arguments(self, script: Path) -> list[str]:
+        if self.is_module:
+            return [*self.command, str(script), "--"]
+        background = ("--background", "--factory-startup", "--python-exit-code", "3")
+        return [*self.command, *background, "--python", str(script), "--"]
+
+
+def _module(series: str) -> Blender | None:
+    folder = BLENDERS / f"bpy-{series}"
+    for name in ("bin/python", "Scripts/python.exe"):
+        if (folder / name).is_file():
+            return Blender(f"bpy {series}", (str(folder / name),), is_module=True)
+    return None
+
+
+def find_blender(series: str) -> Blender | None:
+    """Return a Blender: ``4.5`` or ``5.2`` (bpy modules), or ``window`` (the one on the PATH)."""
+    if series != "window":
+        return _module(series)
+    program = shutil.which("blender")
+    return Blender("blender", (program,), is_module=False) if program else None
+
+
+def need_blender(series: str) -> Blender:
+    """Return a Blender, or skip the test."""
+    found = find_blender(series)
+    if found is None:
+        what = "no blender on the PATH" if series == "window" else f"no bpy {series} in .blenders"
+        pytest.skip(f"{what}: 'bootstrap.py test' installs what this computer can have")
+    return found
+
+
+@pytest.fixture(scope="session")
+def build_addon() -> Any:
+    """The build script as a module."""
+    spec = importlib.util.spec_from_file_location(
+        "build_addon", ROOT / "scripts" / "build_addon.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def addon_zip(build_addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The add-on as users get it."""
+    return Path(build_addon.build(tmp_path_factory.mktemp("dist")))
+
+
+class Inside:
+    """Runs the stories of ``inside/`` in a Blender, with user folders of its own."""
+
+    def __init__(self, blender: Blender, addon_zip: Path, folder: Path) -> None:
+        self.blender = blender
+        self.folder = folder
+        self._zip = addon_zip
+        self.home = folder / "home"
+        self.home.mkdir()
+        self.point_at(sys.executable)
+
+    def point_at(self, python: str) -> None:
+        """Write the pointer file of the bootstrap."""
+        pointer = {"python": python}
+        (self.home / "engine.json").write_text(json.dumps(pointer), encoding="utf-8")
+
+    def start(self, story: str, *, options: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+        """Start a story without waiting for it."""
+        request = {
+            "zip": str(self._zip),
+            "folder": str(self.folder),
+            "answer": str(self.folder / "answer.json"),
+            "root": str(ROOT),
+            **(options or {}),
+        }
+        (self.folder / "answer.json").unlink(missing_ok=True)
+        (self.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        environment = {
+            **os.environ,
+            "BLENDER_USER_RESOURCES": str(self.folder / "user"),
+            "BLENDER_USER_CONFIG": str(self.folder / "user" / "config"),
+            "BLENDER_USER_SCRIPTS": str(self.folder / "user" / "scripts"),
+            "MARIONEXT_HOME": str(self.home),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        environment.pop("PYTHONPATH", None)
+        (self.folder / "user" / "scripts" / "addons").mkdir(parents=True, exist_ok=True)
+        arguments = [
+            *self.blender.arguments(INSIDE / f"{story}.py"),
+            str(self.folder / "request.json"),
+        ]
+        return subprocess.Popen(
+            arguments,
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
+    def run(
+        self, story: str, *, options: dict[str, Any] | None = None, timeout: float = 240
+    ) -> dict[str, Any]:
+        """Run a story to its end and return its answer."""
+        process = self.start(story, options=options)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
+            pytest.fail(f"{self.blender.name} did not end {story} in {timeout} s:\n{output[-4000:]}")
+        answer = self.folder / "answer.json"
+        if not answer.is_file():
+            pytest.fail(
+                f"{self.blender.name}: {story} ended with {process.returncode}:\n{output[-6000:]}"
+            )
+        found = dict(json.loads(answer.read_text(encoding="utf-8")))
+        found["output"] = output
+        found["status"] = process.returncode
+        return found
+
+
+@pytest.fixture(params=["4.5", "5.2"])
+def inside(request: pytest.FixtureRequest, addon_zip: Path, tmp_path: Path) -> Inside:
+    """Both long-term versions of Blender, as a module."""
+    return Inside(need_blender(request.param), addon_zip, tmp_path)
+
+
+@pytest.fixture
+def inside_45(addon_zip: Path, tmp_path: Path) -> Inside:
+    """Blender 4.5 alone: for what does not depend on the version."""
+    return Inside(need_blender("4.5"), addon_zip, tmp_path)
+
+
+@pytest.fixture
+def inside_window(addon_zip: Path, tmp_path: Path) -> Inside:
+    """The Blender on the PATH; in Debian 12 it is 3.4, before extensions."""
+    return Inside(need_blender("window"), addon_zip, tmp_path)
