@@ -4,6 +4,9 @@ A bundle is the set of files of one model. Its card (``presets/models/NAME.toml`
 under which licence, and which files it has; ``bundle.json`` beside the files, written when they
 were fetched or built, says how large each is and what it hashes to. Looking into the weights'
 headers finds a truncated file without a hash; nothing here loads a network.
+
+A bundle may be built on another one, its base: what `marionext train` makes holds a control network
+and the change of some of the UNet's weights, and takes all the rest from the bundle it began with.
 """
 
 import difflib
@@ -13,7 +16,7 @@ import struct
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,15 +26,19 @@ from marionext.errors import ModelError, SettingsError
 
 __all__ = [
     "CONVERTED",
+    "INCREMENTS",
     "RECORD_NAME",
     "FileRecord",
     "ModelBundle",
     "ModelCard",
     "ModelFile",
     "Problem",
+    "base_of",
+    "card_name",
     "check",
     "find",
     "fingerprint",
+    "layers",
     "list_bundles",
     "models_folder",
     "read_card",
@@ -48,6 +55,10 @@ RECORD_NAME = "bundle.json"
 CONVERTED = ".converted.safetensors"
 """End of the names of files that were made from a bundle's pickled ones."""
 
+INCREMENTS = "unet/increments.safetensors"
+"""File of what is added to the weights of the base's UNet: W - W_base, of some of them."""
+
+_OWN_SETTINGS = "marionext.toml"
 _BLOCK = 1 << 22
 _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 _LARGEST_HEADER = 100 << 20
@@ -117,8 +128,11 @@ class ModelBundle:
         return self.card.licence
 
     def locate(self, file: ModelFile) -> Path | None:
-        """Return where one of the names of ``file`` is found, or None."""
-        paths = (self.folder / name for name in file.names)
+        """Return where one of the names of ``file`` is found, or None.
+
+        The bundle's own goes before its base's.
+        """
+        paths = (folder / name for folder in layers(self.folder) for name in file.names)
         return next((path for path in paths if path.is_file()), None)
 
 
@@ -195,15 +209,64 @@ def find(name_or_path: str) -> ModelBundle:
     return ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
 
 
+def card_name(bundle: ModelBundle) -> str:
+    """Return the name of the card that a bundle goes by."""
+    return bundle.name if bundle.name in presets.names("models") else _card_name(bundle.folder)
+
+
 def _card_of(folder: Path) -> ModelCard:
-    recorded = _record(folder).get("card", "svd")
-    own = folder / "marionext.toml"
-    if own.is_file():
-        try:
-            recorded = tomllib.loads(own.read_text(encoding="utf-8")).get("card", recorded)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ModelError(f"{own}: not a TOML file: {error}") from None
-    return read_card(recorded if isinstance(recorded, str) else "svd")
+    return read_card(_card_name(folder))
+
+
+def _card_name(folder: Path) -> str:
+    recorded = _own_settings(folder).get("card", _record(folder).get("card", "svd"))
+    return recorded if isinstance(recorded, str) else "svd"
+
+
+def _own_settings(folder: Path) -> dict[str, Any]:
+    own = folder / _OWN_SETTINGS
+    if not own.is_file():
+        return {}
+    try:
+        return tomllib.loads(own.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{own}: not a TOML file: {error}") from None
+
+
+def base_of(folder: Path) -> ModelBundle | None:
+    """Return the bundle that the one in ``folder`` is built on, or None.
+
+    ``base`` in its ``marionext.toml`` goes before what was recorded when it was made.
+
+    Raises:
+        ModelError: the base is neither a known name nor a folder.
+    """
+    name = _own_settings(folder).get("base", _base_record(folder).get("model"))
+    if not isinstance(name, str):
+        return None
+    if name not in presets.names("models"):
+        path = folder / Path(name).expanduser()
+        if not path.is_dir():
+            raise ModelError(
+                f"{folder} is built on the model {name!r}, which is neither known nor a folder",
+                hint=f'Write where it is to {folder / _OWN_SETTINGS}: base = "FOLDER".',
+            )
+        name = str(path)
+    return find(name)
+
+
+def layers(folder: Path) -> tuple[Path, ...]:
+    """Return a bundle's folder and those it is built on, the topmost first.
+
+    Raises:
+        ModelError: one of them is not there, or they go in a circle.
+    """
+    found = [folder]
+    while (base := base_of(found[-1])) is not None:
+        if base.folder in found:
+            raise ModelError(f"{folder}: this model is built on itself, by way of {found[-1]}")
+        found.append(base.folder)
+    return tuple(found)
 
 
 def list_bundles() -> list[ModelBundle]:
@@ -269,7 +332,7 @@ def check(
         path = bundle.locate(file)
         if path is None:
             problems.append(Problem(path=file.path, what="missing", text=_missing_text(file)))
-        else:
+        elif path.is_relative_to(bundle.folder):
             found[path.relative_to(bundle.folder).as_posix()] = path
     known = {**{name: bundle.folder / name for name in record}, **found}
     card_hashes = {file.path: file.sha256 for file in bundle.card.files if file.sha256}
@@ -288,19 +351,44 @@ def check(
         if problem is not None:
             problems.append(problem)
     problems += _unknown(bundle, known) if record else []
-    return problems
+    base = base_of(bundle.folder)
+    return problems if base is None else problems + _base_problems(bundle, base, hashes=hashes)
+
+
+def _base_problems(bundle: ModelBundle, base: ModelBundle, *, hashes: bool) -> list[Problem]:
+    """Tell whether the base is whole and the one that a bundle's increments were made for."""
+    own = {file.path for file in bundle.card.files if bundle.locate(file) is not None}
+    problems = [
+        replace(problem, text=f"its base {base.name!r}: {problem.text}")
+        for problem in check(base, hashes=hashes)
+        if problem.fatal and not (problem.what == "missing" and problem.path in own)
+    ]
+    expected = _base_record(bundle.folder).get("files")
+    if problems or not isinstance(expected, dict):
+        return problems
+    present = fingerprint(base)
+    differing = [name for name, digest in expected.items() if present.get(name) != digest]
+    if not differing:
+        return []
+    text = (
+        f"its base {base.name!r} is not the one it was trained on: "
+        f"{', '.join(sorted(differing))} differ{'s' if len(differing) == 1 else ''}"
+    )
+    return [Problem(path=INCREMENTS, what="changed", text=text)]
 
 
 def fingerprint(bundle: ModelBundle) -> dict[str, str]:
     """Return the sha256 of each of a bundle's files by name: equal means the same model.
 
-    Recorded hashes are taken where a file still has its recorded size; others are reckoned.
+    Recorded hashes are taken where a file still has its recorded size; others are reckoned. The
+    files that a bundle takes from its base are among them.
     """
+    base = base_of(bundle.folder)
+    hashes = {} if base is None else fingerprint(base)
     records = read_record(bundle.folder)
-    hashes = {}
-    for file in bundle.card.files:
-        path = bundle.locate(file)
-        if path is None:
+    located = map(bundle.locate, (*bundle.card.files, ModelFile(path=INCREMENTS)))
+    for path in filter(None, located):
+        if not path.is_relative_to(bundle.folder):
             continue
         name = path.relative_to(bundle.folder).as_posix()
         record = records.get(name)
@@ -376,15 +464,25 @@ def read_record(folder: Path) -> dict[str, FileRecord]:
         return {}
 
 
-def write_record(folder: Path, card: str, files: Mapping[str, FileRecord]) -> None:
+def write_record(
+    folder: Path,
+    card: str,
+    files: Mapping[str, FileRecord],
+    *,
+    base: Mapping[str, object] | None = None,
+) -> None:
     """Write ``bundle.json``, whole or not at all.
 
     Args:
         folder: the bundle's.
         card: name of the card that the bundle goes by.
         files: by their paths in the folder, with forward slashes.
+        base: what the bundle is built on: ``model``, a known name or a folder, and ``files``, the
+            hashes by name of those that its increments were made for.
     """
     content = {"version": 1, "card": card, "files": encode(dict(sorted(files.items())))}
+    if base is not None:
+        content["base"] = encode(base)
     part = folder / (RECORD_NAME + ".part")
     part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     part.replace(folder / RECORD_NAME)
@@ -431,6 +529,11 @@ def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
 def _record(folder: Path) -> dict[str, Any]:
     content = _json_or_none(folder / RECORD_NAME)
     return content if isinstance(content, dict) else {}
+
+
+def _base_record(folder: Path) -> dict[str, Any]:
+    base = _record(folder).get("base")
+    return base if isinstance(base, dict) else {}
 
 
 def _json_or_none(path: Path) -> Any:

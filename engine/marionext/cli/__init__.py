@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import marionext
-from marionext.cli import console, models, poses, render
+from marionext.cli import console, models, poses, render, train
 from marionext.errors import EngineError, JobCancelled
 
 __all__ = ["main"]
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"marionext {marionext.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for room in (render, poses, models):
+    for room in (render, poses, models, train):
         room.add_commands(commands)
     for command in set(commands.choices.values()):
         command.add_argument("--verbose", "-v", action="store_true", help="say more on stderr")

@@ -1,16 +1,15 @@
 """``marionext render``, ``batch``, ``demo``, ``plan`` and ``worker``."""
 
 import argparse
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from marionext import presets
 from marionext.cli import console
+from marionext.cli.interrupts import Interrupts
 from marionext.cli.options import (
     add_engine_options,
     add_motion_options,
@@ -186,7 +185,7 @@ def _run(jobs: Sequence[RenderJob], options: argparse.Namespace) -> int:
             if stopping:
                 break
             job_id = engine.submit(encode_job(job), settings)
-            with _Interrupts(partial(engine.cancel, job_id)):
+            with Interrupts(partial(engine.cancel, job_id)):
                 while True:
                     event = engine.next_event()
                     printer.show(event)
@@ -200,22 +199,3 @@ def _run(jobs: Sequence[RenderJob], options: argparse.Namespace) -> int:
     if len(jobs) > 1 and failed:
         return PARTIAL if len(failed) < len(jobs) else failed[0]
     return failed[0] if failed else 0
-
-
-class _Interrupts:
-    """While open, the first Ctrl-C calls ``cancel``; the second ends the program."""
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self._cancel = cancel
-        self._previous: Any = None
-
-    def __enter__(self) -> None:
-        self._previous = signal.signal(signal.SIGINT, self._interrupt)
-
-    def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        console.say("Stopping after the work in hand; once more to stop at once.")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._cancel()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marionext.bundles import layers
 from marionext.errors import ModelError
 
 __all__ = ["BundleShape", "read_configuration", "read_shape"]
@@ -43,17 +44,18 @@ def read_shape(bundle: Path) -> BundleShape:
     Raises:
         ModelError: a configuration file is missing or is not what it should be.
     """
-    unet = read_configuration(bundle / "unet" / "config.json")
-    vae = read_configuration(bundle / "vae" / "config.json")
-    own = bundle / "controlnext" / "config.json"
+    homes = {name: _home(bundle, name) for name in ("unet", "vae", "image_encoder", "controlnext")}
+    unet = read_configuration(homes["unet"] / "config.json")
+    vae = read_configuration(homes["vae"] / "config.json")
+    own = homes["controlnext"] / "config.json"
     control = read_configuration(own) if own.is_file() else {}
     svd = BundleShape()
     try:
         return BundleShape(
-            unet_parameters=_parameters(bundle / "unet") or svd.unet_parameters,
-            vae_parameters=_parameters(bundle / "vae") or svd.vae_parameters,
-            encoder_parameters=_parameters(bundle / "image_encoder") or svd.encoder_parameters,
-            control_parameters=_parameters(bundle / "controlnext") or svd.control_parameters,
+            unet_parameters=_parameters(homes["unet"]) or svd.unet_parameters,
+            vae_parameters=_parameters(homes["vae"]) or svd.vae_parameters,
+            encoder_parameters=_parameters(homes["image_encoder"]) or svd.encoder_parameters,
+            control_parameters=_parameters(homes["controlnext"]) or svd.control_parameters,
             unet_width=int(unet["block_out_channels"][0]),
             vae_width=int(vae["block_out_channels"][0]),
             control_width=int((control.get("stem_widths") or (svd.control_width,))[-1]),
@@ -64,6 +66,12 @@ def read_shape(bundle: Path) -> BundleShape:
         raise ModelError(
             f"{bundle}: the configuration of unet or vae is not that of a video model: {error!r}"
         ) from None
+
+
+def _home(bundle: Path, name: str) -> Path:
+    """Return a network's folder: the bundle's own, or that of a bundle which it is built on."""
+    folders = [folder / name for folder in layers(bundle)]
+    return next((folder for folder in folders if (folder / "config.json").is_file()), folders[0])
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

@@ -57,6 +57,10 @@ class ControlNeXtConfig:
     learned_scale: bool = False
     """Whether the weights hold a scalar ``scale`` that multiplies the map when it is added."""
 
+    zero_convolution: bool = False
+    """Whether the map is added as it is, its last convolution having begun at zero as in a
+    ControlNet, instead of being cross-normalised. For comparison; no released weights are so."""
+
     def __post_init__(self) -> None:
         """Refuse widths that the normalisations cannot be laid over.
 

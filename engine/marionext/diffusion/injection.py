@@ -57,10 +57,12 @@ def injection(control: Tensor, features: Tensor) -> Tensor:
 def pooled(control: Tensor, size: tuple[int, int]) -> Tensor:
     """Average maps, (frames, channels, h, w), over a grid of ``size`` (rows, columns).
 
-    The same as adaptive average pooling; on Apple's GPUs, where torch has that only for sizes that
-    divide each other, as two products with the matrix that averages along one axis.
+    The same as adaptive average pooling. As two products with the matrix that averages along one
+    axis on Apple's GPUs, where torch has it only for sizes that divide each other, and where
+    gradients are wanted on CUDA, whose own adds them up in another order every time.
     """
-    if control.device.type != "mps":
+    learns = control.requires_grad and torch.is_grad_enabled()
+    if control.device.type != "mps" and not (control.device.type == "cuda" and learns):
         return F.adaptive_avg_pool2d(control, size)
     rows, columns = (
         averaging(length, cells).to(control.device, control.dtype)
@@ -79,21 +81,26 @@ def averaging(length: int, cells: int) -> Tensor:
 
 
 @contextmanager
-def injected(block: nn.Module, control: Tensor, strength: Tensor) -> Iterator[None]:
+def injected(
+    block: nn.Module, control: Tensor, strength: Tensor, *, normalised: bool = True
+) -> Iterator[None]:
     """While the context is open, add ``control`` to what ``block`` passes down the UNet.
 
     Args:
         block: the first down block; its output is ``(sample, skips)``.
         control: (frames, channels, h, w), as the control network returned it.
         strength: (frames,), 0 for the unconditional half of a guided batch.
+        normalised: False for a map that is added as it is, by networks with a zero convolution.
     """
 
     def add_control(
         _block: nn.Module, _inputs: tuple[object, ...], output: tuple[Tensor, tuple[Tensor, ...]]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         sample, skips = output
-        gain = CONTROL_GAIN * strength.view(-1, 1, 1, 1)
-        return sample + gain * injection(control, sample), skips
+        gain = strength.view(-1, 1, 1, 1)
+        if not normalised:
+            return sample + gain * pooled(control, (sample.shape[-2], sample.shape[-1])), skips
+        return sample + CONTROL_GAIN * gain * injection(control, sample), skips
 
     handle = block.register_forward_hook(add_control)
     try:

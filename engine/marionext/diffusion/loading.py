@@ -4,9 +4,13 @@ The layout is diffusers' own: ``unet``, ``vae``, ``image_encoder`` and ``schedul
 configuration and weights. The control weights are ours (``controlnext/config.json`` and
 ``controlnext.safetensors``) or the authors' loose files (``controlnet.bin`` or ``.safetensors``,
 and ``unet.bin`` or ``.safetensors`` in place of the UNet's own weights).
+
+A bundle may be built on another (`marionext.bundles.layers`): what it does not hold itself is the
+base's, and ``unet/increments.safetensors`` is added to the base's UNet.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +20,7 @@ from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionM
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from marionext.bundles import INCREMENTS, layers
 from marionext.codec import decode
 from marionext.diffusion.bundle_shape import BundleShape, read_configuration
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
@@ -25,7 +30,7 @@ from marionext.diffusion.schedule import make_schedule
 from marionext.diffusion.weights import as_safetensors, fill, find_weights
 from marionext.errors import ModelError, SettingsError
 
-__all__ = ["Models", "load_models"]
+__all__ = ["Models", "NetworkFiles", "load_models"]
 
 DIFFUSERS = "diffusion_pytorch_model"
 """Stem of the weight files that diffusers writes."""
@@ -133,16 +138,101 @@ def load_models(
     """
     place = choose_device(device)
     number = choose_dtype(place, dtype)
-    half = number != torch.float32
+    files = NetworkFiles(bundle, number, converted)
+    return Models(
+        unet=files.unet(),
+        vae=files.vae(),
+        image_encoder=files.image_encoder(),
+        controlnext=files.controlnext(),
+        scheduler=files.scheduler(),
+        placement=Placement(place, number, say=say),
+    )
 
-    def loaded(network: nn.Module, path: Path) -> Any:
-        expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        fill(network, as_safetensors(path, expected, spare=converted), number)
-        _compute_buffers(network)
-        return network
 
-    def made(name: str, kind: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
-        path = bundle / name / "config.json"
+class NetworkFiles:
+    """A bundle's networks, each loaded when it is asked for, as diffusers made it.
+
+    Args:
+        bundle: the folder.
+        dtype: format that weights take on.
+        converted: folder for converted weights when the bundle's own cannot be written.
+    """
+
+    def __init__(self, bundle: Path, dtype: torch.dtype, converted: Path | None = None) -> None:
+        """Find the folders that the bundle is built on; nothing is loaded yet."""
+        self._layers = layers(bundle)
+        self._dtype = dtype
+        self._half = dtype != torch.float32
+        self._converted = converted
+
+    def unet(self) -> Any:
+        """Load the `UNetSpatioTemporalConditionModel`.
+
+        Raises:
+            ModelError: a file is missing, damaged, or belongs to another model; as all of these.
+        """
+        network = self._made("unet", UNetSpatioTemporalConditionModel.from_config)
+        paths = [folder / INCREMENTS for folder in reversed(self._layers)]
+        increments = [path for path in paths if path.is_file()]
+        return self._filled(network, self._weights(_unet_weights), increments)
+
+    def vae(self) -> Any:
+        """Load the `AutoencoderKLTemporalDecoder`."""
+        network = self._made("vae", AutoencoderKLTemporalDecoder.from_config)
+
+        def find(folder: Path, half: bool) -> Path:
+            return find_weights(folder / "vae", [DIFFUSERS], half=half)
+
+        return self._filled(network, self._weights(find))
+
+    def image_encoder(self) -> Any:
+        """Load the `CLIPVisionModelWithProjection`."""
+        network = self._made("image_encoder", _image_encoder)
+
+        def find(folder: Path, half: bool) -> Path:
+            return find_weights(folder / "image_encoder", ["model"], half=half)
+
+        return self._filled(network, self._weights(find))
+
+    def controlnext(self) -> ControlNeXtSVD:
+        """Load the control network."""
+        with torch.device("meta"):
+            network = ControlNeXtSVD(self.control_configuration())
+        filled: ControlNeXtSVD = self._filled(network, self._weights(_control_weights))
+        return filled
+
+    def scheduler(self) -> dict[str, Any]:
+        """Read the configuration of the `EulerDiscreteScheduler`."""
+        return read_configuration(self._configuration("scheduler/scheduler_config.json"))
+
+    def configuration(self, name: str) -> dict[str, Any]:
+        """Read the configuration of ``unet``, ``vae`` or ``image_encoder``."""
+        return read_configuration(self._configuration(f"{name}/config.json"))
+
+    def control_configuration(self) -> ControlNeXtConfig:
+        """Read the control network's shape; ControlNeXt-SVD v2's where there is no file of it."""
+        path = self._configuration("controlnext/config.json")
+        if not path.is_file():
+            return ControlNeXtConfig()
+        try:
+            return decode(ControlNeXtConfig, read_configuration(path))
+        except SettingsError as error:
+            raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
+
+    def _configuration(self, name: str) -> Path:
+        """Return the topmost file of a name, or where it would lie in the bundle itself."""
+        places = [folder / name for folder in self._layers]
+        return next((place for place in places if place.is_file()), places[-1])
+
+    def _weights(self, find: Callable[[Path, bool], Path]) -> Path:
+        """Return the topmost weights that a search finds."""
+        for folder in self._layers[:-1]:
+            with suppress(ModelError):
+                return find(folder, self._half)
+        return find(self._layers[-1], self._half)
+
+    def _made(self, name: str, kind: Callable[[dict[str, Any]], nn.Module]) -> nn.Module:
+        path = self._configuration(f"{name}/config.json")
         configuration = read_configuration(path)
         try:
             with torch.device("meta"):
@@ -150,19 +240,12 @@ def load_models(
         except (TypeError, ValueError, KeyError, RuntimeError, AttributeError) as error:
             raise ModelError(f"{path}: describes no such network: {error}") from None
 
-    unet = made("unet", UNetSpatioTemporalConditionModel.from_config)
-    vae = made("vae", AutoencoderKLTemporalDecoder.from_config)
-    encoder = made("image_encoder", _image_encoder)
-    with torch.device("meta"):
-        control = ControlNeXtSVD(_control_configuration(bundle))
-    return Models(
-        unet=loaded(unet, _unet_weights(bundle, half=half)),
-        vae=loaded(vae, find_weights(bundle / "vae", [DIFFUSERS], half=half)),
-        image_encoder=loaded(encoder, find_weights(bundle / "image_encoder", ["model"], half=half)),
-        controlnext=loaded(control, _control_weights(bundle, half=half)),
-        scheduler=read_configuration(bundle / "scheduler" / "scheduler_config.json"),
-        placement=Placement(place, number, say=say),
-    )
+    def _filled(self, network: nn.Module, path: Path, increments: Sequence[Path] = ()) -> Any:
+        expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        weights = as_safetensors(path, expected, spare=self._converted)
+        fill(network, weights, self._dtype, increments)
+        _compute_buffers(network)
+        return network
 
 
 def _image_encoder(configuration: dict[str, Any]) -> nn.Module:
@@ -170,24 +253,14 @@ def _image_encoder(configuration: dict[str, Any]) -> nn.Module:
     return network
 
 
-def _control_configuration(bundle: Path) -> ControlNeXtConfig:
-    path = bundle / "controlnext" / "config.json"
-    if not path.is_file():
-        return ControlNeXtConfig()
-    try:
-        return decode(ControlNeXtConfig, read_configuration(path))
-    except SettingsError as error:
-        raise ModelError(f"{path}: {error.message}", hint=error.hint) from None
-
-
-def _control_weights(bundle: Path, *, half: bool) -> Path:
+def _control_weights(bundle: Path, half: bool) -> Path:
     own = bundle / "controlnext"
     if any(own.glob("*.safetensors")):
         return find_weights(own, ["controlnext", DIFFUSERS], half=half)
     return find_weights(bundle, ["controlnext", "controlnet"], half=half)
 
 
-def _unet_weights(bundle: Path, *, half: bool) -> Path:
+def _unet_weights(bundle: Path, half: bool) -> Path:
     """Return the authors' continued UNet where it lies in the bundle, else the bundle's own."""
     if any(bundle.glob("unet.*")):
         return find_weights(bundle, ["unet"], half=half)

@@ -274,7 +274,12 @@ class _Sampler:
         steered = (
             nullcontext()
             if control is None
-            else injected(models.unet.down_blocks[0], control, strength.to(device, dtype))
+            else injected(
+                models.unet.down_blocks[0],
+                control,
+                strength.to(device, dtype),
+                normalised=not models.controlnext.config.zero_convolution,
+            )
         )
         with steered:
             (prediction,) = models.unet(

@@ -10,7 +10,7 @@ import struct
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -70,13 +70,16 @@ def find_weights(folder: Path, stems: Iterable[str], *, half: bool) -> Path:
     )
 
 
-def fill(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
+def fill(
+    network: nn.Module, path: Path, dtype: torch.dtype, increments: Sequence[Path] = ()
+) -> None:
     """Load a safetensors file into a network that was made on the meta device.
 
     Args:
         network: has no values yet.
         path: the file; it may hold any float format.
         dtype: format the values take on.
+        increments: files of W - W_base for some of the tensors, added in float32, in order.
 
     Raises:
         ModelError: the file is damaged, or is not the weights of such a network; the message names
@@ -89,8 +92,11 @@ def fill(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
             names = [name for name in file.keys() if not name.endswith(IGNORED)]  # noqa: SIM118
             found = {name: tuple(file.get_slice(name).get_shape()) for name in names}
             check_same(path, expected, found)
+            changes = _sum(increments, expected)
             for name in names:
                 value = file.get_tensor(name)
+                if name in changes:
+                    value = value.float() + changes[name]
                 # A copy even where the format stays: a tensor still mapped to the file lies at odd
                 # addresses, which some kernels answer with another rounding, and would die with it.
                 values[name] = value.to(dtype if value.is_floating_point() else None, copy=True)
@@ -100,6 +106,31 @@ def fill(network: nn.Module, path: Path, dtype: torch.dtype) -> None:
             hint="Fetch the file again.",
         ) from None
     network.load_state_dict(values, assign=True)
+
+
+def _sum(paths: Sequence[Path], expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Add up increments, each file of which names some of the network's weights, in float32."""
+    changes: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt") as file:
+                found = {
+                    name: tuple(file.get_slice(name).get_shape())
+                    for name in file.keys()  # noqa: SIM118 - the file is no mapping
+                }
+                # Increments of some weights only: those that are not there stay as they are.
+                check_same(
+                    path, {name: expected[name] for name in found if name in expected}, found
+                )
+                for name in found:
+                    increment = file.get_tensor(name).to(torch.float32, copy=True)
+                    changes[name] = changes[name] + increment if name in changes else increment
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"{path}: not a complete safetensors file: {error}",
+                hint="Copy it again, or train again from the last checkpoint.",
+            ) from None
+    return changes
 
 
 def check_same(
