@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lists of the sidebar: people, the bones of one person, renders."""
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty
+
+from .translations import say
+
+__all__ = ["STATE_ICONS", "role_words"]
+
+STATE_ICONS = {
+    "QUEUED": "SORTTIME",
+    "RUNNING": "PLAY",
+    "FINISHED": "CHECKMARK",
+    "FAILED": "ERROR",
+    "CANCELLED": "CANCEL",
+}
+_SOURCE_ICONS = {
+    "PRESET": "CHECKMARK",
+    "FILE": "CHECKMARK",
+    "GUESSED": "QUESTION",
+    "HAND": "GREASEPENCIL",
+    "NONE": "BLANK1",
+}
+_WORDS = {
+    "left": "Left",
+    "right": "Right",
+    "hips": "Hips",
+    "spine": "Spine",
+    "chest": "Chest",
+    "neck": "Neck",
+    "head": "Head",
+    "head_end": "Top of the head",
+    "jaw": "Jaw",
+    "eye": "eye",
+    "clavicle": "collar bone",
+    "upper_arm": "upper arm",
+    "forearm": "forearm",
+    "hand": "hand",
+    "thigh": "thigh",
+    "shin": "shin",
+    "foot": "foot",
+    "toe": "toes",
+    "toe_end": "tip of the toes",
+    "thumb": "thumb",
+    "index": "index finger",
+    "middle": "middle finger",
+    "ring": "ring finger",
+    "pinky": "little finger",
+    "tip": "tip",
+}
+
+
+def role_words(role: str) -> str:
+    """Return a role for people to read: ``left_index_2`` is "Left index finger 2"."""
+    if role in _WORDS:
+        return say(_WORDS[role])
+    side, _, part = role.partition("_")
+    if part in _WORDS:
+        return f"{say(_WORDS[side])} {say(_WORDS[part])}"
+    finger, _, joint = part.partition("_")
+    number = say(_WORDS[joint]) if joint in _WORDS else joint
+    return f"{say(_WORDS[side])} {say(_WORDS[finger])} {number}"
+
+
+class MARIONEXT_UL_people(bpy.types.UIList):
+    """Everyone in the shot."""
+
+    def draw_item(
+        self,
+        _context: Any,
+        layout: Any,
+        _settings: Any,
+        person: Any,
+        _icon: int,
+        _active: Any,
+        _property: str,
+        _index: int = 0,
+        _flag: int = 0,
+    ) -> None:
+        """Draw one person."""
+        row = layout.row(align=True)
+        row.prop(person, "armature", text="", emboss=False, icon="ARMATURE_DATA")
+        if person.problem:
+            row.label(text="", icon="ERROR")
+
+
+class MARIONEXT_UL_mapping(bpy.types.UIList):
+    """Which bone plays which role."""
+
+    use_filter_show = True
+
+    only_doubtful: BoolProperty(
+        name="Missing and guessed",
+        description="Show only roles without a bone and bones that were guessed",
+        default=False,
+    )
+    without_fingers: BoolProperty(
+        name="Without fingers", description="Leave the bones of the fingers out", default=False
+    )
+
+    def draw_item(
+        self,
+        _context: Any,
+        layout: Any,
+        person: Any,
+        item: Any,
+        _icon: int,
+        _active: Any,
+        _property: str,
+        _index: int = 0,
+        _flag: int = 0,
+    ) -> None:
+        """Draw one role and its bone."""
+        split = layout.split(factor=0.44)
+        split.label(
+            text=role_words(item.role), icon=_SOURCE_ICONS.get(item.source, "NONE"), translate=False
+        )
+        if person.armature is not None:
+            split.prop_search(item, "bone", person.armature.data, "bones", text="", icon="NONE")
+        else:
+            split.label(text=item.bone, translate=False)
+
+    def draw_filter(self, _context: Any, layout: Any) -> None:
+        """Draw the switches under the list."""
+        row = layout.row(align=True)
+        row.prop(self, "filter_name", text="", icon="VIEWZOOM")
+        row.prop(self, "only_doubtful", text="", icon="QUESTION", toggle=True)
+        row.prop(self, "without_fingers", text="", icon="VIEW_PAN", toggle=True)
+
+    def filter_items(
+        self, _context: Any, person: Any, property_name: str
+    ) -> tuple[list[int], list[int]]:
+        """Return which roles to show; their order stays."""
+        wanted = self.filter_name.casefold()
+        flags = []
+        for item in getattr(person, property_name):
+            shown = not self.only_doubtful or item.source in {"NONE", "GUESSED"}
+            if self.without_fingers and item.role[-2:] in {"_1", "_2", "_3"}:
+                shown = False
+            if self.without_fingers and item.role.endswith("_tip"):
+                shown = False
+            if shown and wanted:
+                shown = wanted in role_words(item.role).casefold() or wanted in item.bone.casefold()
+            flags.append(self.bitflag_filter_item if shown else 0)
+        return flags, []
+
+
+class MARIONEXT_UL_jobs(bpy.types.UIList):
+    """Renders of this session, waiting, running and done."""
+
+    def draw_item(
+        self,
+        _context: Any,
+        layout: Any,
+        _session: Any,
+        job: Any,
+        _icon: int,
+        _active: Any,
+        _property: str,
+        _index: int = 0,
+        _flag: int = 0,
+    ) -> None:
+        """Draw one render."""
+        row = layout.row(align=True)
+        row.label(text=job.name, icon=STATE_ICONS.get(job.state, "NONE"), translate=False)
+        side = row.row(align=True)
+        side.alignment = "RIGHT"
+        if job.state == "RUNNING":
+            side.label(text=f"{100 * job.progress:.0f} %", translate=False)
+        elif job.state == "QUEUED":
+            side.label(text="Waiting")
+        elif job.frame_count:
+            side.label(text=say("{count} frames", count=job.frame_count), translate=False)
+
+
+_CLASSES = (MARIONEXT_UL_people, MARIONEXT_UL_mapping, MARIONEXT_UL_jobs)
+
+
+def register() -> None:
+    """Add the lists."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Take the lists away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where all panels stand, and what several of them show."""
+
+from typing import Any
+
+__all__ = ["SidebarPanel", "settings_column"]
+
+
+class SidebarPanel:
+    """A panel in the tab Marionext of the 3D view's sidebar."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Marionext"
+
+
+def settings_column(layout: Any) -> Any:
+    """Return a column whose properties have their names on the left, as in Blender's own panels."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Panel *Character*: the picture of who is to be seen."""
+
+from typing import Any
+
+import bpy
+
+from .. import pictures
+from ..paragraphs import write, write_problem
+from ..translations import say
+from .base import SidebarPanel, settings_column
+
+__all__ = ["CLASSES"]
+
+
+class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
+    """Choose the picture of the character."""
+
+    bl_idname = "MARIONEXT_PT_character"
+    bl_label = "Character"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        settings = context.scene.marionext
+        layout.row().prop(settings, "character_source", expand=True)
+        if settings.character_source == "IMAGE":
+            layout.prop(settings, "character", text="")
+        else:
+            self._draw_scene_source(context, layout, settings)
+        self._draw_picture(context, layout, settings)
+        settings_column(layout).prop(settings, "pose_fit")
+
+    def _draw_scene_source(self, context: Any, layout: Any, settings: Any) -> None:
+        if settings.character:
+            text = say("Rendered from frame {frame}.", frame=settings.character_frame)
+        else:
+            text = say("The character is rendered as it stands in this scene.")
+        write(layout, context, text, icon="INFO")
+        layout.operator("marionext.render_character", icon="RENDER_STILL")
+
+    def _draw_picture(self, context: Any, layout: Any, settings: Any) -> None:
+        if not settings.character:
+            if settings.character_source == "IMAGE":
+                text = say(
+                    "Choose one picture of the character: the whole figure, seen from front."
+                )
+                write(layout, context, text, icon="INFO")
+            return
+        icon = pictures.icon(settings.character)
+        if icon == pictures.MISSING:
+            write_problem(
+                layout, context, say("The picture is not there."), say("Choose it again above.")
+            )
+        elif icon != pictures.WAITING:
+            layout.template_icon(icon_value=icon, scale=8.0)
+
+
+CLASSES = (MARIONEXT_PT_character,)

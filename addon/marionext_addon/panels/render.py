@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Panel *Render*: start, watch, cancel."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+from .. import jobs, pictures, summary
+from ..paragraphs import write, write_problem
+from ..preferences import MarionextPreferences
+from ..translations import say
+from .base import SidebarPanel, settings_column
+from .progress import draw_bar, running, waiting
+
+__all__ = ["CLASSES", "missing"]
+
+
+def missing(context: Any) -> Iterator[str]:
+    """Say what is still to be done before a render; looks at settings only."""
+    scene = context.scene
+    settings = scene.marionext
+    if not jobs.armatures(scene):
+        yield "Rig: choose an armature."
+    if jobs.camera_of(scene) is None:
+        yield "Camera: the scene needs one."
+    if summary.frames(scene).problem:
+        yield "Frames: the range is empty."
+    if settings.character_source == "IMAGE" and not settings.character:
+        yield "Character: choose a picture."
+
+
+class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
+    """Start a render and watch it."""
+
+    bl_idname = "MARIONEXT_PT_render"
+    bl_label = "Render"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        session = context.window_manager.marionext
+        if session.engine_state == "PROBLEM":
+            box = write_problem(layout, context, session.engine_message)
+            button = box.operator(
+                "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
+            )
+            button.module = MarionextPreferences.bl_idname
+        lacking = list(missing(context))
+        for text in lacking:
+            write(layout, context, say(text), icon="DOT")
+        self._draw_buttons(layout, lacking)
+        job = running(session)
+        if job is not None:
+            self._draw_running(context, layout, job)
+        count = waiting(session)
+        if count:
+            layout.label(text=say("{count} waiting", count=count), icon="SORTTIME", translate=False)
+        column = settings_column(layout)
+        column.prop(context.scene.marionext, "output")
+
+    def _draw_buttons(self, layout: Any, lacking: list[str]) -> None:
+        # A pose map needs no character.
+        bare = [text for text in lacking if not text.startswith("Character")]
+        column = layout.column(align=True)
+        large = column.row(align=True)
+        large.scale_y = 1.6
+        large.enabled = not lacking
+        large.operator("marionext.render", icon="RENDER_ANIMATION")
+        row = column.row(align=True)
+        draft = row.row(align=True)
+        draft.enabled = not lacking
+        draft.operator("marionext.draft", icon="PLAY")
+        poses = row.row(align=True)
+        poses.enabled = not bare
+        poses.operator("marionext.pose_maps", text="Pose Maps", icon="ARMATURE_DATA")
+        queue = layout.row()
+        queue.enabled = not lacking
+        queue.operator("marionext.send_to_queue", icon="EXPORT")
+
+    def _draw_running(self, context: Any, layout: Any, job: Any) -> None:
+        box = layout.box()
+        box.label(text=job.name, icon="PLAY", translate=False)
+        draw_bar(box, job)
+        if job.message:
+            write(box, context, say(job.message))
+        if job.preview:
+            icon = pictures.icon(job.preview)
+            if icon > 0:
+                box.template_icon(icon_value=icon, scale=7.0)
+        row = box.row(align=True)
+        row.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
+
+
+CLASSES = (MARIONEXT_PT_render,)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sentences in a panel: Blender cuts a label off where the panel ends, a paragraph goes on."""
+
+import textwrap
+import unicodedata
+from typing import Any
+
+__all__ = ["write", "write_problem"]
+
+_LETTER = 6.3
+"""Mean width of a letter in pixels at a resolution scale of 1."""
+_MARGIN = 76
+"""Pixels of a panel that are no text: borders, box, icon and the tabs at its side."""
+
+
+def write(layout: Any, context: Any, text: str, *, icon: str = "NONE") -> None:
+    """Write a text over as many lines as the panel's width asks for."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(_lines(text, _letters(context))):
+        first = "BLANK1" if icon != "NONE" else "NONE"
+        column.label(text=line, icon=first if number else icon, translate=False)
+
+
+def write_problem(layout: Any, context: Any, text: str, advice: str = "") -> Any:
+    """Write what is wrong and what to do about it in a box, and return the box for buttons."""
+    box = layout.box()
+    column = box.column(align=True)
+    column.alert = True
+    write(column, context, text, icon="ERROR")
+    if advice:
+        write(box, context, advice, icon="BLANK1")
+    return box
+
+
+def _letters(context: Any) -> int:
+    """Return how many letters fit on a line."""
+    region = context.region
+    scale = context.preferences.system.ui_scale
+    width = region.width / scale if region is not None else 250
+    return max(16, int((width - _MARGIN) / _LETTER))
+
+
+def _lines(text: str, letters: int) -> list[str]:
+    lines: list[str] = []
+    for part in text.splitlines() or [""]:
+        if any(unicodedata.east_asian_width(letter) in "WF" for letter in part):
+            lines += _broken_anywhere(part, letters)
+        else:
+            lines += textwrap.wrap(part, letters, break_on_hyphens=False) or [""]
+    return lines
+
+
+def _broken_anywhere(text: str, letters: int) -> list[str]:
+    """Break a text that has no spaces; its signs are two letters wide."""
+    lines, used = [""], 0
+    for letter in text:
+        width = 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        closing = letter in "\uff0c\u3002\uff1b\uff1a\uff09\u3001"
+        if used + width > letters and not closing:
+            lines.append("")
+            used = 0
+        lines[-1] += letter
+        used += width
+    return lines
