@@ -8,13 +8,19 @@ the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later on
 
 from . import (
     background,
+    keymaps,
+    lists,
     operators_engine,
     operators_jobs,
+    operators_mapping,
     operators_render,
     operators_results,
+    panels,
+    pictures,
     preferences,
     properties,
     runner,
+    translations,
 )
 
 bl_info = {
@@ -35,7 +41,13 @@ _MODULES = (
     operators_jobs,
     operators_results,
     operators_engine,
+    operators_mapping,
     background,
+    translations,
+    pictures,
+    lists,
+    panels,
+    keymaps,
 )
 """In the order of registration: properties first, what shows them last."""
 

@@ -47,8 +47,11 @@ _model_items: list[EnumItem] = []
 
 
 def _stable_number(name: str) -> int:
-    """Return the same number for a name in every session: Blender saves the number."""
-    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+    """Return the same number for a name in every session: Blender saves the number.
+
+    The built-in model is 0, the value of a choice that was never touched.
+    """
+    return 0 if name == "puppet" else zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
 def find_models(_settings: object = None, _context: object = None) -> list[EnumItem]:
@@ -94,6 +97,12 @@ def _armature_chosen(person: Any, _context: object) -> None:
     operators_mapping.refresh(person)
 
 
+def _bone_chosen(item: Any, _context: object) -> None:
+    from . import operators_mapping
+
+    operators_mapping.bone_edited(item)
+
+
 def _is_camera(_settings: object, candidate: Any) -> bool:
     return bool(candidate.type == "CAMERA")
 
@@ -102,7 +111,11 @@ class MarionextMapping(bpy.types.PropertyGroup):
     """Which bone plays one role."""
 
     role: StringProperty(name="Role", description="What the bone moves")
-    bone: StringProperty(name="Bone", description="Name of the bone; empty: none plays this role")
+    bone: StringProperty(
+        name="Bone",
+        description="Name of the bone; empty: none plays this role",
+        update=_bone_chosen,
+    )
     source: EnumProperty(
         name="Source",
         description="How this bone was found",
@@ -135,7 +148,9 @@ class MarionextPerson(bpy.types.PropertyGroup):
     )
     # What was found when the armature was last looked at: the panel only shows it.
     convention: StringProperty(name="Convention", description="What the bones are named after")
-    coverage: StringProperty(name="Coverage", description="Which keypoints come from bones")
+    body_points: IntProperty(name="Body", description="Of 18 points, those that come from bones")
+    hand_points: IntProperty(name="Hands", description="Of 42 points, those that come from bones")
+    face_source: StringProperty(name="Face", description="What the points of the face come from")
     problem: StringProperty(name="Problem", description="Why this armature cannot be rendered")
     advice: StringProperty(name="Advice", description="What to do about it")
 
