@@ -10,7 +10,7 @@ __all__ = ["kind_and_side", "own_parts", "part_of"]
 
 _OWN = {
     "nose": ("head", "neck"), "eye": ("head", "neck"), "ear": ("head", "neck"),
-    "face": ("head", "neck"), "neck": ("neck", "left_torso", "right_torso"),
+    "face": ("head", "neck"), "neck": ("neck", "torso", "left_torso", "right_torso"),
     "shoulder": ("torso", "upper_arm", "neck"), "elbow": ("upper_arm", "forearm"),
     "wrist": ("forearm", "hand"), "hand": ("forearm", "hand"), "hip": ("torso", "thigh"),
     "knee": ("thigh", "shin"), "ankle": ("shin",), "foot": ("shin",),

@@ -323,8 +323,9 @@ def view_people(
         views.append(_Seen(animation, figure, camera, size, origin))
     for number, person in enumerate(views):
         open_share = seen[number] if number < len(seen) else None
-        known = None if open_share is None else np.isfinite(open_share)
+        known = None
         if open_share is not None:
+            known = np.isfinite(open_share)
             person.scores *= 1 - _LOSS * (1 - np.where(known, open_share, 1)).astype(np.float32)
         for other in views if occlusion else ():
             person.hide_behind(other, known)

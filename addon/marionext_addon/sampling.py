@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sample evaluated armatures and the camera: from a scene to keypoints, frame by frame.
+
+`sampling` is a generator that does a little at a time, so that a timer can spread a long shot
+over many ticks while the animator goes on working; `sample` does all at once (background mode,
+scripts). Both leave scene, frame, selection and undo as they were.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.errors import MotionError
+from marionext.frames import FrameRate
+from marionext.motion import (
+    Camera,
+    Figure,
+    JointAnimation,
+    RigMapping,
+    project_people,
+    write_animation,
+)
+from marionext.pose import PoseTrack
+from marionext.pose.formats import write_native
+
+from . import cameras, visibility
+from .rig import Person
+from .skeletons import Sampled, animation_of, skeleton_of
+from .stage import Stage
+
+__all__ = [
+    "Progress",
+    "Take",
+    "Timing",
+    "sample",
+    "sampling",
+]
+
+_CHUNK = 4
+"""Frames projected at a time: about a millisecond each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When to sample."""
+
+    times: tuple[Fraction, ...]
+    """Frames of the scene, in order, with fractions for sub-frames."""
+    rate: FrameRate
+    """Of the result."""
+    first: int
+    """Number of the first frame of the result; the others follow one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far sampling is."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Take:
+    """What was sampled."""
+
+    animations: tuple[JointAnimation, ...]
+    """One for each person, each with the camera."""
+    mappings: tuple[RigMapping, ...]
+    camera: Camera
+    track: PoseTrack
+    """Everybody's keypoints in pixels, with scores."""
+    timing: Timing
+    notes: tuple[str, ...]
+    """What the sampling had to leave out, for people to read."""
+
+    def write(self, folder: Path) -> Path:
+        """Write the keypoints, and each rig beside them.
+
+        Returns:
+            The pose track, which a job's motion points to: an animation holds one person only,
+            and neither bones chosen by hand nor what rays have found.
+
+        Raises:
+            OutputError: the folder cannot be written to.
+        """
+        for number, animation in enumerate(self.animations, 1):
+            write_animation(animation, folder / f"rig_{number}.npz")
+        path = folder / "motion.npz"
+        write_native(self.track, path)
+        return path
+
+
+def sample(
+    scene: Any,
+    people: Sequence[Person],
+    timing: Timing,
+    size: tuple[int, int],
+    *,
+    fit: str = "CROP",
+    camera: Any = None,
+    rays: frozenset[str] = frozenset(),
+) -> Take:
+    """Sample a shot at once; see `sampling`."""
+    steps = sampling(scene, people, timing, size, fit=fit, camera=camera, rays=rays)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            take: Take = done.value
+            return take
+
+
+def sampling(
+    scene: Any,
+    people: Sequence[Person],
+    timing: Timing,
+    size: tuple[int, int],
+    *,
+    fit: str = "CROP",
+    camera: Any = None,
+    rays: frozenset[str] = frozenset(),
+) -> Generator[Progress, None, Take]:
+    """Sample a shot a little at a time.
+
+    Closing the generator, or an error, takes everything temporary away.
+
+    Args:
+        scene: the user's scene.
+        people: the armatures, mapped.
+        timing: when to look.
+        size: width and height of the picture in pixels.
+        fit: what becomes of the scene's frame in it: ``CROP`` or ``LETTERBOX``.
+        camera: a camera's object, or None for the scene's, with its markers.
+        rays: groups of points whose visibility is found by rays through the scene's meshes:
+            ``body``, ``hands``, ``face``. Slow: all meshes are evaluated in every frame.
+
+    Returns:
+        The take, as the generator's value.
+
+    Raises:
+        MotionError: there is nobody or no camera, or something was deleted meanwhile.
+    """
+    if not people:
+        raise MotionError("nobody to sample: no armature is given", hint="Pick an armature.")
+    seen_by = [cameras.current_camera(scene, float(time), camera) for time in timing.times]
+    recording = _Recording(people, timing, size)
+    eyes = visibility.Eyes.of(scene, people, rays) if rays else None
+    looking = list(dict.fromkeys(seen_by))
+    stage = Stage(
+        scene,
+        [person.armature for person in people],
+        looking,
+        keys=recording.keys,
+        others=() if eyes is None else eyes.objects,
+    )
+    numbers = [looking.index(each) for each in seen_by]
+    notes = tuple(_notes(scene, people))
+    total = len(timing.times)
+    with stage:
+        yield Progress(0, total)
+        for done, (time, number) in enumerate(zip(timing.times, numbers, strict=True), 1):
+            graph = stage.go(time)
+            eye = stage.camera(number).evaluated_get(graph)
+            look = cameras.look_of(stage.scene, eye, size, fit)
+            recording.add(stage, graph, look)
+            if eyes is not None:
+                rays_cast = eyes.look(stage, recording.now(), look)
+                while True:
+                    try:
+                        next(rays_cast)
+                    except StopIteration as end:
+                        recording.seen.append(end.value)
+                        break
+                    yield Progress(done - 1, total)
+            yield Progress(done, total)
+    return (yield from recording.finished(notes))
+
+
+class _Recording:
+    """What has been read so far."""
+
+    def __init__(self, people: Sequence[Person], timing: Timing, size: tuple[int, int]) -> None:
+        self.mappings = tuple(person.mapping for person in people)
+        self.sources = [str(person.armature.name) for person in people]
+        self.skeletons = [skeleton_of(person) for person in people]
+        self.keys = [skeleton.shape_key for skeleton in self.skeletons if skeleton.shapes]
+        self.timing, self.size = timing, size
+        self.frames: list[list[Sampled]] = [[] for _ in people]
+        self.looks: list[cameras.Look] = []
+        self.seen: list[list[NDArray[np.float64]]] = []
+        """For each frame, for each person: (134,)."""
+        self._figures: list[Figure] = []
+
+    def add(self, stage: Stage, graph: Any, look: cameras.Look) -> None:
+        """Read one evaluated frame."""
+        key = 0
+        for number, skeleton in enumerate(self.skeletons):
+            shapes = None
+            if skeleton.shapes:
+                shapes = stage.key(key).evaluated_get(graph)
+                key += 1
+            evaluated = stage.armature(number).evaluated_get(graph)
+            self.frames[number].append(skeleton.read(evaluated, shapes))
+        self.looks.append(look)
+
+    def _animations(self, frames: list[list[Sampled]], **more: Any) -> list[JointAnimation]:
+        return [
+            animation_of(skeleton, part, rate=self.timing.rate, source=source, **more)
+            for skeleton, part, source in zip(self.skeletons, frames, self.sources, strict=True)
+        ]
+
+    def now(self) -> list[tuple[JointAnimation, Figure]]:
+        """Return everybody in the last frame."""
+        latest = self._animations([part[-1:] for part in self.frames], first=0, camera=None)
+        if not self._figures:
+            self._figures = self._prepared(latest)
+        return list(zip(latest, self._figures, strict=True))
+
+    def _prepared(self, animations: Sequence[JointAnimation]) -> list[Figure]:
+        pairs = zip(animations, self.mappings, strict=True)
+        return [Figure.prepare(animation, mapping) for animation, mapping in pairs]
+
+    def finished(self, notes: tuple[str, ...]) -> Generator[Progress, None, Take]:
+        """Project everything, a few frames at a time."""
+        total = len(self.looks)
+        camera = cameras.joined(self.looks)
+        animations = self._animations(
+            self.frames, first=self.timing.first, camera=camera, notes=notes
+        )
+        yield Progress(total, total)
+        figures = self._prepared(animations)
+        tracks = []
+        for start in range(0, total, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cut = self._animations([frames[part] for frames in self.frames], first=0, camera=None)
+            seen = (
+                [
+                    np.stack([shares[number] for shares in self.seen[part]])
+                    for number in range(len(figures))
+                ]
+                if self.seen
+                else []
+            )
+            tracks.append(
+                project_people(
+                    list(zip(cut, figures, strict=True)),
+                    cameras.joined(self.looks[part]),
+                    self.size,
+                    seen=seen,
+                )
+            )
+            yield Progress(total, total)
+        track = PoseTrack(
+            points=np.concatenate([part.points for part in tracks]),
+            scores=np.concatenate([part.scores for part in tracks]),
+            size=self.size,
+            rate=self.timing.rate,
+            first=self.timing.first,
+        )
+        return Take(
+            animations=tuple(animations),
+            mappings=self.mappings,
+            camera=camera,
+            track=track,
+            timing=self.timing,
+            notes=notes,
+        )
+
+
+def _notes(scene: Any, people: Sequence[Person]) -> Iterator[str]:
+    """Yield what will not be sampled as the animator sees it."""
+    for person in people:
+        armature = person.armature
+        if armature.data.pose_position == "REST":
+            yield f"{armature.name}: its pose position is Rest, so it stands still"
+        for owner in (armature, armature.data):
+            drivers = owner.animation_data.drivers if owner.animation_data else ()
+            if any(
+                target.id_type == "SCENE"
+                for curve in drivers
+                for variable in curve.driver.variables
+                for target in variable.targets
+            ):
+                yield (
+                    f"{armature.name}: drivers read the scene {scene.name!r}; animation of the "
+                    "scene's own properties is not followed"
+                )
+                break

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A temporary scene in which armatures and cameras are played without the user's scene noticing.
+
+Only what is sampled is in it, so a frame costs the rig and not the subdivided, simulated rest of
+the scene. Parents, constraint targets and drivers are evaluated all the same: Blender's
+dependency graph pulls them in, wherever they live. A helper object makes it pull in what is
+hidden in viewports too, and shape keys without their meshes.
+
+The scene is taken away when the stage is left, also after an error. An animator who undoes or
+saves meanwhile must not find it in the file: `sweep` runs before saving and after undo, and a
+stage that lost its scene builds another.
+"""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Self
+
+import bpy
+from bpy.app.handlers import persistent
+
+from marionext.errors import MotionError
+
+__all__ = ["Stage", "register", "sweep", "unregister"]
+
+_MARK = "marionext_temporary"
+_NAME = "Marionext (sampling)"
+
+Key = tuple[str, str | None]
+
+
+def _key_of(data: Any) -> Key:
+    """Name a data-block so that it is found again after undo has replaced all objects."""
+    return data.name, None if data.library is None else data.library.filepath
+
+
+class Stage:
+    """The temporary scene; use it as a context."""
+
+    def __init__(
+        self,
+        scene: Any,
+        armatures: Sequence[Any],
+        cameras: Sequence[Any],
+        *,
+        keys: Sequence[Any] = (),
+        others: Sequence[Any] = (),
+    ) -> None:
+        """Remember what is to be played; nothing is made before the context is entered.
+
+        Args:
+            scene: the user's scene.
+            armatures: objects.
+            cameras: objects.
+            keys: shape key data-blocks whose values are wanted.
+            others: objects that rays may hit.
+        """
+        self._scene = _key_of(scene)
+        self._armatures = [_key_of(armature) for armature in armatures]
+        self._cameras = [_key_of(camera) for camera in cameras]
+        self._keys = [_key_of(key) for key in keys]
+        self._others = [_key_of(other) for other in others]
+        self._made: Any = None
+        self._time = Fraction(0)
+        self._helper: Any = None
+
+    def __enter__(self) -> Self:
+        """Build the scene."""
+        self._build()
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        """Take the scene away."""
+        sweep()
+        self._made = self._helper = None
+
+    @property
+    def scene(self) -> Any:
+        """The user's scene, as it is now."""
+        return self._find(bpy.data.scenes, self._scene, "scene")
+
+    @property
+    def armatures(self) -> list[Any]:
+        """The armatures' objects, as they are now."""
+        return [self._find(bpy.data.objects, key, "armature") for key in self._armatures]
+
+    def armature(self, number: int) -> Any:
+        """Return an armature's object, as it is now."""
+        return self._find(bpy.data.objects, self._armatures[number], "armature")
+
+    def camera(self, number: int) -> Any:
+        """Return a camera's object, as it is now."""
+        return self._find(bpy.data.objects, self._cameras[number], "camera")
+
+    def key(self, number: int) -> Any:
+        """Return a shape key data-block, as it is now."""
+        return self._find(bpy.data.shape_keys, self._keys[number], "shape keys")
+
+    @staticmethod
+    def _find(collection: Any, key: Key, kind: str) -> Any:
+        found = collection.get(key)
+        if found is None:
+            raise MotionError(
+                f"the {kind} {key[0]!r} went away while the motion was sampled",
+                hint="Start again; do not rename or delete it meanwhile.",
+            )
+        return found
+
+    def go(self, time: Fraction) -> Any:
+        """Evaluate one moment and return the dependency graph that holds it.
+
+        Args:
+            time: a frame of the user's scene, with its fraction for sub-frames.
+        """
+        if not self._alive():
+            self._build()
+        whole = math.floor(time)
+        self._made.frame_set(whole, subframe=float(time - whole))
+        self._time = time
+        return self._made.view_layers[0].depsgraph
+
+    def again(self) -> tuple[Any, Any]:
+        """Return the temporary scene and its dependency graph, at the time it is at.
+
+        Ask anew whenever Blender has been at work meanwhile: what was deleted or undone since
+        would leave the old graph with things that are no more.
+        """
+        if not self._alive():
+            self.go(self._time)
+        layer = self._made.view_layers[0]
+        layer.update()
+        return self._made, layer.depsgraph
+
+    def _alive(self) -> bool:
+        try:
+            return bool(self._made.get(_MARK)) and bool(self._helper.name)
+        except ReferenceError:  # undo, or a sweep before saving
+            return False
+
+    def _build(self) -> None:
+        sweep()
+        made = bpy.data.scenes.new(_NAME)
+        made[_MARK] = True
+        self._made = made
+        scene = self.scene
+        for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):
+            setattr(made.render, name, getattr(scene.render, name))
+        cameras = [self._find(bpy.data.objects, key, "camera") for key in self._cameras]
+        others = [bpy.data.objects[key] for key in self._others if key in bpy.data.objects]
+        linked: set[Any] = set()
+        for thing in (*self.armatures, *cameras, *others):
+            if thing not in linked:
+                made.collection.objects.link(thing)
+                linked.add(thing)
+        self._helper = self._build_helper(made, cameras)
+
+    def _build_helper(self, made: Any, cameras: Sequence[Any]) -> Any:
+        """Add an object that depends on everything wanted: what is hidden is evaluated too."""
+        mesh = bpy.data.meshes.new(_NAME)
+        mesh[_MARK] = True
+        mesh.from_pydata([(0.0, 0.0, 0.0)], [], [])
+        helper = bpy.data.objects.new(_NAME, mesh)
+        helper[_MARK] = True
+        made.collection.objects.link(helper)
+        for armature in self.armatures:
+            helper.modifiers.new(_NAME, "ARMATURE").object = armature
+        helper["value"] = 0.0
+        driver = helper.driver_add('["value"]').driver
+        driver.type = "SUM"
+        for number in range(len(self._keys)):
+            key = self.key(number)
+            if len(key.key_blocks) > 1:
+                target = driver.variables.new().targets[0]
+                target.id_type, target.id = "KEY", key
+                name = bpy.utils.escape_identifier(key.key_blocks[1].name)
+                target.data_path = f'key_blocks["{name}"].value'
+        for camera in cameras:
+            variable = driver.variables.new()
+            variable.type = "TRANSFORMS"
+            variable.targets[0].id = camera
+            target = driver.variables.new().targets[0]
+            target.id_type, target.id, target.data_path = "CAMERA", camera.data, "lens"
+        return helper
+
+
+def sweep() -> None:
+    """Remove every temporary scene and helper, also those that undo has brought back."""
+    for collection in (bpy.data.scenes, bpy.data.objects, bpy.data.meshes):
+        for left in [item for item in collection if item.get(_MARK)]:
+            collection.remove(left)
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _sweep_now(*_arguments: object) -> None:
+    sweep()
+
+
+def _handlers() -> tuple[Any, ...]:
+    handlers = bpy.app.handlers
+    return handlers.save_pre, handlers.undo_post, handlers.redo_post, handlers.load_post
+
+
+def register() -> None:
+    """Keep temporary scenes out of files and out of undo."""
+    for handlers in _handlers():
+        handlers.append(_sweep_now)
+
+
+def unregister() -> None:
+    """Take the handlers away, and anything that may be left."""
+    for handlers in _handlers():
+        if _sweep_now in handlers:
+            handlers.remove(_sweep_now)
+    sweep()
