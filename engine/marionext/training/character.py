@@ -10,9 +10,11 @@ from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 from marionext.pose.formats.native import write_native
 from marionext.pose.skeleton import POINT_COUNT
-from marionext.training.choreography import Build, Stage, Steps, pose_figure
-from marionext.training.figures import Figure, Look, draw_pictures, on_picture
+from marionext.training.bodies import Build
+from marionext.training.choreography import Steps, pose_figure
+from marionext.training.figures import Figure, Look, draw_pictures
 from marionext.training.scenery import Scene
+from marionext.training.stages import Stage, on_picture
 
 __all__ = ["HERO", "draw_character", "standing"]
 

@@ -15,15 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
+from marionext.training.bodies import Build, feet_points, hand_points, head_layout, unit
 
 __all__ = [
-    "Build",
-    "Stage",
     "Steps",
     "at_ease",
     "pose_figure",
-    "random_build",
-    "random_stage",
     "random_steps",
 ]
 
@@ -31,39 +28,6 @@ Floats = NDArray[np.float32]
 
 RIGHT, LEFT = -1.0, 1.0
 """Which way a side of the body lies along x when the figure faces the viewer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Build:
-    """Proportions of a body, as parts of its standing height."""
-
-    trunk: float
-    shoulder: float
-    """Half the distance between the shoulders."""
-    hip: float
-    """Half the distance between the hip joints."""
-    upper_arm: float
-    forearm: float
-    thigh: float
-    shin: float
-    neck: float
-    """From the neck (between the shoulders) to the centre of the head."""
-    head: float
-    """Radius of the head."""
-    hand: float
-    """Length of a hand."""
-    foot: float
-    """Length of a foot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """Where and how large the figure stands in the picture."""
-
-    height: float
-    """Standing height in parts of the picture's height."""
-    centre: tuple[float, float]
-    """Place of the standing hip centre in parts of width and height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,43 +84,6 @@ class Steps:
                 blink=np.zeros_like(self.blink),
             )
         return still
-
-
-def random_build(rng: np.random.Generator) -> Build:
-    """Draw proportions from grown-up to child, and now and then a head as in a cartoon."""
-    child = rng.uniform(0.0, 1.0) ** 2
-    large = rng.uniform(0.02, 0.075) if rng.uniform() < 0.18 else 0.0
-    legs = rng.uniform(0.9, 1.08) * (1 - 0.12 * child)
-    arms = rng.uniform(0.92, 1.1) * (1 - 0.05 * child)
-    return Build(
-        trunk=rng.uniform(0.27, 0.31),
-        shoulder=rng.uniform(0.085, 0.125),
-        hip=rng.uniform(0.05, 0.07),
-        upper_arm=0.165 * arms,
-        forearm=0.15 * arms,
-        thigh=0.235 * legs,
-        shin=0.225 * legs,
-        neck=rng.uniform(0.115, 0.13) + 0.03 * child + 0.8 * large,
-        head=rng.uniform(0.068, 0.08) + 0.035 * child + large,
-        hand=rng.uniform(0.095, 0.115),
-        foot=rng.uniform(0.1, 0.13),
-    )
-
-
-def random_stage(rng: np.random.Generator) -> Stage:
-    """Choose a framing: mostly the whole figure, sometimes small or cut by the edge."""
-    kind = rng.uniform()
-    if kind < 0.72:
-        height = rng.uniform(0.68, 0.9)
-    elif kind < 0.87:
-        height = rng.uniform(0.45, 0.68)
-    else:
-        height = rng.uniform(0.9, 1.35)
-    # Feet on a floor near the lower edge; closer framings keep the head in the picture.
-    hips = 0.53 + rng.uniform(-0.03, 0.04) if height < 0.92 else 0.12 + 0.5 * height
-    if height < 0.68:
-        hips = rng.uniform(0.45, 0.62)
-    return Stage(height, (0.5 + rng.uniform(-0.1, 0.1), hips))
 
 
 def _signal(
@@ -303,91 +230,19 @@ def _rotated(points: Floats, angle: Floats, axis: int) -> Floats:
     return result
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-6))
-
-
 def _arm(build: Build, steps: Steps, side: int, sign: float) -> tuple[Floats, Floats, Floats]:
     """Return elbow, wrist (from the shoulder) and the direction of the forearm."""
     up, forward = steps.raise_[:, side], steps.swing[:, side]
     hanging = np.stack([sign * np.sin(up) * np.cos(forward), -np.cos(up), np.sin(forward)], -1)
-    upper = _unit(hanging.astype(np.float32)).astype(np.float32)
+    upper = unit(hanging.astype(np.float32)).astype(np.float32)
     turn = steps.elbow_turn[:, side]
     # The forearm folds to the front and inwards, more or less upwards.
     aim = np.stack([-0.35 * sign * np.cos(turn), np.sin(turn), np.cos(turn)], -1)
-    across = _unit(aim - (aim * upper).sum(-1, keepdims=True) * upper)
+    across = unit(aim - (aim * upper).sum(-1, keepdims=True) * upper)
     bend = steps.elbow[:, side, None]
     lower = (np.cos(bend) * upper + np.sin(bend) * across).astype(np.float32)
     elbow: Floats = build.upper_arm * upper
     return elbow, elbow + build.forearm * lower, lower
-
-
-_KNUCKLES = np.array([-0.25, -0.17, -0.02, 0.12, 0.24], np.float32)
-"""Where the fingers begin across the palm, in lengths of a hand, from the thumb on."""
-_PALM_LENGTHS = np.array([0.18, 0.5, 0.52, 0.49, 0.44], np.float32)
-_FINGER_LENGTHS = np.array([0.46, 0.46, 0.5, 0.46, 0.37], np.float32)
-_SPREADS = np.array([-0.85, -0.26, -0.05, 0.17, 0.4], np.float32)
-_SEGMENTS = (0.45, 0.31, 0.24)
-
-
-def _hand(build: Build, lower: Floats, twist: Floats, stretched: Floats, sign: float) -> Floats:
-    """Return the 21 points of a hand from the wrist: (frames, 21, 3).
-
-    Args:
-        build: proportions.
-        lower: (frames, 3) direction of the forearm.
-        twist: (frames,) turn about it.
-        stretched: (frames, 5) fingers, from the fist's 0 to 1.
-        sign: which side of the body.
-    """
-    # The back of a hand that hangs down at twist 0 faces the viewer; thumbs then point inwards.
-    view = np.array([0.05 * sign, 0.25, 1.0], np.float32)
-    back = _unit(view - (lower @ view)[:, None] * lower)
-    across = np.cross(lower, back) * -sign
-    cos, sin = np.cos(twist)[:, None], np.sin(twist)[:, None]
-    back, across = back * cos + across * sin, across * cos - back * sin
-    hand = np.zeros((len(lower), 21, 3), np.float32)
-    for finger in range(5):
-        bent = (1 - stretched[:, finger, None]) * (0.8 if finger == 0 else 1.55)
-        spread = _SPREADS[finger] * (0.4 + 0.6 * stretched[:, finger, None])
-        ahead = _unit(lower + spread * across)
-        place = lower * _PALM_LENGTHS[finger] + across * _KNUCKLES[finger]
-        hand[:, 4 * finger + 1] = place * build.hand
-        for joint, share in enumerate(_SEGMENTS):
-            angle = bent * (0.55 + 0.5 * joint)
-            step = ahead * np.cos(angle) - back * np.sin(angle)
-            place = place + step * share * _FINGER_LENGTHS[finger]
-            hand[:, 4 * finger + joint + 2] = place * build.hand
-    return hand
-
-
-def _face_template() -> Floats:
-    """Return the 68 points on a unit head that faces the viewer: (68, 3)."""
-    jaw = np.linspace(-1.45, 1.45, 17)
-    points = [(np.sin(a) * 0.82, 0.1 - np.cos(a) * 0.95, 0.55 * np.cos(a)) for a in jaw]
-    brow = [(-0.52, 0.30), (-0.44, 0.38), (-0.34, 0.4), (-0.24, 0.38), (-0.15, 0.33)]
-    points += [(x, y, 0.78) for x, y in brow]
-    points += [(-x, y, 0.78) for x, y in reversed(brow)]
-    points += [(0.0, y, 0.95) for y in (0.2, 0.1, 0.0, -0.1)]
-    points += [(x, -0.18, 0.9) for x in (-0.12, -0.06, 0.0, 0.06, 0.12)]
-    eye = [(-0.12, 0.0), (-0.05, 0.05), (0.05, 0.05), (0.12, 0.0), (0.05, -0.05), (-0.05, -0.05)]
-    points += [(-0.32 + x, 0.15 + y, 0.8) for x, y in eye]
-    points += [(0.32 + x, 0.15 + y, 0.8) for x, y in eye]
-    outer = np.linspace(np.pi, -np.pi, 13)[:12]
-    points += [(0.26 * np.cos(a), -0.45 + 0.08 * np.sin(a), 0.78) for a in outer]
-    inner = np.linspace(np.pi, -np.pi, 9)[:8]
-    points += [(0.18 * np.cos(a), -0.45 + 0.03 * np.sin(a), 0.78) for a in inner]
-    return np.array(points, np.float32)
-
-
-FACE_TEMPLATE = _face_template()
-"""(68, 3), in radii of the head; x to the person's left, y up, z to the front."""
-HEAD_TEMPLATE = np.array(
-    [[0, 0, 0.95], [-0.32, 0.15, 0.8], [0.32, 0.15, 0.8], [-0.88, 0.05, 0], [0.88, 0.05, 0],
-     [0, 0, 0]], np.float32
-)  # fmt: skip
-"""(6, 3): nose, right and left eye, right and left ear, centre of the head."""
 
 
 def pose_figure(build: Build, steps: Steps) -> Floats:
@@ -403,8 +258,8 @@ def pose_figure(build: Build, steps: Steps) -> Floats:
     spine[:, 1] = build.trunk
     spine = _rotated(_rotated(spine, steps.bend, 0), -steps.lean, 2)
     points[:, 1] = spine
-    for side, (sign, shoulder, hip, hand, foot) in enumerate(
-        ((RIGHT, 2, 8, RIGHT_HAND, 3), (LEFT, 5, 11, LEFT_HAND, 0))
+    for side, (sign, shoulder, hip, hand) in enumerate(
+        ((RIGHT, 2, 8, RIGHT_HAND), (LEFT, 5, 11, LEFT_HAND))
     ):
         line = np.zeros((frames, 3), np.float32)
         line[:, 0] = sign * build.shoulder
@@ -412,7 +267,7 @@ def pose_figure(build: Build, steps: Steps) -> Floats:
         elbow, wrist, lower = _arm(build, steps, side, sign)
         points[:, shoulder], points[:, shoulder + 1] = joint, joint + elbow
         points[:, shoulder + 2] = joint + wrist
-        points[:, hand] = (joint + wrist)[:, None] + _hand(
+        points[:, hand] = (joint + wrist)[:, None] + hand_points(
             build, lower, steps.twist[:, side], steps.fingers[:, side], sign
         )
         points[:, hip, 0] = sign * build.hip
@@ -427,16 +282,17 @@ def pose_figure(build: Build, steps: Steps) -> Floats:
                 -1,
             )
             points[:, hip + index + 1] = points[:, hip + index] + length * step
-        toes = np.array([[0.15, -0.25, 0.8], [0.45, -0.25, 0.65], [0.0, -0.2, -0.25]], np.float32)
-        toes[:, 0] *= sign
-        start = FEET.start + foot
-        points[:, start : start + 3] = points[:, None, hip + 2] + toes * build.foot
-    head = np.concatenate([FACE_TEMPLATE, HEAD_TEMPLATE])
-    head = np.repeat(head[None], frames, 0)
+    hips = points[:, 11] - points[:, 8]
+    for sign, hip, foot in ((RIGHT, 8, FEET.start + 3), (LEFT, 11, FEET.start)):
+        points[:, foot : foot + 3] = feet_points(
+            build, hips, points[:, hip + 1], points[:, hip + 2], sign
+        )
+    head = np.repeat(head_layout(build.likeness)[None], frames, 0)
     lower_lip = [55, 56, 57, 58, 59, 65, 66, 67]
     head[:, lower_lip, 1] -= 0.14 * steps.mouth[:, None]
     head[:, [48, 54, 60, 64], 1] += 0.05 * steps.smile[:, None]
-    head[:, [37, 38, 43, 44], 1] -= 0.1 * steps.blink[:, None]
+    lids, low = [37, 38, 43, 44], [41, 40, 47, 46]
+    head[:, lids, 1] += (head[:, low, 1] - head[:, lids, 1]) * steps.blink[:, None]
     head = _rotated(_rotated(head, steps.head_turn, 1), steps.head_tilt, 2) * build.head
     middle = np.zeros((frames, 3), np.float32)
     middle[:, 1] = build.neck

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import LEFT_HAND, RIGHT_HAND
-from marionext.training.choreography import Build
+from marionext.training.bodies import Build
 from marionext.training.heads import HEAD, Head
 from marionext.training.look import Look
 from marionext.training.pen import Colour, Limb, Outline, Pen, Picture, closed, darker
@@ -51,34 +51,38 @@ class _Leg:
 _LEGS = (_Leg(8, 23, 21), _Leg(11, 20, 18))
 
 
-def draw_shadow(picture: Picture, body: Floats, floor: float, scale: float) -> None:
+def draw_shadow(picture: Picture, place: Floats, height: float, spread: float, tall: float) -> None:
     """Darken the floor under the feet, in place.
 
     Args:
         picture: (h, w, 3) RGB.
-        body: (135, 2) keypoints in pixels.
-        floor: where the feet stand, in pixels from the top.
-        scale: standing height in pixels.
+        place: (2,) in pixels, below the middle between the feet.
+        height: of the lower foot above the floor, in statures.
+        spread: half the shadow's width in pixels.
+        tall: half its height in pixels.
     """
-    feet = body[[10, 13, 18, 21]]
-    height = max(floor - float(feet[:, 1].max()), 0.0) / scale
-    middle = float(feet[:, 0].mean())
-    wide = (0.1 + float(np.ptp(feet[:, 0])) / scale * 0.5) * scale * (1 - min(height, 0.6) * 0.5)
-    tall = 0.028 * scale
+    middle, floor = (float(value) for value in place)
+    wide = spread * (1 - min(height, 0.6) * 0.5)
     x0, x1 = int(max(middle - wide, 0)), int(min(middle + wide + 1, picture.shape[1]))
     y0, y1 = int(max(floor - tall, 0)), int(min(floor + tall + 1, picture.shape[0]))
     if x0 >= x1 or y0 >= y1:
         return
     across = (np.arange(x0, x1, dtype=np.float32) - middle) / wide
     down = (np.arange(y0, y1, dtype=np.float32) - floor) / tall
-    off = np.clip(1 - across[None] ** 2 - down[:, None] ** 2, 0, 1)
-    dark = 1 - off * (0.5 * (1 - min(height * 3, 0.7)))
+    inside = np.clip(1 - across[None] ** 2 - down[:, None] ** 2, 0, 1)
+    dark = 1 - inside * (0.5 * (1 - min(height * 3, 0.7)))
     region = picture[y0:y1, x0:x1]
     np.multiply(region, dark[..., None], out=region, casting="unsafe")
 
 
 def draw_figure(
-    picture: Picture, figure: Figure, body: Floats, depth: Floats, scale: float
+    picture: Picture,
+    figure: Figure,
+    body: Floats,
+    depth: Floats,
+    scale: float,
+    *,
+    rough: bool = False,
 ) -> None:
     """Draw the figure over a picture, in place.
 
@@ -88,10 +92,11 @@ def draw_figure(
         body: (135, 2) keypoints and the centre of the head, in pixels.
         depth: (135,) distance towards the viewer, in heights.
         scale: standing height in pixels.
+        rough: the picture will be averaged down.
     """
     look = figure.look
     light = complex(0.8 * look.light, -0.6)
-    pen = Pen(picture, light, 0.0045 * scale)
+    pen = Pen(picture, light, 0.0045 * scale, rough=rough)
     points = np.ascontiguousarray(body, np.float64).view(np.complex128)[:, 0]
     _Drawing(pen, figure, points, depth, scale).draw()
 
@@ -122,7 +127,7 @@ class _Drawing:
             leg for leg in legs if depth[leg.hip + 1] > depth[leg.hip] + 0.1 and not self.look.skirt
         ]
         if head.facing > 0:
-            head.draw_back_hair()
+            head.draw_hanging()
         for arm in behind:
             self._arm(arm)
         self.trunk.draw_tails()
@@ -140,8 +145,6 @@ class _Drawing:
                 self._arm(arm)
         self._neck()
         head.draw()
-        if head.facing <= 0:
-            head.draw_back_hair()
         for arm in over:
             self._arm(arm)
 

@@ -15,16 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, LEFT_HAND, POINT_COUNT, RIGHT_HAND
-from marionext.training.choreography import (
-    Build,
-    Stage,
-    Steps,
-    at_ease,
-    pose_figure,
-    random_build,
-    random_stage,
-    random_steps,
-)
+from marionext.training.bodies import Build, random_build
+from marionext.training.choreography import Steps, at_ease, pose_figure, random_steps
 from marionext.training.drawing import Figure, draw_figure, draw_shadow
 from marionext.training.heads import HEAD
 from marionext.training.look import PARTS, Look, random_look
@@ -32,13 +24,17 @@ from marionext.training.parts import draw_parts
 from marionext.training.pen import Picture
 from marionext.training.recorded import pose_recorded
 from marionext.training.scenery import draw_scene
+from marionext.training.stages import Stage, on_picture, random_stage, seen
 
-__all__ = ["PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip", "on_picture"]
+__all__ = ["PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
 
 Floats = NDArray[np.float32]
 
 RECORDED = 0.2
 """Share of the dances that come from motion files."""
+
+_FEET = [10, 13, 18, 21]
+"""Ankles and big toes."""
 
 LARGE = 256
 """Pictures whose short side is smaller are drawn at twice their size."""
@@ -60,16 +56,6 @@ class Clip:
     """(frames, h, w, 3) RGB; the same poses in fixed colours on black; empty unless asked for."""
 
 
-def on_picture(points: Floats, stage: Stage, size: tuple[int, int]) -> tuple[Floats, float]:
-    """Return (frames, n, 2) pixels, and the standing height in pixels."""
-    width, height = size
-    scale = stage.height * height
-    pixels = np.empty((*points.shape[:2], 2), np.float32)
-    pixels[..., 0] = stage.centre[0] * width + points[..., 0] * scale
-    pixels[..., 1] = stage.centre[1] * height - points[..., 1] * scale
-    return pixels, scale
-
-
 def draw_pictures(
     figure: Figure, body: Floats, stage: Stage, size: tuple[int, int]
 ) -> Iterator[Picture]:
@@ -87,15 +73,23 @@ def draw_pictures(
     factor = 2 if min(size) < LARGE else 1
     large = size[0] * factor, size[1] * factor
     background = draw_scene(figure.look.scene, large)
-    points, scale = on_picture(body, stage, large)
+    view = seen(body, stage)
+    points, scale = on_picture(view, stage, large)
     build = figure.build
-    sole = stage.centre[1] * large[1] + (build.thigh + build.shin + 0.25 * build.foot) * scale
-    grounded = figure.look.scene.horizon * large[1] < sole
-    for frame, depth in zip(points, body[..., 2], strict=True):
+    feet = body[:, _FEET]
+    sole = -build.thigh - build.shin - 0.2 * build.foot
+    below = feet.mean(axis=1)
+    below[:, 1] = sole
+    places = on_picture(seen(below[:, None], stage), stage, large)[0][:, 0]
+    heights = np.maximum(feet[..., 1].min(axis=1) - sole - 0.06, 0)
+    spreads = (0.1 + np.ptp(points[:, _FEET, 0], axis=1) / scale * 0.5) * scale
+    tall = (0.028 + 0.1 * max(float(np.sin(stage.pitch)), 0.0)) * scale
+    floor = figure.look.scene.horizon * large[1]
+    for index, frame in enumerate(points):
         picture = background.copy()
-        if grounded:
-            draw_shadow(picture, frame, sole, scale)
-        draw_figure(picture, figure, frame, depth, scale)
+        if places[index, 1] > floor:
+            draw_shadow(picture, places[index], float(heights[index]), float(spreads[index]), tall)
+        draw_figure(picture, figure, frame, view[index, :, 2], scale, rough=factor > 1)
         if factor > 1:
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         yield picture
@@ -156,15 +150,16 @@ def make_clip(
     scores: list[Floats] = []
     marked: list[Picture] = []
     for pose, stage in zip(poses, stages, strict=True):
-        points, scale = on_picture(pose.body, stage, size)
         pictures.extend(draw_pictures(figure, pose.body, stage, size))
+        view = seen(pose.body, stage)
+        points, scale = on_picture(view, stage, size)
         if parts:
-            for frame, depth in zip(points, pose.body[..., 2], strict=True):
+            for frame, depth in zip(points, view[..., 2], strict=True):
                 picture = np.zeros((size[1], size[0], 3), np.uint8)
                 draw_parts(picture, figure.build, frame, depth, scale)
                 marked.append(picture)
         pixels.append(points[:, None, :POINT_COUNT])
-        scores.append(_scores(rng, pose.body, figure.build, hands=pose.hands, face=pose.face))
+        scores.append(_scores(rng, view, figure.build, hands=pose.hands, face=pose.face))
     drawn = np.stack(pictures)
     return Clip(
         drawn,

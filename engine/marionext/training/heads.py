@@ -30,6 +30,12 @@ _REACH = np.array(
     [0.9, 1.28, 0.98, 1.36, 1.0, 1.48, 1.02, 1.42, 1.05, 1.5, 1.02, 1.4, 1.0, 1.32, 0.98, 0.9]
 )
 """Tips and roots of spiky hair: angles from the head's up, distances in radii."""
+FALLING = frozenset({"long", "bob"})
+COVERING = frozenset({"long", "bob", "afro"})
+"""Hair that hides the ears."""
+
+_CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 36, endpoint=False))
+_CHIN = np.array([[-0.25, -0.84, 0.66], [0.25, -0.84, 0.66]])
 _TURN = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 
 
@@ -55,10 +61,7 @@ _HAIR_ENDS = np.array(
     [[-0.95, -0.5, 0.12], [0.95, -0.5, 0.12], [-0.85, -0.6, -0.6], [0.85, -0.6, -0.6],
      [0, -0.6, -0.95]]
 )  # fmt: skip
-_BEARD = np.array(
-    [[-0.8, -0.1, 0.2], [-0.62, -0.6, 0.5], [0, -1.0, 0.65], [0.62, -0.6, 0.5], [0.8, -0.1, 0.2],
-     [0.55, -0.3, 0.7], [0, -0.3, 0.98], [-0.55, -0.3, 0.7]]
-)  # fmt: skip
+_MOUSTACHE = np.array([[0.45, -0.32, 0.78], [0.0, -0.27, 0.97], [-0.45, -0.32, 0.78]])
 
 
 def hull(points: Outline) -> Outline:
@@ -66,6 +69,16 @@ def hull(points: Outline) -> Outline:
     pairs = np.ascontiguousarray(points).view(np.float64).reshape(-1, 1, 2).astype(np.float32)
     corners = cv2.convexHull(pairs)[:, 0].astype(np.float64)
     return np.asarray(corners[:, 0] + 1j * corners[:, 1])
+
+
+def _arc(chosen: NDArray[np.bool_], outer: Outline, inner: Outline) -> Outline | None:
+    """Return the area between two rings where they are chosen, or None where there is none."""
+    starts = np.flatnonzero(chosen & ~np.roll(chosen, 1))
+    if not len(starts):
+        return None
+    order = (np.arange(len(chosen)) + starts[0]) % len(chosen)
+    order = order[chosen[order]]
+    return np.concatenate([outer[order], inner[order[::-1]]])
 
 
 class Head:
@@ -134,18 +147,16 @@ class Head:
         # Mostly along the trunk's line of gravity, a little with the head.
         return self.radius * length * (0.85j - 0.15 * self.upwards)
 
-    def draw_back_hair(self) -> None:
-        """Draw what of the hair hangs behind head and neck."""
-        style, look = self.look.hair_style, self.look
-        if style in {"long", "bob"}:
+    def draw_hanging(self) -> None:
+        """Draw what of the hair hangs down: behind the body, or over it if it faces away."""
+        style = self.look.hair_style
+        if style in FALLING:
             drop = self.hanging(2.1 if style == "long" else 0.35)
             ends = self.place(_HAIR_ENDS)
-            outline = hull(
-                np.concatenate(
-                    [self.place(_BACK_HAIR), ends, ends * 0.96 + ends.mean() * 0.04 + drop]
-                )
-            )
-            self.pen.shape(outline, darker(look.hair, 0.12 if self.facing > 0 else 0.0))
+            low = ends * 0.96 + ends.mean() * 0.04 + drop
+            outline = hull(np.concatenate([self.place(_BACK_HAIR), ends, low]))
+            shade = 0.12 if self.facing > 0 else 0.0
+            self.pen.shape(outline, darker(self.look.hair, shade))
         elif style == "tail":
             self._tail(np.array([0.0, 0.55, -0.95]), np.array([0.0, 0.35, -1.6]), 2.0)
         elif style == "twin tails":
@@ -163,33 +174,39 @@ class Head:
     def draw(self) -> None:
         """Draw the head, without the hair that hangs behind it."""
         look, pen = self.look, self.pen
-        bald, away = look.hair_style == "bald", self.facing < -0.35
-        face = hull(self.points[FACE])
-        skull = self.skull
+        bald, away, behind = look.hair_style == "bald", self.facing < -0.35, self.facing <= 0
+        face = hull(np.concatenate([self.points[FACE], self.place(_CHIN)]))
         if not away:
             self._buns()
         pen.edges([face], look.skin)
         if away:
             pen.fill(face, darker(look.skin, 0.1))
-        self._scalp(skull, bald=bald)
+        if behind and look.hair_style in FALLING:
+            self.draw_hanging()
+        self._scalp(bald=bald)
         if not away:
             pen.fill(face, look.skin)
             if not bald:
                 pen.fill(self._opening(), look.skin)
             self._face_shade(face)
-        if look.hair_style not in {"long", "bob", "afro"}:
+        if look.hair_style not in COVERING:
             self._ears()
         if not away:
             self._features()
         if look.beard and self.facing > -0.2:
-            pen.fill(self.wrapped(_BEARD, 0.97), darker(look.hair, 0.15))
+            jaw = self.points[FACE][2:15]
+            upper = self.place(_MOUSTACHE)
+            pen.fill(np.concatenate([jaw, upper]), darker(look.hair, 0.15))
             self._mouth()
         if away:
             self._buns()
+        if behind and look.hair_style not in FALLING:
+            self.draw_hanging()
         self._hat()
 
-    def _scalp(self, skull: complex, *, bald: bool) -> None:
-        look, radius = self.look, self.radius
+    def _scalp(self, *, bald: bool) -> None:
+        """Draw the skull with the hair that lies close to it."""
+        look, radius, skull = self.look, self.radius, self.skull
         up = self.upwards or -1j
         across = 1j * up / max(abs(up), 1e-6)
         if look.hair_style == "afro":
@@ -200,26 +217,27 @@ class Head:
             self.pen.shape(tips, look.hair)
         reach = _SKIN_RADIUS if bald else _HAIR_RADIUS
         colour = look.skin if bald else look.hair
-        if look.hair_style not in {"afro", "spiky"}:
-            self.pen.edges([self._round(skull, reach, across)], colour)
-        self.pen.fill(self._round(skull, reach, across), colour)
-        # Shade on the side off the light.
-        moon = self._round(skull, reach, across)
-        inner = self._round(skull + self.pen.light * radius * 0.35, reach, across)
-        half = (np.conj(self.pen.light) * (moon - skull)).real < radius * -0.12
-        start = int(np.flatnonzero(half & ~np.roll(half, 1))[0])
-        moon, inner, half = (np.roll(part, -start) for part in (moon, inner, half))
-        strip = np.concatenate([moon[half], inner[half][::-1]])
-        self.pen.fill(strip, darker(colour, 0.25))
+        # Short hair ends at the nape: the skull's lower half is flatter.
+        low = 0.98 if look.hair_style in COVERING else 0.78 - 0.1 * self.facing
+        cap = self._round(skull, reach, across, low)
+        if look.hair_style not in {"afro", "spiky"} and (
+            self.facing > 0 or look.hair_style not in FALLING
+        ):
+            self.pen.edges([cap], colour)
+        self.pen.fill(cap, colour)
+        off = (np.conj(self.pen.light) * (cap - skull)).real < radius * -0.12
+        inner = self._round(skull + self.pen.light * radius * 0.35, reach, across, low)
+        strip = _arc(off, cap, inner)
+        if strip is not None:
+            self.pen.fill(strip, darker(colour, 0.25))
         if not bald and self.facing > -0.9:
             spot = skull + self.pen.light * radius * 0.5 - 1j * across * radius * 0.25
-            self.pen.oval(
-                spot, (radius * 0.3, radius * 0.1), across, mixed(look.hair, (255, 255, 255), 0.2)
-            )
+            gloss = mixed(look.hair, (255, 255, 255), 0.2)
+            self.pen.oval(spot, (radius * 0.3, radius * 0.1), across, gloss)
 
-    def _round(self, middle: complex, reach: float, across: complex) -> Outline:
-        angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-        oval = 0.95 * np.cos(angles) + 1j * np.sin(angles)
+    def _round(self, middle: complex, reach: float, across: complex, low: float = 1.0) -> Outline:
+        """Return the skull's outline, its lower half flattened to ``low``."""
+        oval = 0.95 * _CIRCLE.real + 1j * np.where(_CIRCLE.imag > 0, low, 1.0) * _CIRCLE.imag
         return np.asarray(middle + self.radius * reach * across * oval)
 
     def _opening(self) -> Outline:
@@ -240,15 +258,10 @@ class Head:
 
     def _face_shade(self, face: Outline) -> None:
         """Shade the cheek that is turned off the light."""
-        middle = face.mean()
-        side = (np.conj(self.pen.light) * (face - middle)).real
-        half = side < 0
-        if 2 < half.sum() < len(face):
-            start = int(np.flatnonzero(half & ~np.roll(half, 1))[0])
-            face, half = np.roll(face, -start), np.roll(half, -start)
-            outer = face[half]
-            inner = outer + self.pen.light.real * self.radius * 0.22
-            self.pen.fill(np.concatenate([outer, inner[::-1]]), darker(self.look.skin, 0.16))
+        off = (np.conj(self.pen.light) * (face - face.mean())).real < 0
+        strip = _arc(off, face, face + self.pen.light.real * self.radius * 0.22)
+        if strip is not None:
+            self.pen.fill(strip, darker(self.look.skin, 0.16))
 
     def _ears(self) -> None:
         for ear in (16, 17):
@@ -275,8 +288,7 @@ class Head:
         for eye, brow in ((slice(36, 42), slice(17, 22)), (slice(42, 48), slice(22, 27))):
             if depth[eye].mean() > radius * 0.12:
                 self._eye(points[eye])
-                width = max(radius * 0.1, 1.0)
-                pen.lines([points[brow]], width, darker(look.hair, 0.35))
+                pen.lines([points[brow]], max(radius * 0.065, 1.0), darker(look.hair, 0.35))
                 seen.append(complex(points[eye].mean()))
         if depth[30] > 0.2 * radius:
             shade = darker(look.skin, 0.3)
@@ -306,14 +318,14 @@ class Head:
             pen.disc(middle + self.pen.light * iris * 0.4, iris * 0.22, _WHITE)
         lid = np.array([-1.1, -0.6 - 0.75j, -0.95j, 0.6 - 0.75j, 1.1])
         lid = middle + unit * (lid.real * wide + 1j * lid.imag * tall)
-        pen.lines([lid], max(radius * 0.06, 1.0), (44, 30, 34))
+        pen.lines([lid], max(radius * 0.045, 1.0), (44, 30, 34))
 
     def _mouth(self) -> None:
         points, radius = self.points[FACE], self.radius
         if self.depth[FACE][48:60].mean() - self.depth[HEAD] < radius * 0.2:
             return
         lips, inner = points[48:60], points[60:68]
-        self.pen.fill(lips, mixed(self.look.skin, (176, 28, 48), 0.7))
+        self.pen.fill(lips, mixed(self.look.skin, (176, 28, 48), self.look.lips))
         opened = abs(complex(inner[2] - inner[6]))
         if opened > radius * 0.07:
             self.pen.fill(inner, (74, 14, 24))

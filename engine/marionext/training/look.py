@@ -25,6 +25,7 @@ _HAIR: dict[Hair, float] = {
     "bun": 0.05, "twin buns": 0.04, "afro": 0.04, "cap": 0.04, "brimmed hat": 0.03,
     "beanie": 0.03, "bald": 0.03,
 }  # fmt: skip
+_BEARDED = frozenset({"short", "spiky", "afro", "cap", "beanie", "bald", "bun"})
 _CUTS: dict[Cut, float] = {
     "shirt": 0.42, "jacket": 0.16, "coat": 0.06, "crop": 0.08, "overalls": 0.07, "dress": 0.12,
     "hoodie": 0.09,
@@ -79,6 +80,8 @@ class Look:
     parting: float = 0.0
     """Which way the fringe falls, -1 to 1."""
     eye_size: float = 1.4
+    lips: float = 0.5
+    """How red the lips are, 0 to 1."""
     glasses: bool = False
     beard: bool = False
     blush: bool = False
@@ -167,8 +170,9 @@ def random_look(rng: np.random.Generator) -> Look:
         fringe=float(rng.uniform(0.3, 0.62)),
         parting=float(rng.uniform(-1, 1)) if rng.uniform() < 0.6 else 0.0,
         eye_size=float(rng.uniform(1.15, 1.8)),
+        lips=float(rng.uniform(0.3, 0.8)),
         glasses=bool(rng.uniform() < 0.1),
-        beard=bool(rng.uniform() < 0.08),
+        beard=bool(rng.uniform() < 0.14) and hair_style in _BEARDED,
         blush=bool(rng.uniform() < 0.2),
         light=float(rng.choice([-1.0, 1.0])),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from marionext.training.choreography import Build
+from marionext.training.bodies import Build
 from marionext.training.heads import HEAD
 from marionext.training.look import PARTS
 from marionext.training.pen import Colour, Picture, mixed

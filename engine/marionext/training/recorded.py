@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from marionext import presets
 from marionext.motion import Figure, load, map_rig
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
-from marionext.training.choreography import FACE_TEMPLATE, HEAD_TEMPLATE, Build
+from marionext.training.bodies import Build, feet_points, head_layout, unit
 
 __all__ = ["pose_recorded"]
 
@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 MOTIONS = ("dance.bvh",)
 """Files of the presets' folder ``motions``."""
 
-_SIDES = ((2, 8, RIGHT_HAND, FEET.start + 3), (5, 11, LEFT_HAND, FEET.start))
-"""Shoulder, hip, hand and first point of the foot, right then left."""
+_SIDES = ((2, 8, RIGHT_HAND), (5, 11, LEFT_HAND))
+"""Shoulder, hip and hand, right then left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,6 @@ def _turned(points: NDArray[np.float64]) -> Floats:
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1).astype(np.float32)
 
 
-def _unit(vectors: Floats) -> Floats:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.maximum(length, 1e-6), np.float32)
-
-
 def pose_recorded(
     build: Build, number: int, seconds: NDArray[np.float64], yaw: float, *, mirrored: bool
 ) -> Floats:
@@ -100,33 +95,34 @@ def pose_recorded(
 
     old, axes = at(recording.points), at(recording.axes)
     points = np.zeros((len(seconds), POINT_COUNT + 1, 3), np.float32)
-    points[:, 1] = _unit(old[:, 1]) * build.trunk
+    points[:, 1] = unit(old[:, 1]) * build.trunk
     arms, legs = (build.upper_arm, build.forearm), (build.thigh, build.shin)
-    for shoulder, hip, hand, foot in _SIDES:
+    for shoulder, hip, hand in _SIDES:
         for root, start, width, lengths in (
             (shoulder, 1, build.shoulder, arms),
             (hip, None, build.hip, legs),
         ):
             base = 0 if start is None else points[:, start]
             away = old[:, root] - (0 if start is None else old[:, start])
-            points[:, root] = base + _unit(away) * width
+            points[:, root] = base + unit(away) * width
             for part, length in enumerate(lengths):
-                step = _unit(old[:, root + part + 1] - old[:, root + part])
+                step = unit(old[:, root + part + 1] - old[:, root + part])
                 points[:, root + part + 1] = points[:, root + part] + step * length
         shape = old[:, hand] - old[:, hand][:, :1]
         size = np.linalg.norm(shape[:, 12], axis=-1).mean()
         points[:, hand] = points[:, shoulder + 2][:, None] + shape * (build.hand / max(size, 1e-6))
-        shape = old[:, foot : foot + 3] - old[:, [hip + 2]]
-        size = np.linalg.norm(shape[:, 0] - shape[:, 2], axis=-1).mean()
-        points[:, foot : foot + 3] = points[:, [hip + 2]] + shape * (build.foot / max(size, 1e-6))
-    middle = points[:, 1] + _unit(at(recording.head) - old[:, 1]) * build.neck
-    layout = np.concatenate([FACE_TEMPLATE, HEAD_TEMPLATE]) * build.head
+    hips = points[:, 11] - points[:, 8]
+    for sign, hip, foot in ((-1.0, 8, FEET.start + 3), (1.0, 11, FEET.start)):
+        points[:, foot : foot + 3] = feet_points(
+            build, hips, points[:, hip + 1], points[:, hip + 2], sign
+        )
+    middle = points[:, 1] + unit(at(recording.head) - old[:, 1]) * build.neck
+    layout = head_layout(build.likeness) * build.head
     head = middle[:, None] + layout @ axes.swapaxes(1, 2)
     points[:, FACE] = head[:, :68]
     points[:, [0, 14, 15, 16, 17, POINT_COUNT]] = head[:, 68:]
     stand = build.thigh + build.shin
-    hips = at(recording.hips)
-    points += (hips * stand - [0, stand, 0])[:, None].astype(np.float32)
+    points += (at(recording.hips) * stand - [0, stand, 0])[:, None].astype(np.float32)
     if mirrored:
         points = points[:, _exchanged()] * np.array([-1, 1, 1], np.float32)
     cos, sin = np.cos(yaw), np.sin(yaw)

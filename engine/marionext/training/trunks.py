@@ -103,8 +103,10 @@ class Trunk:
             heights = [h for h in (0.72, 0.42, 0.2) if h > low + 0.08] + [low]
             sides.append(
                 [
-                    self.chest + self.across * side * self.half_chest * 0.3 + self.up * thick * 0.5,
-                    shoulder + self.up * thick * 0.38 + self.across * side * thick * 0.12,
+                    self.chest
+                    + self.across * side * self.half_chest * 0.3
+                    + self.up * thick * 0.58,
+                    shoulder + self.up * thick * 0.3 + self.across * side * thick * 0.12,
                     shoulder - self.up * thick * 0.3 + self.across * side * thick * 0.18,
                     *(self.edge(h, side) for h in heights),
                 ]
@@ -137,22 +139,17 @@ class Trunk:
             self.pen.shape(outline, colour)
             self._folds(colour, look.skirt, look.flare)
         elif look.cut == "coat":
+            middle, half = self._hem(1.1, 0.35)
+            # The opening is on the front: it goes to one side as the body turns.
+            gap, place = 0.32 * max(self.facing, 0.0), 0.92 * self.front
+            if self.facing < 0:
+                place = float(np.sign(self.front)) if self.facing > -0.3 else 0.0
+            waist = self.hips + self.up * self.length * 0.1
             for side in (1.0, -1.0):
-                hem = self._hem(1.1, 0.35)
-                inner = -0.1 if self.facing < 0 else 0.35
-                self.pen.shape(
-                    np.array(
-                        [
-                            self.edge(0.1, side),
-                            hem[0] + hem[1] * side,
-                            hem[0] + hem[1] * side * inner,
-                            self.hips
-                            + self.across * side * self.half_hips * inner * 0.6
-                            + self.up * self.length * 0.1,
-                        ]
-                    ),
-                    look.top,
-                )
+                inner = place + gap * side
+                flap = [self.edge(0.1, side), middle + half * side, middle + half * inner]
+                flap.append(waist + self.across * self.half_hips * (place + gap * side * 0.5))
+                self.pen.shape(np.array(flap), look.top)
 
     def _hem(self, length: float, flare: float) -> tuple[complex, complex]:
         """Return middle and half of the hem: a complex step to the picture's right."""
