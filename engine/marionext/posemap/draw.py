@@ -15,6 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.pose.palette import (
+    BODY_COLOURS,
+    DIM,
+    FACE_COLOUR,
+    HAND_COLOURS,
+    HAND_POINT_COLOUR,
+    LIMB_COLOURS,
+)
 from marionext.pose.skeleton import BODY_LIMBS, HAND_BONES
 from marionext.posemap.normalised import (
     FACE_RADIUS,
@@ -24,14 +32,6 @@ from marionext.posemap.normalised import (
     NormalisedPose,
     canvas_size,
     normalise,
-)
-from marionext.posemap.palette import (
-    BODY_COLOURS,
-    DIM,
-    FACE_COLOUR,
-    HAND_COLOURS,
-    HAND_POINT_COLOUR,
-    LIMB_COLOURS,
 )
 from marionext.posemap.tiles import TiledCanvas
 

@@ -10,6 +10,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.pose.palette import (
+    BODY_COLOURS,
+    DIM,
+    FACE_COLOUR,
+    HAND_COLOURS,
+    HAND_POINT_COLOUR,
+    LIMB_COLOURS,
+    scale_colour,
+)
 from marionext.pose.skeleton import BODY_LIMBS, HAND_BONES
 from marionext.posemap.normalised import (
     FACE_RADIUS,
@@ -18,15 +27,6 @@ from marionext.posemap.normalised import (
     VISIBLE,
     NormalisedPose,
     canvas_size,
-)
-from marionext.posemap.palette import (
-    BODY_COLOURS,
-    DIM,
-    FACE_COLOUR,
-    HAND_COLOURS,
-    HAND_POINT_COLOUR,
-    LIMB_COLOURS,
-    scale_colour,
 )
 
 __all__ = ["draw_plain"]

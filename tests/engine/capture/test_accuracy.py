@@ -14,8 +14,8 @@ import pytest
 
 from marionext.capture import extract_track, read_frames
 from marionext.frames import FrameRange
+from marionext.pose.palette import LIMB_COLOURS
 from marionext.pose.skeleton import BODY_LIMBS
-from marionext.posemap.palette import LIMB_COLOURS
 
 pytestmark = [pytest.mark.media, pytest.mark.slow]
 
