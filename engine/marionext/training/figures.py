@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.pose.skeleton import FACE, LEFT_HAND, POINT_COUNT, RIGHT_HAND
+from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.bodies import Build, random_build
 from marionext.training.choreography import Steps, at_ease, pose_figure, random_steps
+from marionext.training.confidence import confidence
 from marionext.training.drawing import Figure, draw_figure, draw_shadow
-from marionext.training.heads import HEAD
 from marionext.training.look import PARTS, Look, random_look
 from marionext.training.parts import draw_parts
 from marionext.training.pen import Picture
@@ -95,31 +95,6 @@ def draw_pictures(
         yield picture
 
 
-def _scores(
-    rng: np.random.Generator, points: Floats, build: Build, *, hands: bool, face: bool
-) -> Floats:
-    """Give each keypoint the confidence a detector might have: (frames, 1, 134)."""
-    frames = len(points)
-    scores = np.ones((frames, POINT_COUNT), np.float32)
-    base = rng.uniform(0.75, 1.0, POINT_COUNT).astype(np.float32)
-    if rng.uniform() < 0.6:
-        scores *= base
-    facing = (points[:, 0, 2] - points[:, HEAD, 2]) / build.head
-    turned = facing < -0.1
-    scores[turned, 0] = 0
-    scores[turned, FACE] = 0
-    for eye, ear in ((14, 16), (15, 17)):
-        scores[turned, eye] = 0
-        away = points[:, ear, 2] < points[:, HEAD, 2] - 0.5 * build.head
-        scores[away, ear] *= 0.35
-    if not hands:
-        scores[:, LEFT_HAND] = 0
-        scores[:, RIGHT_HAND] = 0
-    if not face:
-        scores[:, FACE] = 0
-    return scores[:, None]
-
-
 def make_clip(
     seed: int,
     frames: int,
@@ -159,7 +134,7 @@ def make_clip(
                 draw_parts(picture, figure.build, frame, depth, scale)
                 marked.append(picture)
         pixels.append(points[:, None, :POINT_COUNT])
-        scores.append(_scores(rng, view, figure.build, hands=pose.hands, face=pose.face))
+        scores.append(confidence(rng, view, figure.build, hands=pose.hands, face=pose.face))
     drawn = np.stack(pictures)
     return Clip(
         drawn,
@@ -188,9 +163,10 @@ def _known(rng: np.random.Generator) -> tuple[bool, bool]:
 def _still(rng: np.random.Generator, build: Build) -> _Poses:
     """Pose the reference: a moment of some dance, or someone standing at ease."""
     hands, face = _known(rng)
-    steps = random_steps(rng, np.array([rng.uniform(0, 20)]))
-    calm = at_ease(rng)
-    steps = calm if rng.uniform() < 0.5 else steps
+    if rng.uniform() < 0.5:
+        steps = at_ease(rng)
+    else:
+        steps = random_steps(rng, np.array([rng.uniform(0, 20)]))
     return _Poses(pose_figure(build, _plain(steps, hands=hands, face=face)), hands, face)
 
 

@@ -38,6 +38,8 @@ class _Recording:
     """(frames, 3), the middle of the head, from the middle of the hips."""
     axes: Floats
     """(frames, 3, 3), the head's left, up and front as columns."""
+    palms: tuple[float, float]
+    """Lengths of the hands from wrist to middle finger's tip when stretched, in legs' lengths."""
     rate: float
 
 
@@ -60,6 +62,11 @@ def _read(name: str) -> _Recording:
         hips=(hips - [float(hips[:, 0].mean()), floor, float(hips[:, 2].mean())]) / legs,
         head=(head - hips) / legs,
         axes=axes,
+        palms=tuple(
+            float(np.linalg.norm(places[:, hand][:, 12] - places[:, hand][:, 0], axis=-1).max())
+            / legs
+            for _, _, hand in _SIDES
+        ),
         rate=float(animation.rate.fraction),
     )
 
@@ -94,10 +101,13 @@ def pose_recorded(
         return np.asarray(values[before] * (1 - weight) + values[before + 1] * weight, np.float32)
 
     old, axes = at(recording.points), at(recording.axes)
+    up = unit(axes[..., 1])
+    left = unit(np.cross(up, axes[..., 2]))
+    axes = np.stack([left, up, np.cross(left, up)], axis=-1).astype(np.float32)
     points = np.zeros((len(seconds), POINT_COUNT + 1, 3), np.float32)
     points[:, 1] = unit(old[:, 1]) * build.trunk
     arms, legs = (build.upper_arm, build.forearm), (build.thigh, build.shin)
-    for shoulder, hip, hand in _SIDES:
+    for (shoulder, hip, hand), palm in zip(_SIDES, recording.palms, strict=True):
         for root, start, width, lengths in (
             (shoulder, 1, build.shoulder, arms),
             (hip, None, build.hip, legs),
@@ -109,8 +119,7 @@ def pose_recorded(
                 step = unit(old[:, root + part + 1] - old[:, root + part])
                 points[:, root + part + 1] = points[:, root + part] + step * length
         shape = old[:, hand] - old[:, hand][:, :1]
-        size = np.linalg.norm(shape[:, 12], axis=-1).mean()
-        points[:, hand] = points[:, shoulder + 2][:, None] + shape * (build.hand / max(size, 1e-6))
+        points[:, hand] = points[:, shoulder + 2][:, None] + shape * (build.hand / palm)
     hips = points[:, 11] - points[:, 8]
     for sign, hip, foot in ((-1.0, 8, FEET.start + 3), (1.0, 11, FEET.start)):
         points[:, foot : foot + 3] = feet_points(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -62,8 +63,9 @@ def random_scene(
     return Scene(kind, (top, bottom, floor), horizon, seed)
 
 
+@lru_cache(2)
 def draw_scene(scene: Scene, size: tuple[int, int]) -> Picture:
-    """Draw a place: (h, w, 3) RGB."""
+    """Draw a place: (h, w, 3) RGB, not to be written to."""
     width, height = size
     share = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     top, bottom, floor = (np.array(colour, np.float32) for colour in scene.colours)
@@ -77,6 +79,7 @@ def draw_scene(scene: Scene, size: tuple[int, int]) -> Picture:
         picture[line:] = (floor * (1.0 - 0.25 * share[line:])).astype(np.uint8)
         if scene.kind == "room":
             _boards(sheet, line)
+    picture.flags.writeable = False
     return picture
 
 
