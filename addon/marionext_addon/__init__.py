@@ -6,6 +6,13 @@ the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later on
 ``blender_manifest.toml``.
 """
 
+import sys
+
+if "_MODULES" in globals():
+    # Blender 4.1 and older reload this file alone after an update: the rest must not be the old.
+    for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
+        del sys.modules[_name]
+
 from . import (
     background,
     keymaps,
@@ -15,11 +22,13 @@ from . import (
     operators_mapping,
     operators_render,
     operators_results,
+    overlay,
     panels,
     pictures,
     preferences,
     properties,
     runner,
+    stage,
     translations,
 )
 
@@ -48,6 +57,8 @@ _MODULES = (
     lists,
     panels,
     keymaps,
+    stage,
+    overlay,
 )
 """In the order of registration: properties first, what shows them last."""
 

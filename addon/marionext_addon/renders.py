@@ -7,15 +7,17 @@ this Blender, or a later one, reads them. `PoseMapRun` draws the control picture
 """
 
 import json
+import logging
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from marionext.client import EngineProcess
-from marionext.errors import OutputError, ProtocolError
+from marionext.errors import EngineError, OutputError, ProtocolError
 from marionext.frames import parse_frames
 from marionext.jobs import RenderJob, encode_job
 from marionext.protocol import (
@@ -28,9 +30,12 @@ from marionext.protocol import (
 )
 
 from . import engine
+from .engine import EngineCommand
 from .processes import CommandProcess, interrupt, is_running, last_words
 
-__all__ = ["EVENTS_FILE", "DetachedRender", "PoseMapRun", "Work", "WorkerRender"]
+__all__ = ["EVENTS_FILE", "DetachedRender", "PoseMapRun", "Starting", "Work", "WorkerRender"]
+
+logger = logging.getLogger(__name__)
 
 EVENTS_FILE = "events.jsonl"
 LOG_FILE = "engine.log"
@@ -48,6 +53,58 @@ class Work(Protocol):
 
     def cancel(self) -> None:
         """Ask to stop; the closing event still comes."""
+
+
+class Starting:
+    """Work that is begun on a thread of its own: starting a program can take its time.
+
+    The thread knows nothing of Blender: it reads the job file and starts the process.
+    """
+
+    def __init__(self, begin: Callable[[], Work]) -> None:
+        """Begin."""
+        self._begin = begin
+        self._begun: Work | Failed | None = None
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def begun(self) -> Work | None:
+        """The work itself, once it is there."""
+        return None if isinstance(self._begun, Failed) else self._begun
+
+    def poll(self) -> list[Event]:
+        """Return the work's events, or why it did not begin."""
+        match self._begun:
+            case None:
+                return []
+            case Failed() as failed:
+                return [failed]
+            case work:
+                if self._cancelled:
+                    self._cancelled = False
+                    work.cancel()
+                return work.poll()
+
+    def cancel(self) -> None:
+        """Ask the work to stop, as soon as it has begun."""
+        self._cancelled = True
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has begun."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            self._begun = self._begin()
+        except EngineError as error:
+            self._begun = Failed.of("", error)
+        except Exception as error:
+            logger.exception("a render could not begin")
+            self._begun = Failed(
+                job_id="", code="failed", message=f"Unexpected {type(error).__name__}: {error}"
+            )
 
 
 class WorkerRender:
@@ -91,18 +148,19 @@ class DetachedRender:
         self._cancelled = False
 
     @classmethod
-    def start(cls, folder: Path, job_file: Path, settings: Mapping[str, Any]) -> "DetachedRender":
+    def start(
+        cls, folder: Path, job_file: Path, command: EngineCommand, settings: Mapping[str, Any]
+    ) -> "DetachedRender":
         """Start an engine for a job.
 
         Raises:
-            ProtocolError: there is no engine, or it cannot be started.
+            ProtocolError: it cannot be started.
             OutputError: the folder cannot be written.
         """
-        arguments = engine.find().call(
-            "batch", str(job_file), "--json", "--device", str(settings.get("device", "auto"))
-        )
         process = CommandProcess(
-            arguments,
+            command.call(
+                "batch", str(job_file), "--json", "--device", str(settings.get("device", "auto"))
+            ),
             output=folder / EVENTS_FILE,
             errors=folder / LOG_FILE,
             environment=engine.environment(),
@@ -210,11 +268,13 @@ def _has_ended(folder: Path) -> bool:
 class PoseMapRun:
     """Draws the pose maps of a job, and nothing else."""
 
-    def __init__(self, folder: Path, job: RenderJob, *, first: int, count: int) -> None:
+    def __init__(
+        self, folder: Path, job: RenderJob, command: EngineCommand, *, first: int, count: int
+    ) -> None:
         """Start the engine's ``posemap``.
 
         Raises:
-            ProtocolError: there is no engine, or it cannot be started.
+            ProtocolError: it cannot be started.
             OutputError: the folder cannot be written.
         """
         width, height = job.settings.size
@@ -233,7 +293,7 @@ class PoseMapRun:
         self._done = 0
         self._cancelled = False
         self._process = CommandProcess(
-            engine.find().call(*arguments),
+            command.call(*arguments),
             output=folder / "posemap.out",
             errors=folder / LOG_FILE,
             environment=engine.environment(),

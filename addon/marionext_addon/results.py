@@ -27,6 +27,8 @@ __all__ = [
     "as_camera_background",
     "as_image",
     "find_pictures",
+    "set_image_user",
+    "strip_range",
 ]
 
 _LINKS = "in-sync"
@@ -149,16 +151,27 @@ def add_strip(scene: Any, pictures: Pictures, name: str) -> Any:
     for index in range(1, pictures.count):
         strip.elements.append(pictures.path(index).name)
     # One picture makes a strip of one frame; the others came after.
-    strip.frame_final_duration = pictures.count
+    setattr(strip, _name(strip, "right_handle", "frame_final_end"), last)
     return strip
 
 
+def strip_range(strip: Any) -> tuple[int, int]:
+    """Return a strip's first frame and the one after its last."""
+    start = getattr(strip, _name(strip, "left_handle", "frame_final_start"))
+    return int(start), int(getattr(strip, _name(strip, "right_handle", "frame_final_end")))
+
+
+def _name(strip: Any, new: str, old: str) -> str:
+    """Return the name of a property in this Blender; 5.2 warns of the old ones."""
+    return new if hasattr(strip, new) else old
+
+
 def _free_channel(strips: Any, first: int, last: int) -> int:
-    taken = {
-        strip.channel
-        for strip in strips
-        if strip.frame_final_start < last and strip.frame_final_end > first
-    }
+    taken = set()
+    for strip in strips:
+        start, end = strip_range(strip)
+        if start < last and end > first:
+            taken.add(strip.channel)
     return next(channel for channel in range(1, 129) if channel not in taken or channel == 128)
 
 

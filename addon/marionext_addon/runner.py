@@ -24,11 +24,11 @@ from bpy.app.handlers import persistent
 
 from marionext.client import EngineProcess
 from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
-from marionext.jobs import RenderJob, read_job
+from marionext.jobs import read_job
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
 
 from . import engine, jobs, preferences
-from .renders import DetachedRender, PoseMapRun, Work, WorkerRender
+from .renders import DetachedRender, PoseMapRun, Starting, Work, WorkerRender
 
 __all__ = ["Record", "Runner", "runner"]
 
@@ -90,10 +90,13 @@ class Runner:
         self.records: dict[str, Record] = {}
         self.slowest = 0.0
         """Longest time in seconds that a look at the engine took, recording left out."""
+        self.slowest_of_own = 0.0
+        """The same as time of this thread: what other programs took is not in it."""
         self._numbers = itertools.count(1)
         self._work: Work | None = None
         self._current = ""
         self._engine: EngineProcess | None = None
+        self._engine_command: tuple[str, ...] = ()
         self._idle_since = 0.0
         self._changed: set[str] = set()
 
@@ -228,12 +231,13 @@ class Runner:
             if record.preparation is not None:
                 self._record_motion(record)
                 break
-        started = time.perf_counter()
+        started, own = time.perf_counter(), time.thread_time()
         if self._work is not None:
             self._follow(self.records[self._current], self._work)
         if self._work is None:
             self._start_next()
         self.slowest = max(self.slowest, time.perf_counter() - started)
+        self.slowest_of_own = max(self.slowest_of_own, time.thread_time() - own)
 
     def _record_motion(self, record: Record) -> None:
         assert record.preparation is not None
@@ -262,8 +266,7 @@ class Runner:
         for record in list(self.records.values()):
             if record.state == "QUEUED" and record.preparation is None:
                 try:
-                    job = read_job(Path(record.folder) / jobs.JOB_FILE)
-                    self._work = self._begin(record, job)
+                    self._work = Starting(self._beginning_of(record))
                 except EngineError as error:
                     self._fail(record, error)
                     continue
@@ -272,19 +275,35 @@ class Runner:
                 self._touch(record)
                 return
 
-    def _begin(self, record: Record, job: RenderJob) -> Work:
+    def _beginning_of(self, record: Record) -> Callable[[], Work]:
+        """Return what begins a job on a thread; all that Blender has to say is asked here.
+
+        Raises:
+            ProtocolError: there is no engine.
+        """
         folder = Path(record.folder)
+        job_file = folder / jobs.JOB_FILE
+        command, settings = engine.find(), engine.engine_settings()
         if record.kind == "POSE_MAPS":
-            return PoseMapRun(folder, job, first=record.first_frame, count=record.frame_count)
-        settings = engine.engine_settings()
+            first, count = record.first_frame, record.frame_count
+            return lambda: PoseMapRun(folder, read_job(job_file), command, first=first, count=count)
         if record.patient and preferences.get().on_close == "LEAVE":
-            return DetachedRender.start(folder, folder / jobs.JOB_FILE, settings)
-        if self._engine is not None and not self._engine.alive:
+            return lambda: DetachedRender.start(folder, job_file, command, settings)
+        if self._engine is not None and (
+            not self._engine.alive or self._engine_command != command.arguments
+        ):
             self._release_engine()
-        if self._engine is None:
-            command = engine.find().call("worker")
-            self._engine = EngineProcess(command, environment=engine.environment())
-        return WorkerRender(self._engine, job, settings)
+
+        def begin() -> Work:
+            job = read_job(job_file)
+            if self._engine is None:
+                self._engine_command = command.arguments
+                self._engine = EngineProcess(
+                    command.call("worker"), environment=engine.environment()
+                )
+            return WorkerRender(self._engine, job, settings)
+
+        return begin
 
     def _follow(self, record: Record, work: Work) -> None:
         for event in work.poll():
@@ -320,10 +339,11 @@ class Runner:
                 record.code, record.exit_status = event.code, event.exit_status
                 if event.code == "cancelled":
                     self._close(record, "CANCELLED", "Cancelled; what is finished is kept")
+                elif event.code == "protocol":
+                    self._close(record, "FAILED", event.message, "Press Retry to go on from here.")
+                    self._release_engine()
                 else:
                     self._close(record, "FAILED", event.message, event.hint or "")
-                if event.code == "protocol":
-                    self._release_engine()
 
     def _fail(self, record: Record, error: EngineError) -> None:
         record.code, record.exit_status = error.code, error.exit_status
@@ -409,8 +429,10 @@ class Runner:
         """End the engine, unless it was to outlive Blender; nothing is lost either way."""
         if bpy.app.timers.is_registered(_pump):
             bpy.app.timers.unregister(_pump)
-        if isinstance(self._work, PoseMapRun):
-            self._work.cancel()
+        if isinstance(self._work, Starting):
+            self._work.join(_CLOSING_SECONDS)
+            if isinstance(self._work.begun, PoseMapRun):
+                self._work.begun.cancel()
         self._work, self._current = None, ""
         if self._engine is not None:
             self._engine.close(timeout=_CLOSING_SECONDS)

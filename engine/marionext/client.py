@@ -37,6 +37,7 @@ __all__ = ["EngineProcess"]
 logger = logging.getLogger(__name__)
 
 _STDERR_LINES = 40
+_SECONDS_TO_DIE = 1.0
 
 
 class EngineProcess:
@@ -82,6 +83,7 @@ class EngineProcess:
         self._outgoing: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stderr: collections.deque[str] = collections.deque(maxlen=_STDERR_LINES)
         self._open: set[str] = set()
+        self._silent_since: float | None = None
         self._ended = False
         self._numbers = 0
         self._threads = [
@@ -120,7 +122,7 @@ class EngineProcess:
             except queue.Empty:
                 break
             if line is None:
-                events += self._end(self._last_words())
+                self._silent_since = time.monotonic()
                 break
             try:
                 event = read_event(line)
@@ -139,6 +141,8 @@ class EngineProcess:
             if isinstance(event, Finished | Failed):
                 self._open.discard(event.job_id)
             events.append(event)
+        if self._silent_since is not None and not self._ended and self._is_over():
+            events += self._end(self._last_words())
         return events
 
     def wait(self, job_id: str, *, timeout: float | None = None) -> list[Event]:
@@ -209,9 +213,17 @@ class EngineProcess:
         self._open.clear()
         return list(failed)
 
+    def _is_over(self) -> bool:
+        """Tell whether a silent engine is dead and its last words are read, without waiting.
+
+        A program that it has started may hold its stderr open a little longer.
+        """
+        if not self.alive and not self._threads[1].is_alive():
+            return True
+        return time.monotonic() - (self._silent_since or 0.0) > _SECONDS_TO_DIE
+
     def _last_words(self) -> str:
-        status = self._process.wait()
-        self._threads[1].join(timeout=1.0)
+        status = self._process.poll()
         words = "\n".join(self._stderr).strip()
         return f"The engine ended unexpectedly (status {status})." + (f"\n{words}" if words else "")
 
