@@ -107,6 +107,12 @@ def _is_camera(_settings: object, candidate: Any) -> bool:
     return bool(candidate.type == "CAMERA")
 
 
+def _overlay_switched(_settings: Any, _context: object) -> None:
+    from . import overlay
+
+    overlay.sync()
+
+
 class MarionextMapping(bpy.types.PropertyGroup):
     """Which bone plays one role."""
 
@@ -316,6 +322,7 @@ class MarionextScene(bpy.types.PropertyGroup):
         name="Show keypoints",
         description="Draw the keypoints over the viewport as they will be rendered",
         default=False,
+        update=_overlay_switched,
     )
 
     output: StringProperty(

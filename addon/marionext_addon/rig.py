@@ -262,12 +262,8 @@ def _face_source(armature: Any, mapping: RigMapping) -> str:
     return f"{source}, {shapes} shape keys" if shapes and "head" in mapping.bones else source
 
 
-def people_of(scene: Any, *, active: Any = None) -> tuple[Person, ...]:
-    """Return the people that a scene's settings name, mapped; without any the active armature.
-
-    Args:
-        scene: whose ``marionext`` settings are read.
-        active: the armature's object to fall back to, or None.
+def people_of(scene: Any) -> tuple[Person, ...]:
+    """Return the people that a scene's ``marionext`` settings name, mapped.
 
     Raises:
         MotionError: there is no armature, or one in which no body can be found.
@@ -283,8 +279,6 @@ def people_of(scene: Any, *, active: Any = None) -> tuple[Person, ...]:
         }
         report = inspect(entry.armature, preset=entry.preset or None, overrides=overrides)
         people.append(Person(entry.armature, report.mapping))
-    if not people and active is not None and active.type == "ARMATURE":
-        people.append(Person(active, inspect(active).mapping))
     if not people:
         raise MotionError(
             "no armature is chosen", hint="Pick the character's armature in the Rig panel."

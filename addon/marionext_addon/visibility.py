@@ -8,7 +8,7 @@ What is found is the share of each point that is in the open; the engine makes s
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from mathutils import Vector
@@ -20,12 +20,13 @@ from marionext.pose.skeleton import BODY, FACE, FEET, LEFT_HAND, POINT_COUNT, RI
 
 from .cameras import Look, joined
 from .rig import Person, read_rest
-from .stage import Stage
 
 __all__ = ["GROUPS", "Eyes", "renderable"]
 
 Floats = NDArray[np.float64]
 
+_MOST_LAYERS = 8
+"""Wires, cages and other things without substance that a ray is led through."""
 _AT_ONCE = 10
 """Rays: about three milliseconds."""
 
@@ -85,6 +86,13 @@ class _Owner:
     """Part of each face that was hit so far: weights do not change from frame to frame."""
 
 
+class Played(Protocol):
+    """A scene at a frame: a `Stage`, or the user's own for the overlay."""
+
+    def again(self) -> tuple[Any, Any]:
+        """Return the scene and its dependency graph, as they are now."""
+
+
 class Eyes:
     """Casts the rays of one shot."""
 
@@ -95,6 +103,7 @@ class Eyes:
         self.objects = objects
         """What rays may hit."""
         self._owners = owners
+        self._solid = frozenset(thing.name_full for thing in objects)
         self._points = tuple(points)
         self._own = {point: own_parts(point) for point in points}
 
@@ -114,7 +123,7 @@ class Eyes:
 
     def look(
         self,
-        stage: Stage,
+        stage: "Played",
         people: Sequence[tuple[JointAnimation, Figure]],
         look: Look,
     ) -> Generator[None, None, list[Floats]]:
@@ -177,13 +186,22 @@ class Eyes:
         if away <= 0:
             return False
         start = target - direction * away
-        hit, place, _, face, thing, _ = scene.ray_cast(
-            graph, Vector(start), Vector(direction), distance=away
-        )
-        if not hit:
-            return False
-        before = away - float(np.linalg.norm(np.array(place) - start))
-        if before < _NEAR * stature:
+        gone = 0.0
+        for _ in range(_MOST_LAYERS):
+            hit, place, _, face, thing, _ = scene.ray_cast(
+                graph, Vector(start + direction * gone), Vector(direction), distance=away - gone
+            )
+            if not hit:
+                return False
+            before = away - float((np.array(place) - start) @ direction)
+            if before < _NEAR * stature:
+                return False
+            if thing.name_full in self._solid:
+                break
+            gone = away - before + _NEAR * stature
+            if gone >= away:
+                return False
+        else:
             return False
         owner = self._owners.get(thing.name_full)
         if owner is None or owner.person != person:
