@@ -11,10 +11,10 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats.native import write_native
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.bodies import Build
-from marionext.training.choreography import Steps, pose_figure
 from marionext.training.figures import Figure, Look, draw_pictures
 from marionext.training.scenery import Scene
 from marionext.training.stages import Stage, on_picture
+from marionext.training.steps import Steps, pose_figure
 
 __all__ = ["HERO", "draw_character", "standing"]
 
@@ -62,6 +62,7 @@ def standing() -> Steps:
     none, pair = np.zeros(1, np.float32), np.zeros((1, 2), np.float32)
     return Steps(
         turn=none,
+        wring=none,
         lean=none,
         bend=none,
         head_turn=none,

@@ -1,89 +1,19 @@
-"""Invent dances: random three-dimensional motion of a figure, as the 134 keypoints.
+"""Invent dances: random joint angles over time.
 
-A puppet's body is a handful of smooth random signals (joint angles, a turn, sways and steps).
-Each signal mixes slow sinusoids with poses that are held and changed on a beat, as dancers do.
-The body is posed in three dimensions and seen from the front by a parallel projection, so that
-turning, foreshortening and limbs in front of or behind the trunk come out right.
-
-Axes: x to the picture's right, y up, z towards the viewer; a figure that faces the viewer has
-its own right hand at smaller x, as in OpenPose.
+A dance is a handful of smooth random signals. Each mixes slow sinusoids with poses that are held
+and changed on a beat, as dancers do; some dances walk, sway or jump as well.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
-from marionext.training.bodies import Build, feet_points, hand_points, head_layout, unit
+from marionext.training.steps import Steps
 
-__all__ = [
-    "Steps",
-    "at_ease",
-    "pose_figure",
-    "random_steps",
-]
+__all__ = ["at_ease", "random_steps"]
 
 Floats = NDArray[np.float32]
-
-RIGHT, LEFT = -1.0, 1.0
-"""Which way a side of the body lies along x when the figure faces the viewer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """Joint angles and displacements over time, each of shape (frames,) or (frames, sides)."""
-
-    turn: Floats
-    """Rotation about the vertical in radians; 0 faces the viewer, positive to its own right."""
-    lean: Floats
-    bend: Floats
-    head_turn: Floats
-    head_tilt: Floats
-    raise_: Floats
-    """(frames, 2) upper arms away from hanging down, right then left, 0 to pi."""
-    swing: Floats
-    """(frames, 2) upper arms to the front, about -0.5 to 1.5."""
-    elbow: Floats
-    """(frames, 2) elbow flexion, 0 to 2.5."""
-    elbow_turn: Floats
-    """(frames, 2) where the elbow bends to: 0 to the front, positive upwards."""
-    spread: Floats
-    """(frames, 2) legs sideways."""
-    kick: Floats
-    """(frames, 2) thighs to the front."""
-    knee: Floats
-    """(frames, 2) knee flexion, 0 to 2."""
-    twist: Floats
-    """(frames, 2) how far the hands turn about the forearms; 0 shows the viewer their backs."""
-    fingers: Floats
-    """(frames, 2, 5) each finger: 0 is bent into the fist, 1 is stretched out."""
-    mouth: Floats
-    """Opening of the mouth, 0 to 1."""
-    smile: Floats
-    """Corners of the mouth, -1 down to 1 up."""
-    blink: Floats
-    """Eyes: 0 open, 1 shut."""
-    shift: Floats
-    """(frames, 2) displacement of the hips to the right and upwards, in heights."""
-
-    def without(self, *, hands: bool, face: bool) -> "Steps":
-        """Return a copy whose fingers, or face, keep still: a map without them tells nothing."""
-        still = self
-        if hands:
-            still = replace(
-                still,
-                fingers=np.full_like(self.fingers, 0.75),
-                twist=np.full_like(self.twist, 0.5),
-            )
-        if face:
-            still = replace(
-                still,
-                mouth=np.full_like(self.mouth, 0.2),
-                smile=np.zeros_like(self.smile),
-                blink=np.zeros_like(self.blink),
-            )
-        return still
 
 
 def _signal(
@@ -114,7 +44,7 @@ def _signal(
         2 * np.pi * (seconds[:, None, None] / period + rng.uniform(0, 1, (columns, 3)))
     ).mean(axis=2)
     # Key poses on the beat. One draw covers a span far longer than a clip: frame times wrap.
-    keys = rng.beta(0.7, 0.7, (64, columns))
+    keys = 0.5 - 0.5 * np.cos(np.pi * rng.uniform(0, 1, (64, columns)))
     place = seconds / beat + rng.uniform(0, 1)
     index = np.floor(place).astype(int)
     ease = np.clip((place - index) / rng.uniform(0.45, 1.0), 0, 1)
@@ -158,8 +88,9 @@ def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Step
     kick = signal(-0.25, 0.3 + 0.6 * energy, 2)
     legs = np.float32(energy)
     crouch = signal(0, 0.8) * legs
-    return Steps(
+    dance = Steps(
         turn=turn.astype(np.float32),
+        wring=signal(-0.5, 0.5) * np.float32(energy * rng.uniform()),
         lean=signal(-0.35, 0.35) * legs,
         bend=signal(-0.1, 0.3) * legs,
         head_turn=signal(-0.6, 0.6),
@@ -178,6 +109,61 @@ def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Step
         blink=np.clip(signal(-4.0, 1.4), 0, 1),
         shift=np.stack([signal(-0.09, 0.09), signal(-0.01, 0.03) + _jumps(rng, seconds, beat)], 1)
         * legs,
+    )
+    manner = rng.uniform()
+    walking, swaying = _walked(rng, dance, seconds, beat), _swayed(rng, dance, seconds, beat)
+    if manner < 0.13:
+        return walking
+    return swaying if manner < 0.25 else dance
+
+
+def _walked(
+    rng: np.random.Generator, dance: Steps, seconds: NDArray[np.float64], beat: float
+) -> Steps:
+    """Return a dance whose arms and legs walk: on the spot, or across the picture."""
+    phase = np.pi * (seconds / beat + rng.uniform(0, 2))
+    stride, arms = rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.7)
+    both = np.sin(phase)[:, None] * np.array([1.0, -1.0])
+    # The knee bends while its leg comes forward.
+    lifting = np.clip(np.cos(phase)[:, None] * np.array([1.0, -1.0]), 0, None)
+    speed = rng.uniform(-0.25, 0.25) * (rng.uniform() < 0.5)
+    across = 0.3 * np.sin(speed * (seconds - seconds[0]) + rng.uniform(-0.5, 0.5))
+    aside = rng.uniform(-1.7, 1.7)
+    bounce = 0.012 * np.cos(2 * phase)
+    free = rng.uniform() < 0.3  # the arms do something else
+    return replace(
+        dance,
+        turn=np.asarray(dance.turn * 0.3 + aside, np.float32),
+        wring=np.asarray(-0.25 * arms * np.sin(phase), np.float32),
+        lean=dance.lean * np.float32(0.2),
+        bend=dance.bend * np.float32(0.4),
+        raise_=dance.raise_ if free else np.asarray(0.12 + dance.raise_ * 0.06, np.float32),
+        swing=dance.swing if free else np.asarray(-arms * both, np.float32),
+        elbow=dance.elbow if free else np.asarray(0.25 + arms * (0.5 - 0.4 * both), np.float32),
+        spread=dance.spread * np.float32(0.15),
+        kick=np.asarray(stride * both, np.float32),
+        knee=np.asarray(0.08 + 1.6 * stride * lifting, np.float32),
+        shift=np.stack([across, bounce], axis=1).astype(np.float32),
+    )
+
+
+def _swayed(
+    rng: np.random.Generator, dance: Steps, seconds: NDArray[np.float64], beat: float
+) -> Steps:
+    """Return a dance that sways from foot to foot on the beat, its arms swinging along."""
+    phase = np.pi * (seconds / beat + rng.uniform(0, 2))
+    wide = rng.uniform(0.4, 1.0)
+    sway = np.sin(phase) * np.abs(np.sin(phase)) ** 0.3
+    lifted = np.clip(sway[:, None] * np.array([-1.0, 1.0]), 0, None)
+    swung = rng.uniform(0.2, 0.9) * sway[:, None] * np.array([1.0, -1.0])
+    return replace(
+        dance,
+        lean=np.asarray(-0.18 * wide * sway, np.float32),
+        wring=np.asarray(0.35 * wide * np.sin(phase + rng.uniform(0, 1)), np.float32),
+        swing=np.asarray(dance.swing * 0.5 + swung, np.float32),
+        kick=np.asarray(0.25 * wide * lifted, np.float32),
+        knee=np.asarray(0.1 + 0.6 * wide * lifted, np.float32),
+        shift=np.stack([0.07 * wide * sway, -0.02 * np.abs(sway)], axis=1).astype(np.float32),
     )
 
 
@@ -217,91 +203,3 @@ def at_ease(rng: np.random.Generator) -> Steps:
     calm["knee"] = np.zeros((1, 2), np.float32)
     calm["kick"] = np.zeros((1, 2), np.float32)
     return Steps(**calm)
-
-
-def _rotated(points: Floats, angle: Floats, axis: int) -> Floats:
-    """Rotate (frames, ..., 3) about axis 0, 1 or 2 by (frames,) angles."""
-    one, two = [(1, 2), (2, 0), (0, 1)][axis]
-    shape = (-1,) + (1,) * (points.ndim - 2)
-    cos, sin = np.cos(angle).reshape(shape), np.sin(angle).reshape(shape)
-    result = points.copy()
-    result[..., one] = cos * points[..., one] - sin * points[..., two]
-    result[..., two] = sin * points[..., one] + cos * points[..., two]
-    return result
-
-
-def _arm(build: Build, steps: Steps, side: int, sign: float) -> tuple[Floats, Floats, Floats]:
-    """Return elbow, wrist (from the shoulder) and the direction of the forearm."""
-    up, forward = steps.raise_[:, side], steps.swing[:, side]
-    hanging = np.stack([sign * np.sin(up) * np.cos(forward), -np.cos(up), np.sin(forward)], -1)
-    upper = unit(hanging.astype(np.float32)).astype(np.float32)
-    turn = steps.elbow_turn[:, side]
-    # The forearm folds to the front and inwards, more or less upwards.
-    aim = np.stack([-0.35 * sign * np.cos(turn), np.sin(turn), np.cos(turn)], -1)
-    across = unit(aim - (aim * upper).sum(-1, keepdims=True) * upper)
-    bend = steps.elbow[:, side, None]
-    lower = (np.cos(bend) * upper + np.sin(bend) * across).astype(np.float32)
-    elbow: Floats = build.upper_arm * upper
-    return elbow, elbow + build.forearm * lower, lower
-
-
-def pose_figure(build: Build, steps: Steps) -> Floats:
-    """Pose the body.
-
-    Returns:
-        (frames, 135, 3) in heights around the standing hip centre, y up. Points 0 to 133 are the
-        keypoints, the last is the centre of the head.
-    """
-    frames = len(steps.turn)
-    points = np.zeros((frames, POINT_COUNT + 1, 3), np.float32)
-    spine = np.zeros((frames, 3), np.float32)
-    spine[:, 1] = build.trunk
-    spine = _rotated(_rotated(spine, steps.bend, 0), -steps.lean, 2)
-    points[:, 1] = spine
-    for side, (sign, shoulder, hip, hand) in enumerate(
-        ((RIGHT, 2, 8, RIGHT_HAND), (LEFT, 5, 11, LEFT_HAND))
-    ):
-        line = np.zeros((frames, 3), np.float32)
-        line[:, 0] = sign * build.shoulder
-        joint = spine + _rotated(line, -steps.lean, 2)
-        elbow, wrist, lower = _arm(build, steps, side, sign)
-        points[:, shoulder], points[:, shoulder + 1] = joint, joint + elbow
-        points[:, shoulder + 2] = joint + wrist
-        points[:, hand] = (joint + wrist)[:, None] + hand_points(
-            build, lower, steps.twist[:, side], steps.fingers[:, side], sign
-        )
-        points[:, hip, 0] = sign * build.hip
-        out, kick, knee = steps.spread[:, side], steps.kick[:, side], steps.knee[:, side]
-        for index, (length, flexion) in enumerate(((build.thigh, kick), (build.shin, kick - knee))):
-            step = np.stack(
-                [
-                    sign * np.sin(out) * np.cos(flexion),
-                    -np.cos(out) * np.cos(flexion),
-                    np.sin(flexion),
-                ],
-                -1,
-            )
-            points[:, hip + index + 1] = points[:, hip + index] + length * step
-    hips = points[:, 11] - points[:, 8]
-    for sign, hip, foot in ((RIGHT, 8, FEET.start + 3), (LEFT, 11, FEET.start)):
-        points[:, foot : foot + 3] = feet_points(
-            build, hips, points[:, hip + 1], points[:, hip + 2], sign
-        )
-    head = np.repeat(head_layout(build.likeness)[None], frames, 0)
-    lower_lip = [55, 56, 57, 58, 59, 65, 66, 67]
-    head[:, lower_lip, 1] -= 0.14 * steps.mouth[:, None]
-    head[:, [48, 54, 60, 64], 1] += 0.05 * steps.smile[:, None]
-    lids, low = [37, 38, 43, 44], [41, 40, 47, 46]
-    head[:, lids, 1] += (head[:, low, 1] - head[:, lids, 1]) * steps.blink[:, None]
-    head = _rotated(_rotated(head, steps.head_turn, 1), steps.head_tilt, 2) * build.head
-    middle = np.zeros((frames, 3), np.float32)
-    middle[:, 1] = build.neck
-    middle = spine + _rotated(middle, -steps.lean + steps.head_tilt * 0.4, 2)
-    head += middle[:, None]
-    points[:, FACE] = head[:, :68]
-    points[:, [0, 14, 15, 16, 17, POINT_COUNT]] = head[:, 68:]
-    # Keep the lower foot on the floor, then jump or sink by what the steps say.
-    feet = points[:, [10, 13], 1].min(axis=1)
-    points[..., 1] -= (feet + build.thigh + build.shin)[:, None]
-    points[..., :2] += steps.shift[:, None]
-    return _rotated(points, -steps.turn, 1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.bodies import Build, random_build
-from marionext.training.choreography import Steps, at_ease, pose_figure, random_steps
+from marionext.training.choreography import at_ease, random_steps
 from marionext.training.confidence import confidence
 from marionext.training.drawing import Figure, draw_figure, draw_shadow
 from marionext.training.look import PARTS, Look, random_look
@@ -25,6 +25,7 @@ from marionext.training.pen import Picture
 from marionext.training.recorded import pose_recorded
 from marionext.training.scenery import draw_scene
 from marionext.training.stages import Stage, on_picture, random_stage, seen
+from marionext.training.steps import Steps, pose_figure
 
 __all__ = ["PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
 

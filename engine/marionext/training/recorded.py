@@ -89,7 +89,7 @@ def pose_recorded(
         mirrored: left and right are exchanged.
 
     Returns:
-        (frames, 135, 3), as `marionext.training.choreography.pose_figure`.
+        (frames, 135, 3), as `marionext.training.steps.pose_figure`.
     """
     recording = _recordings()[number % len(MOTIONS)]
     place = seconds * recording.rate % (len(recording.points) - 1)

@@ -29,19 +29,22 @@ def random_stage(rng: np.random.Generator) -> Stage:
     kind = rng.uniform()
     if kind < 0.72:
         height = rng.uniform(0.68, 0.9)
-    elif kind < 0.87:
-        height = rng.uniform(0.45, 0.68)
-    else:
+    elif kind < 0.86:
+        height = rng.uniform(0.42, 0.68)
+    elif kind < 0.96:
         height = rng.uniform(0.9, 1.35)
+    else:
+        height = rng.uniform(1.35, 2.0)
     # Feet on a floor near the lower edge; closer framings keep the head in the picture.
     hips = 0.53 + rng.uniform(-0.03, 0.04) if height < 0.92 else 0.12 + 0.5 * height
     if height < 0.68:
         hips = rng.uniform(0.45, 0.62)
     pitch, nearness = rng.normal(0.06, 0.1), rng.uniform(0.0, 0.35)
     plain = rng.uniform() < 0.5
+    aside = 0.1 if rng.uniform() < 0.93 else 0.35
     return Stage(
         height,
-        (0.5 + rng.uniform(-0.1, 0.1), hips),
+        (0.5 + rng.uniform(-aside, aside), hips),
         0.0 if plain else float(np.clip(pitch, -0.15, 0.3)),
         0.0 if plain else float(nearness),
     )

@@ -12,13 +12,14 @@ from marionext.pose.skeleton import BODY_LIMBS, HAND_BONES, LEFT_HAND, POINT_COU
 from marionext.posemap import SmallDrawer
 from marionext.training.bodies import head_layout, random_build
 from marionext.training.character import HERO, standing
-from marionext.training.choreography import Steps, pose_figure, random_steps
+from marionext.training.choreography import random_steps
 from marionext.training.figures import PARTS, Figure, draw_pictures, make_clip
 from marionext.training.heads import HEAD
 from marionext.training.look import Cut, Hair, Pattern, random_look
 from marionext.training.recorded import pose_recorded
 from marionext.training.scenery import Scene, SceneKind, draw_scene
 from marionext.training.stages import Stage, on_picture, seen
+from marionext.training.steps import Steps, pose_figure
 
 SIZE = (64, 96)
 GREEN = Scene("plain", ((0, 255, 0), (0, 255, 0), (0, 255, 0)), 2.0, 0)
