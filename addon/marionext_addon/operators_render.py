@@ -134,7 +134,7 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
         name="Queue folder",
         description="Empty: the one of the scene's settings",
         subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE", *properties.RELATIVE},
     )
 
     def execute(self, context: Any) -> set[str]:

@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from . import jobs, reference, results
+from . import jobs, properties, reference, results
 from .operators_jobs import OnJob
 from .operators_render import add_selected_armatures, report_error
 from .runner import Record
@@ -135,7 +135,7 @@ class MARIONEXT_OT_render_character(bpy.types.Operator):
         name="Picture",
         description="Empty: in the folder of this scene's renders",
         subtype="FILE_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE", *properties.RELATIVE},
     )
 
     def execute(self, context: Any) -> set[str]:

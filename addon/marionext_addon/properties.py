@@ -33,6 +33,9 @@ __all__ = [
     "MarionextSession",
 ]
 
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set[str]()
+"""Options of a path that may begin with ``//``; Blender 4.5 wants to be told, earlier refuse."""
+
 EnumItem = tuple[str, str, str, str, int]
 
 _QUALITY_TEXTS = {
@@ -249,7 +252,10 @@ class MarionextScene(bpy.types.PropertyGroup):
         default="IMAGE",
     )
     character: StringProperty(
-        name="Picture", description="The picture of the character", subtype="FILE_PATH"
+        name="Picture",
+        description="The picture of the character",
+        subtype="FILE_PATH",
+        options=RELATIVE,
     )
     character_frame: IntProperty(
         name="Frame", description="The frame that the picture was rendered from", default=1
@@ -329,12 +335,14 @@ class MarionextScene(bpy.types.PropertyGroup):
         name="Output",
         description="Folder for renders, one folder each; empty: beside the .blend file",
         subtype="DIR_PATH",
+        options=RELATIVE,
         default="",
     )
     queue_folder: StringProperty(
         name="Queue folder",
         description="Folder that a farm takes jobs from",
         subtype="DIR_PATH",
+        options=RELATIVE,
         default="",
     )
     save_pose_maps: BoolProperty(

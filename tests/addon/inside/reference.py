@@ -1,0 +1,94 @@
+"""The character's picture made from the scene; its pose, and that nothing else has changed."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import numpy as np
+import stage
+
+
+def ball(name, place, colour):
+    """Put a ball that shines in one colour somewhere."""
+    mesh = bpy.data.meshes.new(name)
+    thing = bpy.data.objects.new(name, mesh)
+    import bmesh
+
+    shape = bmesh.new()
+    bmesh.ops.create_uvsphere(shape, u_segments=16, v_segments=8, radius=0.12)
+    shape.to_mesh(mesh)
+    shape.free()
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    nodes = material.node_tree.nodes
+    nodes.clear()
+    output = nodes.new("ShaderNodeOutputMaterial")
+    light = nodes.new("ShaderNodeEmission")
+    light.inputs[0].default_value = (*colour, 1.0)
+    material.node_tree.links.new(light.outputs[0], output.inputs[0])
+    mesh.materials.append(material)
+    thing.location = place
+    bpy.context.scene.collection.objects.link(thing)
+
+
+def red_middle(path):
+    """Return where the red ball is in a picture: x and y from its top left, in pixels."""
+    image = bpy.data.images.load(str(path))
+    width, height = image.size
+    pixels = np.empty(width * height * 4, dtype=np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    picture = pixels.reshape(height, width, 4)[::-1]
+    red = (picture[..., 0] > 0.5) & (picture[..., 1] < 0.3)
+    rows, columns = np.nonzero(red)
+    return [width, height, float(columns.mean() + 0.5), float(rows.mean() + 0.5)]
+
+
+def story():
+    stage.empty_file()
+    stage.install()
+    scene, rig = stage.make_scene()
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 1
+    scene.cycles.use_denoising = False
+    scene.view_settings.view_transform = "Standard"
+    scene.render.resolution_x, scene.render.resolution_y = 640, 360
+    scene.frame_set(104)
+    bpy.context.view_layer.update()
+    bone = rig.pose.bones["mixamorig:LeftHand"]
+    wrist = rig.matrix_world @ bone.head
+    ball("wrist", wrist, (1.0, 0.0, 0.0))
+    scene.world = bpy.data.worlds.new("World")
+    before = [scene.render.resolution_x, scene.render.filepath, scene.frame_current]
+    before += [len(bpy.data.scenes), len(bpy.data.images), scene.render.image_settings.file_format]
+    answer = {}
+    settings = scene.marionext
+    for fit in ("CROP", "LETTERBOX"):
+        settings.fit = fit
+        path = stage.FOLDER / f"{fit}.png"
+        bpy.ops.marionext.render_character(filepath=str(path))
+        with np.load(path.with_suffix(".pose.npz")) as pose:
+            point, score = pose["points"][0, 0, 7], pose["scores"][0, 0, 7]
+            size = pose["size"].tolist()
+        answer[fit] = {
+            "picture": red_middle(path),
+            "pose": [float(value) for value in point],
+            "score": float(score),
+            "size": size,
+        }
+    after = [scene.render.resolution_x, scene.render.filepath, scene.frame_current]
+    after += [len(bpy.data.scenes), len(bpy.data.images), scene.render.image_settings.file_format]
+    return {
+        **answer,
+        "before": before,
+        "after": after,
+        "source": settings.character_source,
+        "character": settings.character,
+        "frame": settings.character_frame,
+    }
+
+
+
+stage.run(story)
