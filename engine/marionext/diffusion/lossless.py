@@ -13,6 +13,7 @@ import torch
 from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D, SpatioTemporalResBlock
 from torch import Tensor, nn
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "dispatch_self_attention",
     "flatten_temporal_convolutions",
     "make_lossless",
+    "skip_silent_layers",
     "use_channels_last",
 ]
 
@@ -31,11 +33,64 @@ def make_lossless(network: nn.Module, *, channels_last: bool) -> None:
         network: freshly loaded.
         channels_last: whether the device computes faster with channels last (CUDA does).
     """
+    skip_silent_layers(network)
     collapse_cross_attention(network)
     dispatch_self_attention(network)
     flatten_temporal_convolutions(network)
     if channels_last:
         use_channels_last(network)
+
+
+def skip_silent_layers(network: nn.Module) -> None:
+    """Leave out layers whose own weights say that they add nothing.
+
+    A small network may be trained with some layers of SVD's architecture switched off: temporal
+    blocks mixed in with a weight that rounds to 0, residual branches that end in zeros.
+    """
+    for module in network.modules():
+        if isinstance(module, SpatioTemporalResBlock) and _spatial_only(module):
+            module.forward = _SpatialPart(module)
+        elif isinstance(module, ResnetBlock2D) and _is_silent(module):
+            module.forward = _shortcut(module)
+
+
+def _spatial_only(block: SpatioTemporalResBlock) -> bool:
+    mixer = block.time_mixer
+    # "fixed" holds its weight itself; "learned" one for all frames, "learned_with_images" one
+    # for those that are not pictures, which is what a video's frames are here.
+    spatial = mixer.mix_factor if mixer.merge_strategy == "fixed" else mixer.mix_factor.sigmoid()
+    share = 1 - spatial if mixer.switch_spatial_to_temporal_mix else spatial
+    return bool((1 - share.float() == 0).all())
+
+
+class _SpatialPart:
+    """The forward of a spatio-temporal block without its temporal half."""
+
+    def __init__(self, block: SpatioTemporalResBlock) -> None:
+        self._block = block
+
+    def __call__(
+        self, hidden_states: Tensor, temb: Tensor | None = None, *_: Any, **_options: Any
+    ) -> Tensor:
+        result: Tensor = self._block.spatial_res_block(hidden_states, temb)
+        return result
+
+
+def _is_silent(block: ResnetBlock2D) -> bool:
+    last = block.conv2
+    ends = [last.weight] if last.bias is None else [last.weight, last.bias]
+    plain = block.output_scale_factor == 1 and block.upsample is None and block.downsample is None
+    return plain and not any(bool(values.any()) for values in ends)
+
+
+def _shortcut(block: ResnetBlock2D) -> Callable[..., Tensor]:
+    def forward(features: Tensor, *_: Any, **_options: Any) -> Tensor:
+        if block.conv_shortcut is None:
+            return features
+        shortened: Tensor = block.conv_shortcut(features)
+        return shortened
+
+    return forward
 
 
 class _OneToken:
@@ -97,10 +152,15 @@ def dispatch_self_attention(network: nn.Module) -> None:
 class _TemporalConvolution(nn.Conv2d):
     """A convolution over time alone, on (clips, channels, frames, h, w).
 
-    Height and width are laid out as one axis; the kernel is (time, 1).
+    Height and width are laid out as one axis; the kernel is (time, 1). A single frame has nothing
+    but padding before and after it: then the kernel's middle is all that counts.
     """
 
     def forward(self, features: Tensor) -> Tensor:
+        if features.shape[2] == 1:
+            middle = int(self.padding[0])
+            pointwise = self.weight[:, :, middle : middle + 1]
+            return nn.functional.conv2d(features.squeeze(2), pointwise, self.bias).unsqueeze(2)
         output = super().forward(features.flatten(3))
         return output.reshape(*output.shape[:3], *features.shape[3:])
 

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.resnet import SpatioTemporalResBlock
 from torch import nn
 
 from marionext.diffusion.lossless import (
@@ -9,6 +10,7 @@ from marionext.diffusion.lossless import (
     dispatch_self_attention,
     flatten_temporal_convolutions,
     make_lossless,
+    skip_silent_layers,
     use_channels_last,
 )
 
@@ -53,6 +55,51 @@ def test_the_decoder_stays_the_same_too(networks: dict[str, Any]) -> None:
         before = vae.decode(latents, num_frames=3).sample
         make_lossless(vae, channels_last=True)
         after = vae.decode(latents, num_frames=3).sample
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+def switched_off(vae: Any) -> list[nn.Module]:
+    """Switch off the decoder's temporal blocks and the last spatial one; return all of them."""
+    decoder = vae.decoder
+    blocks = [block for block in decoder.modules() if isinstance(block, SpatioTemporalResBlock)]
+    for block in blocks:
+        nn.init.constant_(block.time_mixer.mix_factor, -30.0)
+    last = decoder.up_blocks[-1].resnets[-1].spatial_res_block
+    nn.init.zeros_(last.conv2.weight)
+    nn.init.zeros_(last.conv2.bias)
+    return [*(block.temporal_res_block for block in blocks), last]
+
+
+def test_layers_that_add_nothing_are_not_computed(networks: dict[str, Any]) -> None:
+    vae = networks["vae"]
+    silent = switched_off(vae)
+    latents = torch.randn(3, 4, 8, 8)
+    computed: list[str] = []
+    for block in silent:
+        block.get_submodule("conv1").register_forward_hook(lambda *_: computed.append("conv1"))
+    with torch.no_grad():
+        before = vae.decode(latents, num_frames=3).sample
+        assert len(computed) == len(silent)
+        computed.clear()
+        skip_silent_layers(vae)
+        after = vae.decode(latents, num_frames=3).sample
+    assert computed == []
+    assert torch.equal(before, after)
+
+
+def test_layers_that_add_something_stay(networks: dict[str, Any]) -> None:
+    forwards = [module.forward for module in networks["unet"].modules()]
+    skip_silent_layers(networks["unet"])
+    assert forwards == [module.forward for module in networks["unet"].modules()]
+
+
+def test_a_single_frame_is_decoded_as_before(networks: dict[str, Any]) -> None:
+    vae = networks["vae"]
+    latents = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        before = vae.decode(latents, num_frames=1).sample
+        flatten_temporal_convolutions(vae)
+        after = vae.decode(latents, num_frames=1).sample
     assert torch.allclose(before, after, atol=1e-5)
 
 
