@@ -32,9 +32,8 @@ from marionext.training.character import draw_character
 from marionext.training.clips import ClipMaker
 from marionext.training.control import train_control
 from marionext.training.export import export_bundle
-from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
-from marionext.training.vae import VaeSettings, components_of_figures, load_vae, train_vae
+from marionext.training.vae import VaeSettings, encoder_of, load_vae, train_vae
 from marionext.training.video import VideoSettings, draw_samples, held_out_batch, train_video
 
 logger = logging.getLogger(__name__)
@@ -119,7 +118,7 @@ def _run(options: argparse.Namespace) -> None:
         vae = load_vae(options.out / VAE_CHECKPOINT)
         networks, _ = _networks(options.out)
         video = VideoSettings()
-        encode = PatchEncoder(*components_of_figures(VaeSettings()))
+        encode = encoder_of(options.out, VaeSettings())
         held_out = held_out_batch(ClipMaker(encode, video.size), video)
         draw_samples(networks, vae, held_out, options.picture)
 

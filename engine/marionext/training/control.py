@@ -18,9 +18,8 @@ from torch import nn
 from marionext.errors import ModelError
 from marionext.training.checkpoints import save_checkpoint
 from marionext.training.clips import Batch, ClipMaker, prefetched
-from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
-from marionext.training.vae import VaeSettings, build_vae, components_of_figures
+from marionext.training.vae import VaeSettings, build_vae, encoder_of
 from marionext.training.video import VideoSettings
 
 __all__ = ["train_control"]
@@ -56,7 +55,7 @@ def train_control(
     # The UNet gets the map at half the size of the latents: what lies within a cell has to be in
     # its channels.
     head = nn.Conv2d(control.config.out_channels, 4 * settings.sizes.latent_channels, 1)
-    maker = ClipMaker(PatchEncoder(*components_of_figures(VaeSettings())), settings.size)
+    maker = ClipMaker(encoder_of(folder, VaeSettings()), settings.size)
     scale = float(build_vae(VaeSettings()).config.scaling_factor)
     parameters = [value for value in control.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW([*parameters, *head.parameters()], rate, weight_decay=1e-3)

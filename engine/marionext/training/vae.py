@@ -24,7 +24,7 @@ from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoi
 from marionext.training.figures import make_clip
 from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
 
-__all__ = ["VaeSettings", "build_vae", "load_vae", "train_vae"]
+__all__ = ["VaeSettings", "build_vae", "encoder_of", "load_vae", "train_vae"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,20 @@ def components_of_figures(settings: VaeSettings) -> tuple[Tensor, Tensor]:
     """Analyse drawn pictures: the components that the encoder projects on, and deviations."""
     pictures = random_pictures(replace(settings, batch=128), 0, full=True)
     return patch_components(pictures, settings.channels)
+
+
+def encoder_of(folder: Path, settings: VaeSettings) -> PatchEncoder:
+    """Return the encoder of a training; made of drawn figures once, and kept in the folder.
+
+    Figures drawn differently later would give other components, and latents that nobody knows.
+    """
+    path = folder / "components.pt"
+    if path.is_file():
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return PatchEncoder(state["components"], state["deviations"])
+    components, deviations = components_of_figures(settings)
+    save_checkpoint(path, {"components": components, "deviations": deviations})
+    return PatchEncoder(components, deviations)
 
 
 def silent_block(vae: AutoencoderKLTemporalDecoder) -> ResnetBlock2D:
@@ -194,7 +208,7 @@ def train_vae(
     torch.manual_seed(settings.seed)
     vae = build_vae(settings)
     skip_unused_layers(vae)
-    encode = PatchEncoder(*components_of_figures(settings))
+    encode = encoder_of(folder, settings)
     parameters = [value for value in vae.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(parameters, settings.rate, betas=(0.9, 0.95), weight_decay=0)
     # More or fewer steps may be asked for when a training goes on.

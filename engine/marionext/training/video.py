@@ -11,6 +11,7 @@ with the right poses and with those of another clip. As long as they are equal i
 """
 
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +27,8 @@ from marionext.diffusion.schedule import make_schedule
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.clips import HELD_OUT, Batch, ClipMaker, prefetched
-from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
-from marionext.training.vae import VaeSettings, build_vae, components_of_figures, load_vae
+from marionext.training.vae import VaeSettings, build_vae, encoder_of, load_vae
 
 __all__ = [
     "SCHEDULER",
@@ -80,12 +80,19 @@ LENGTHS = (4, 2, 4, 2, 4, 1)
 """In turn: a window is left whole, or exchanged for so many of a half or a quarter its length."""
 
 
+LARGE_LENGTHS = (2, 4)
+"""Likewise for large pictures: never whole windows."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
     """What decides the weights of a training."""
 
     sizes: PuppetSizes = field(default_factory=PuppetSizes)
     size: tuple[int, int] = (128, 192)
+    large_size: tuple[int, int] = (256, 384)
+    large_every: int = 3
+    """Every so many steps the pictures are large; 0: never."""
     frames: int = 8
     """Slots of a window, the reference's included."""
     clips: int = 1
@@ -103,12 +110,18 @@ class VideoSettings:
     """Weight of the loss where the pose map is, against elsewhere."""
 
 
-def _draw_batch(maker: ClipMaker, settings: VideoSettings, step: int) -> Batch:
+def _draw_batch(maker: ClipMaker, large: ClipMaker, settings: VideoSettings, step: int) -> Batch:
     """Make the clips of a step: whole windows, or more and shorter ones for more characters."""
     parts = LENGTHS[step % len(LENGTHS)]
-    clips = settings.clips * parts
+    clips, frames = settings.clips * parts, settings.frames // parts
+    chosen = maker
+    if settings.large_every and step % settings.large_every == 0:
+        # Half as many slots as a small step has, four times as large.
+        chosen = large
+        frames = settings.frames // LARGE_LENGTHS[step // settings.large_every % len(LARGE_LENGTHS)]
+        clips = max(1, settings.frames // 2 // frames) * settings.clips
     first = ((settings.seed + 1) << 32) + step * settings.clips * max(LENGTHS)
-    return maker.batch([first + number for number in range(clips)], settings.frames // parts)
+    return chosen.batch([first + number for number in range(clips)], frames)
 
 
 def _figure_weights(maps: Tensor, grid: torch.Size, weight: float) -> Tensor:
@@ -130,7 +143,10 @@ def _loss(
     # Late levels make a picture sharp; only a network that follows the pose may be taught them.
     late = torch.rand(clips, generator=generator) < settings.late_share
     high = settings.sigma_mean + settings.sigma_deviation * normal
-    sigmas = torch.where(late, LATE_MEAN + LATE_DEVIATION * normal, high).exp().clamp(0.2, 100.0)
+    # The larger a picture, the more noise it takes to hide as much of it (Hoogeboom et al. 2023,
+    # arXiv:2301.11093).
+    high += math.log(batch.maps.shape[-1] / settings.size[0])
+    sigmas = torch.where(late, LATE_MEAN + LATE_DEVIATION * normal, high).exp().clamp(0.2, 160.0)
     target = clean
     weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
     # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
@@ -272,7 +288,9 @@ def train_video(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "video.pt"
     scale = float(build_vae(VaeSettings()).config.scaling_factor)
-    maker = ClipMaker(PatchEncoder(*components_of_figures(VaeSettings())), settings.size)
+    encode = encoder_of(folder, VaeSettings())
+    maker = ClipMaker(encode, settings.size)
+    large = ClipMaker(encode, settings.large_size)
     held_out = held_out_batch(maker, settings)
     torch.manual_seed(settings.seed)
     networks = PuppetNetworks(settings.sizes)
@@ -303,7 +321,9 @@ def train_video(
     curve = Curve(folder / "video.csv", columns, step)
     began = time.monotonic() - seconds
     losses: list[float] = []
-    for number, batch in prefetched(lambda at: _draw_batch(maker, settings, at), step, steps):
+    for number, batch in prefetched(
+        lambda at: _draw_batch(maker, large, settings, at), step, steps
+    ):
         left = min(1.0, (steps - number) / anneal) if anneal else 1.0
         for group in optimiser.param_groups:
             rising = min(1.0, (number + 1) / 50)
