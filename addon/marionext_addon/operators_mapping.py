@@ -145,10 +145,13 @@ class _PersonOperator:
 
 
 class MARIONEXT_OT_person_add(bpy.types.Operator):
-    """Add a person: the active armature, that of the active object, or the scene's only one."""
+    """Add a person to the shot."""
 
     bl_idname = "marionext.person_add"
     bl_label = "Add Person"
+    bl_description = (
+        "Add a person: the active armature, that of the active object, or the scene's only one"
+    )
     bl_options = {"REGISTER", "UNDO"}
 
     armature: StringProperty(
@@ -193,10 +196,11 @@ class MARIONEXT_OT_person_add(bpy.types.Operator):
 
 
 class MARIONEXT_OT_person_remove(bpy.types.Operator):
-    """Take the selected person out of the shot; the armature itself stays."""
+    """Take a person out of the shot."""
 
     bl_idname = "marionext.person_remove"
     bl_label = "Remove Person"
+    bl_description = "Take the selected person out of the shot; the armature itself stays"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -213,10 +217,11 @@ class MARIONEXT_OT_person_remove(bpy.types.Operator):
 
 
 class MARIONEXT_OT_inspect_rig(_PersonOperator, bpy.types.Operator):
-    """Look at the armature again: after bones were added, removed or renamed."""
+    """Look at the armature again."""
 
     bl_idname = "marionext.inspect_rig"
     bl_label = "Detect Bones Again"
+    bl_description = "Look at the armature again: after bones were added, removed or renamed"
     bl_options = {"REGISTER", "UNDO"}
 
     keep: BoolProperty(
@@ -230,7 +235,7 @@ class MARIONEXT_OT_inspect_rig(_PersonOperator, bpy.types.Operator):
         if person.problem:
             self.report({"WARNING"}, person.problem)
         else:
-            self.report({"INFO"}, ", ".join([person.convention, *coverage_words(person)]))
+            self.report({"INFO"}, ", ".join([say(person.convention), *coverage_words(person)]))
         return {"FINISHED"}
 
 
@@ -249,10 +254,11 @@ def _find_presets(_operator: object = None, _context: object = None) -> list[tup
 
 
 class MARIONEXT_OT_choose_preset(_PersonOperator, bpy.types.Operator):
-    """Choose the naming convention of the bones; edits by hand are given up."""
+    """Choose the naming convention."""
 
     bl_idname = "marionext.choose_preset"
     bl_label = "Naming Convention"
+    bl_description = "Choose the naming convention of the bones; edits by hand are given up"
     bl_options = {"REGISTER", "UNDO"}
 
     preset: EnumProperty(
@@ -284,10 +290,11 @@ def _flipped(role: str) -> str | None:
 
 
 class MARIONEXT_OT_pick_bone(_PersonOperator, bpy.types.Operator):
-    """Give the selected role the bone that is active in the viewport."""
+    """Give a role the active bone."""
 
     bl_idname = "marionext.pick_bone"
     bl_label = "Pick Selected Bone"
+    bl_description = "Give the selected role the bone that is active in the viewport"
     bl_options = {"REGISTER", "UNDO"}
 
     role: StringProperty(
@@ -320,10 +327,11 @@ class MARIONEXT_OT_pick_bone(_PersonOperator, bpy.types.Operator):
 
 
 class MARIONEXT_OT_select_bone(_PersonOperator, bpy.types.Operator):
-    """Select the bone of the selected role in the viewport, to see which it is."""
+    """Select a role's bone."""
 
     bl_idname = "marionext.select_bone"
     bl_label = "Show Bone"
+    bl_description = "Select the bone of the selected role in the viewport, to see which it is"
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
@@ -342,10 +350,11 @@ class MARIONEXT_OT_select_bone(_PersonOperator, bpy.types.Operator):
 
 
 class MARIONEXT_OT_clear_bone(_PersonOperator, bpy.types.Operator):
-    """Take the selected role's bone away: no keypoint comes from it."""
+    """Take a role's bone away."""
 
     bl_idname = "marionext.clear_bone"
     bl_label = "Clear Bone"
+    bl_description = "Take the selected role's bone away: no keypoint comes from it"
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
@@ -359,10 +368,13 @@ class MARIONEXT_OT_clear_bone(_PersonOperator, bpy.types.Operator):
 
 
 class MARIONEXT_OT_save_preset(_PersonOperator, bpy.types.Operator):
-    """Keep this mapping as a naming convention of your own, for all rigs of the same make."""
+    """Keep a mapping for other rigs."""
 
     bl_idname = "marionext.save_preset"
     bl_label = "Save as Preset"
+    bl_description = (
+        "Keep this mapping as a naming convention of your own, for all rigs of the same make"
+    )
     bl_options = {"REGISTER"}
 
     title: StringProperty(

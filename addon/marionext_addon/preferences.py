@@ -100,10 +100,12 @@ class MarionextPreferences(bpy.types.AddonPreferences):
         if session.engine_message:
             icon = {"READY": "INFO", "PROBLEM": "ERROR"}.get(session.engine_state, "TIME")
             box = layout.box()
+            lines = box.column(align=True)
+            lines.scale_y = 0.8
             for number, line in enumerate(session.engine_message.splitlines()):
-                box.label(text=line, icon=icon if number == 0 else "BLANK1")
+                lines.label(text=line, icon=icon if number == 0 else "BLANK1")
             for line in session.engine_report.splitlines():
-                box.label(text=line, icon="BLANK1", translate=False)
+                lines.label(text=line, icon="BLANK1", translate=False)
         column = layout.column()
         column.prop(self, "device")
         column.prop(self, "on_close")

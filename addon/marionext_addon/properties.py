@@ -25,6 +25,8 @@ from bpy.props import (
 from marionext import bundles, presets
 from marionext.motion.roles import ROLES
 
+from .translations import say
+
 __all__ = [
     "MarionextJob",
     "MarionextMapping",
@@ -69,11 +71,11 @@ def refresh_models() -> None:
     found: list[EnumItem] = []
     for bundle in bundles.list_bundles():
         there = bundle.card.built_in or bundle.folder.is_dir()
-        note = "" if there else " (not fetched yet)"
+        title = bundle.card.title
         found.append(
             (
                 bundle.name,
-                bundle.card.title + note,
+                title if there else say("{model} (not fetched yet)", model=say(title)),
                 bundle.card.description.strip(),
                 "NONE" if there else "IMPORT",
                 _stable_number(bundle.name),

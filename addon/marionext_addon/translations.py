@@ -20,6 +20,8 @@ _CONTEXTS = ("*", "Operator")
 
 def say(text: str, **values: object) -> str:
     """Return the text in the language of the interface, ``{names}`` replaced by the values."""
+    if not text:
+        return ""  # the empty text is the table's own description
     translated = str(bpy.app.translations.pgettext_iface(text))
     return translated.format(**values) if values else translated
 

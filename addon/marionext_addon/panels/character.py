@@ -8,7 +8,7 @@ import bpy
 from .. import pictures
 from ..paragraphs import write, write_problem
 from ..translations import say
-from .base import SidebarPanel, settings_column
+from .base import SidebarPanel
 
 __all__ = ["CLASSES"]
 
@@ -29,7 +29,7 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
         else:
             self._draw_scene_source(context, layout, settings)
         self._draw_picture(context, layout, settings)
-        settings_column(layout).prop(settings, "pose_fit")
+        layout.prop(settings, "pose_fit", text="", icon="ARMATURE_DATA")
 
     def _draw_scene_source(self, context: Any, layout: Any, settings: Any) -> None:
         if settings.character:

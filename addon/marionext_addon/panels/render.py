@@ -13,21 +13,24 @@ from ..translations import say
 from .base import SidebarPanel, settings_column
 from .progress import draw_bar, running, waiting
 
-__all__ = ["CLASSES", "missing"]
+__all__ = ["CLASSES"]
 
 
-def missing(context: Any) -> Iterator[str]:
-    """Say what is still to be done before a render; looks at settings only."""
-    scene = context.scene
-    settings = scene.marionext
+def missing(scene: Any) -> Iterator[str]:
+    """Say what is still to be done before poses can be drawn; looks at settings only."""
     if not jobs.armatures(scene):
-        yield "Rig: choose an armature."
+        yield say("Rig: choose an armature.")
     if jobs.camera_of(scene) is None:
-        yield "Camera: the scene needs one."
+        yield say("Camera: the scene needs one.")
     if summary.frames(scene).problem:
-        yield "Frames: the range is empty."
+        yield say("Frames: the range is empty.")
+
+
+def missing_character(scene: Any) -> Iterator[str]:
+    """Say what is still to be done before a character can be rendered in them."""
+    settings = scene.marionext
     if settings.character_source == "IMAGE" and not settings.character:
-        yield "Character: choose a picture."
+        yield say("Character: choose a picture.")
 
 
 class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
@@ -41,15 +44,16 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         session = context.window_manager.marionext
         if session.engine_state == "PROBLEM":
-            box = write_problem(layout, context, session.engine_message)
+            box = write_problem(layout, context, say(session.engine_message))
             button = box.operator(
                 "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
             )
             button.module = MarionextPreferences.bl_idname
-        lacking = list(missing(context))
-        for text in lacking:
-            write(layout, context, say(text), icon="DOT")
-        self._draw_buttons(layout, lacking)
+        lacking = list(missing(context.scene))
+        faceless = list(missing_character(context.scene))
+        for text in (*lacking, *faceless):
+            write(layout, context, text, icon="DOT")
+        self._draw_buttons(layout, poses=not lacking, renders=not lacking and not faceless)
         job = running(session)
         if job is not None:
             self._draw_running(context, layout, job)
@@ -58,24 +62,23 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
             layout.label(text=say("{count} waiting", count=count), icon="SORTTIME", translate=False)
         column = settings_column(layout)
         column.prop(context.scene.marionext, "output")
+        column.prop(context.scene.marionext, "queue_folder", text="Queue")
 
-    def _draw_buttons(self, layout: Any, lacking: list[str]) -> None:
-        # A pose map needs no character.
-        bare = [text for text in lacking if not text.startswith("Character")]
+    def _draw_buttons(self, layout: Any, *, poses: bool, renders: bool) -> None:
         column = layout.column(align=True)
         large = column.row(align=True)
         large.scale_y = 1.6
-        large.enabled = not lacking
+        large.enabled = renders
         large.operator("marionext.render", icon="RENDER_ANIMATION")
         row = column.row(align=True)
         draft = row.row(align=True)
-        draft.enabled = not lacking
+        draft.enabled = renders
         draft.operator("marionext.draft", icon="PLAY")
-        poses = row.row(align=True)
-        poses.enabled = not bare
-        poses.operator("marionext.pose_maps", text="Pose Maps", icon="ARMATURE_DATA")
+        maps = row.row(align=True)
+        maps.enabled = poses
+        maps.operator("marionext.pose_maps", text="Pose Maps", icon="ARMATURE_DATA")
         queue = layout.row()
-        queue.enabled = not lacking
+        queue.enabled = renders
         queue.operator("marionext.send_to_queue", icon="EXPORT")
 
     def _draw_running(self, context: Any, layout: Any, job: Any) -> None:

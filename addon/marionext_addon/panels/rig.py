@@ -42,7 +42,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
             write(layout, context, say("Choose the armature that moves."), icon="INFO")
             return
         if person.problem:
-            box = write_problem(layout, context, person.problem, person.advice)
+            box = write_problem(layout, context, say(person.problem), say(person.advice))
             box.operator("marionext.inspect_rig", icon="FILE_REFRESH")
         self._draw_found(layout, person)
         layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
@@ -61,7 +61,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
 
     def _draw_found(self, layout: Any, person: Any) -> None:
         row = layout.row(align=True)
-        shown = person.convention or say("Naming Convention")
+        shown = say(person.convention or "Naming Convention")
         row.operator_menu_enum(
             "marionext.choose_preset", "preset", text=shown, icon="GROUP_BONE", translate=False
         )

@@ -84,7 +84,7 @@ class MARIONEXT_PT_shot(SidebarPanel, bpy.types.Panel):
 
     def _draw_frames(self, context: Any, found: summary.Frames) -> None:
         if found.problem:
-            write_problem(self.layout, context, found.problem)
+            write_problem(self.layout, context, say(found.problem))
             return
         text = say(
             "{count} frames, {first} to {last}: {seconds} s at {rate} frames/s.",

@@ -1,0 +1,452 @@
+"""The add-on's story as it happens inside Blender's window; `addon_story.py` starts it.
+
+The story is a generator: between two of its steps Blender draws and works off clicks. What it
+yields is how many seconds to wait.
+"""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+REQUEST = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
+FOLDER = Path(REQUEST["folder"])
+PICTURES = FOLDER / "pictures"
+IS_EXTENSION = bpy.app.version >= (4, 2)
+MODULE = "bl_ext.user_default.marionext" if IS_EXTENSION else "marionext_addon"
+FIRST = 101
+
+Steps = Iterator[float]
+figures: dict[str, Any] = {"blender": bpy.app.version_string}
+
+
+# ------------------------------------------------------------------------------ hands and eyes
+
+
+def window() -> Any:
+    """Return Blender's window."""
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str = "VIEW_3D") -> Any:
+    """Return the largest area of a kind."""
+    found = [area for area in window().screen.areas if area.type == kind]
+    check(found, f"there is no {kind}")
+    return max(found, key=lambda area: area.width * area.height)
+
+
+def sidebar() -> Any:
+    """Return the sidebar of the 3D view."""
+    return next(region for region in area().regions if region.type == "UI")
+
+
+def box(region: Any) -> tuple[int, int, int, int]:
+    """Return a region's or area's width, height, left and top on the screen."""
+    return region.width, region.height, region.x, window().height - region.y - region.height
+
+
+def hand(*arguments: object) -> None:
+    """Move, click and type as a person does."""
+    subprocess.run(["xdotool", *map(str, arguments)], check=True)
+
+
+def picture(name: str, part: tuple[int, int, int, int] | None = None) -> None:
+    """Keep what is on the screen, or a part of it: width, height, left, top."""
+    wide, high, left, top = part or (window().width, window().height, 0, 0)
+    crop = ["-crop", f"{wide}x{high}+{left}+{top}", "+repage"]
+    subprocess.run(["import", "-window", "root", *crop, str(PICTURES / name)], check=True)
+
+
+def settle(seconds: float = 1.0) -> Steps:
+    """Let Blender draw everything; panels that grow or shrink take several rounds."""
+    for _ in range(5):
+        for region in (r for a in window().screen.areas for r in a.regions):
+            region.tag_redraw()
+        yield seconds / 5
+
+
+def until(ready: Callable[[], bool], what: str, *, seconds: float = 240) -> Steps:
+    """Wait for something to happen."""
+    end = time.monotonic() + seconds
+    while not ready():
+        check(time.monotonic() < end, f"within {seconds:g} s: {what}")
+        yield 0.1
+
+
+def check(fact: object, what: str) -> None:
+    """Stop the story where something is not as it should be."""
+    if not fact:
+        raise AssertionError(f"expected {what}")
+
+
+def resize(height: int) -> Steps:
+    """Make the window higher or lower; there is no window manager to do it."""
+    wide = str(REQUEST["screen"][0])
+    ids = subprocess.run(
+        ["xdotool", "search", "--onlyvisible", "--class", "blender"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    hand("windowsize", ids[-1], wide, height)
+    yield from until(lambda: window().height == height, f"a window of {height} px", seconds=20)
+    yield from settle(1.0)
+
+
+def in_view(operator: Callable[..., set[str]], **arguments: object) -> set[str]:
+    """Call an operator as if in the 3D view."""
+    place = area()
+    region = next(region for region in place.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window(), area=place, region=region):
+        return set(operator(**arguments))
+
+
+# ------------------------------------------------------------------------------ what is looked at
+
+
+def settings() -> Any:
+    """Return the settings of the shot."""
+    return bpy.context.scene.marionext
+
+
+def session() -> Any:
+    """Return what is live."""
+    return bpy.context.window_manager.marionext
+
+
+def job() -> Any:
+    """Return the newest render."""
+    return session().jobs[-1]
+
+
+def runner() -> Any:
+    """Return the add-on's queue."""
+    return importlib.import_module(f"{MODULE}.runner").runner
+
+
+# --------------------------------------------------------------------------------------- the story
+
+
+def story() -> Steps:
+    """Do what an animator does, from the zip to the result."""
+    yield from install()
+    yield from open_sidebar()
+    yield from choose_rig()
+    yield from mend_bone()
+    yield from set_up()
+    yield from look_at_overlay()
+    yield from test_engine()
+    yield from render_and_cancel()
+    yield from lose_the_engine()
+    yield from look_at_result()
+    yield from speak_chinese()
+    yield from measure()
+    yield from take_away()
+
+
+def install() -> Steps:
+    """Install the zip as the Blender of this version does."""
+    if IS_EXTENSION:
+        bpy.ops.extensions.package_install_files(
+            filepath=REQUEST["zip"], repo="user_default", enable_on_install=True
+        )
+    else:
+        bpy.ops.preferences.addon_install(filepath=REQUEST["zip"], overwrite=True)
+        bpy.ops.preferences.addon_enable(module=MODULE)
+    check(hasattr(bpy.types.Scene, "marionext"), "the add-on to be enabled")
+    yield 0.5
+
+
+def open_sidebar() -> Steps:
+    """Open the tab, by a click where Blender offers no other way."""
+    view = area()
+    view.spaces.active.show_region_ui = True
+    view.spaces.active.region_3d.view_perspective = "CAMERA"
+    view.spaces.active.shading.color_type = "MATERIAL"
+    view.spaces.active.overlay.show_floor = False
+    view.spaces.active.overlay.show_cursor = False
+    view.spaces.active.overlay.show_bones = False
+    bpy.context.view_layer.objects.active = bpy.data.objects["Dancer"]
+    yield from settle(1.0)
+    with bpy.context.temp_override(window=window(), area=view, region=view.regions[-1]):
+        bpy.ops.view3d.view_center_camera()
+    yield from click_tab()
+    wide, _, left, top = box(sidebar())
+    picture("blender-start.png", (wide, 240, left, top))
+
+
+def click_tab() -> Steps:
+    """Bring the tab Marionext to the front."""
+    region = sidebar()
+    if IS_EXTENSION:
+        region.active_panel_category = "Marionext"
+    else:
+        wide, _, left, top = box(region)
+        hand("mousemove", left + wide - 12, top + 174, "click", 1)
+    yield from settle()
+
+
+def scroll_sidebar(*, down: bool) -> Steps:
+    """Turn the wheel over the sidebar."""
+    wide, high, left, top = box(sidebar())
+    hand("mousemove", left + wide // 2, top + high - 20)
+    yield 0.2
+    hand("click", "--repeat", 40, "--delay", 10, 5 if down else 4)
+    yield from settle()
+    hand("mousemove", 300, 500)
+    yield 0.2
+
+
+def choose_rig() -> Steps:
+    """Press the button that offers the active armature."""
+    wide, _, left, top = box(sidebar())
+    hand("mousemove", left + wide // 2 - 10, top + 45, "click", 1)
+    yield from until(
+        lambda: len(settings().people) == 1, "a click on 'Use Dancer' to add it", seconds=10
+    )
+    person = settings().people[0]
+    check(person.convention == "Rigify", f"Rigify, got {person.convention!r} {person.problem!r}")
+    check((person.body_points, person.hand_points) == (18, 42), "body 18/18 and hands 42/42")
+    hand("mousemove", 300, 500)
+    yield from settle()
+
+
+def mend_bone() -> Steps:
+    """Give a role the bone that is selected, and go back."""
+    person = settings().people[0]
+    person.mapping_index = list(person.mapping.keys()).index("left_hand")
+    before = person.mapping["left_hand"].bone
+    bones = person.armature.data.bones
+    bones.active = bones["hand_fk.L"]
+    check(in_view(bpy.ops.marionext.pick_bone) == {"FINISHED"}, "the bone to be picked")
+    item = person.mapping["left_hand"]
+    check((item.bone, item.source) == ("hand_fk.L", "HAND"), "the bone to be the picked one")
+    in_view(bpy.ops.marionext.inspect_rig, keep=False)
+    check(person.mapping["left_hand"].bone == before, "the detected bone again")
+    yield 0.1
+
+
+def set_up() -> Steps:
+    """Choose frames, character and look, and keep a picture of each panel."""
+    chosen = settings()
+    chosen.character = REQUEST["character"]
+    chosen.frame_range, chosen.frame_start = "OWN", FIRST
+    chosen.frame_end = REQUEST["last_frame"]
+    chosen.output = str(FOLDER / "renders")
+    yield from resize(REQUEST["screen"][1])
+    yield from settle(1.5)
+    picture("blender-panels.png", box(sidebar()))
+    chosen.show_advanced = True
+    yield from settle(1.0)
+    picture("blender-advanced.png", box(sidebar()))
+    chosen.show_advanced = False
+    yield from resize(1000)
+
+
+def look_at_overlay() -> Steps:
+    """Draw the keypoints over the viewport and scrub."""
+    settings().overlay = True
+    bpy.context.scene.frame_set(FIRST + 12)
+    in_view(bpy.ops.view3d.view_center_camera)
+    yield from settle(1.5)
+    picture("blender-overlay.png")
+    settings().overlay = False
+
+
+def test_engine() -> Steps:
+    """Have the engine examined in the preferences."""
+    bpy.ops.marionext.test_engine()
+    yield from until(lambda: session().engine_state in {"READY", "PROBLEM"}, "the doctor's answer")
+    place = area()
+    place.type = "PREFERENCES"
+    bpy.context.preferences.active_section = "ADDONS"
+    bpy.context.window_manager.addon_search = "Marionext"
+    with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
+        bpy.ops.preferences.addon_show(module=MODULE)
+    yield from settle(1.5)
+    picture("blender-preferences.png", box(place))
+    for other in bpy.context.window_manager.windows[1:]:
+        with bpy.context.temp_override(window=other):
+            bpy.ops.wm.window_close()
+    place.type = "VIEW_3D"
+    yield from settle()
+
+
+def running(above: float) -> Callable[[], bool]:
+    """Return a question: whether the newest render runs and is further than that."""
+    return lambda: job().state != "QUEUED" and (job().progress > above or job().state != "RUNNING")
+
+
+def render_and_cancel() -> Steps:
+    """Start a render, watch it, stop it."""
+    yield from click_tab()
+    in_view(bpy.ops.marionext.render)
+    yield from until(running(0.35), "the render to come along")
+    check(job().state == "RUNNING", f"a running render, got {job().message} {job().hint}")
+    yield from scroll_sidebar(down=True)
+    picture("blender-rendering.png")
+    yield from scroll_sidebar(down=False)
+    in_view(bpy.ops.marionext.cancel)
+    yield from until(lambda: job().state == "CANCELLED", "the render to stop", seconds=60)
+
+
+def lose_the_engine() -> Steps:
+    """Kill the engine in the middle of its work, then go on."""
+    in_view(bpy.ops.marionext.retry)
+    yield from until(lambda: job().state == "RUNNING" and runner()._engine is not None, "a retry")
+    yield from until(running(0.4), "the render to come along")
+    os.kill(runner()._engine.pid, signal.SIGKILL)
+    yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
+    check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
+    yield from resize(REQUEST["screen"][1])
+    picture("blender-failed.png", box(sidebar()))
+    yield from resize(1000)
+    in_view(bpy.ops.marionext.retry)
+    yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "the render to end")
+    check(job().state == "FINISHED", f"a finished render, got {job().message} {job().hint}")
+    frames = sorted(path.name for path in (Path(job().folder) / "frames").glob("*.png"))
+    expected = [f"{number:06d}.png" for number in range(FIRST, REQUEST["last_frame"] + 1)]
+    check(frames == expected, f"the scene's frame numbers, got {frames[:2]} to {frames[-1:]}")
+
+
+def look_at_result() -> Steps:
+    """Open the result beside the animation, scrub, add the strip and the background."""
+    in_view(bpy.ops.marionext.show_result)
+    bpy.context.scene.frame_set(FIRST + 12)
+    yield from settle(1.0)
+    editors = [place for place in window().screen.areas if place.type == "IMAGE_EDITOR"]
+    check(editors, "an Image Editor")
+    image = editors[0].spaces.active.image
+    check(image is not None and image.source == "SEQUENCE", "an image sequence in it")
+    with bpy.context.temp_override(window=window(), area=editors[0], region=editors[0].regions[-1]):
+        bpy.ops.image.view_all(fit_view=True)
+    in_view(bpy.ops.view3d.view_center_camera)
+    settings().overlay = True
+    yield from settle(1.5)
+    picture("blender-result.png")
+    user = editors[0].spaces.active.image_user
+    for frame in range(FIRST, REQUEST["last_frame"] + 1, 8):
+        bpy.context.scene.frame_set(frame)
+        yield from settle(0.1)
+        check(user.frame_current == frame - FIRST + 1, f"frame {frame}, got {user.frame_current}")
+    settings().overlay = False
+    in_view(bpy.ops.marionext.camera_background)
+    check(bpy.context.scene.camera.data.background_images, "a background image")
+    bpy.context.scene.frame_set(FIRST + 36)
+    yield from settle(1.0)
+    picture("blender-background.png", box(area()))
+    bpy.context.scene.camera.data.show_background_images = False
+    in_view(bpy.ops.marionext.add_strip)
+    editors[0].type = "SEQUENCE_EDITOR"
+    yield from settle(0.5)
+    with bpy.context.temp_override(window=window(), area=editors[0], region=editors[0].regions[-1]):
+        bpy.ops.sequencer.view_all()
+    yield from settle(1.0)
+    picture("blender-strip.png", box(editors[0]))
+
+
+def speak_chinese() -> Steps:
+    """Change the language of the interface."""
+    view = bpy.context.preferences.view
+    view.language = "zh_HANS" if IS_EXTENSION else "zh_CN"
+    view.use_translate_interface = view.use_translate_tooltips = True
+    yield from resize(REQUEST["screen"][1])
+    yield from settle(1.0)
+    picture("blender-chinese.png", box(sidebar()))
+    view.language = "en_US"
+    yield from resize(1000)
+
+
+def measure() -> Steps:
+    """Take the time that drawing all panels and following the engine cost."""
+    figures["slowest step of the queue"] = f"{1000 * runner().slowest:.2f} ms"
+    panels = importlib.import_module(f"{MODULE}.panels")
+    spent: list[float] = []
+    classes = [cls for room in panels._ROOMS for cls in room.CLASSES]
+    originals = [cls.draw for cls in classes]
+
+    def timed(draw: Callable[..., None]) -> Callable[..., None]:
+        def draw_and_time(self: Any, context: Any) -> None:
+            start = time.perf_counter()
+            draw(self, context)
+            spent.append(time.perf_counter() - start)
+
+        return draw_and_time
+
+    for cls, draw in zip(classes, originals, strict=True):
+        cls.draw = timed(draw)
+    rounds = 20
+    for _ in range(rounds):
+        yield from settle(0.05)
+    for cls, draw in zip(classes, originals, strict=True):
+        cls.draw = draw
+    check(spent, "the panels to be drawn")
+    figures["drawing all panels"] = f"{1000 * sum(spent) / rounds:.2f} ms"
+
+
+def take_away() -> Steps:
+    """Disable, enable, disable and uninstall."""
+    for _ in range(2):
+        bpy.ops.preferences.addon_disable(module=MODULE)
+        left = [name for name in dir(bpy.types) if name.startswith("MARIONEXT_")]
+        check(not left, f"no classes left, got {left}")
+        check(not hasattr(bpy.types.Scene, "marionext"), "no properties left")
+        keymap = bpy.context.window_manager.keyconfigs.addon.keymaps.get("3D View")
+        items = keymap.keymap_items if keymap is not None else ()
+        check(not any("marionext" in item.idname for item in items), "no shortcuts left")
+        yield 0.3
+        if _ == 0:
+            bpy.ops.preferences.addon_enable(module=MODULE)
+            yield 0.3
+    if IS_EXTENSION:
+        repos = bpy.context.preferences.extensions.repos
+        index = next(i for i, repo in enumerate(repos) if repo.module == "user_default")
+        bpy.ops.extensions.package_uninstall(repo_index=index, pkg_id="marionext")
+    else:
+        place = area()
+        place.type = "PREFERENCES"
+        with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
+            bpy.ops.preferences.addon_remove(module=MODULE)
+        place.type = "VIEW_3D"
+    yield 0.5
+
+
+# ------------------------------------------------------------------------------------ its telling
+
+
+def finish(error: str) -> None:
+    """Leave the answer and Blender."""
+    answer = FOLDER / "answer.json"
+    answer.write_text(json.dumps({"error": error, "figures": figures}), encoding="utf-8")
+    sys.stdout.flush()
+    # Blender may wait at its end for an engine that the story has killed.
+    os._exit(1 if error else 0)
+
+
+telling = story()
+
+
+def tell() -> float | None:
+    """Do the next step."""
+    try:
+        return next(telling)
+    except StopIteration:
+        finish("")
+    except BaseException:
+        error = traceback.format_exc()
+        print(error)
+        try:
+            picture("error.png")
+        finally:
+            finish(error)
+    return None
+
+
+bpy.app.timers.register(tell, first_interval=2.0)
