@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from marionext import bundles, presets
 from marionext.bundles import INCREMENTS, FileRecord, ModelBundle
-from marionext.codec import encode
+from marionext.codec import decode, encode
 from marionext.diffusion.controlnext import ControlNeXtSVD
-from marionext.jobs import default_settings
+from marionext.errors import SettingsError
+from marionext.jobs import RenderSettings, default_settings
 from marionext.output import sha256_of, write_json
 from marionext.output.files import write_bytes
 from marionext.training.finetune.settings import FinetuneSettings
@@ -102,9 +103,15 @@ def _plain(network: nn.Module) -> dict[str, Tensor]:
 
 def _own_settings(base: ModelBundle, settings: FinetuneSettings) -> str:
     """Return ``marionext.toml``: the base's settings, at the size and window of the training."""
-    own = encode(default_settings(model_name(base)))
-    own |= {"width": settings.width, "height": settings.height, "window": settings.window}
-    own["overlap"] = min(own["overlap"], settings.window - 1)
+    usual = default_settings(model_name(base))
+    overlap = min(usual.overlap, settings.window - 1)
+    trained = {"window": settings.window, "overlap": overlap}
+    size = {"width": settings.width, "height": settings.height}
+    try:
+        own = encode(decode(RenderSettings, {**trained, **size}, base=usual))
+    except SettingsError:
+        # Trained smaller than anything is rendered: at the base's size, then.
+        own = encode(decode(RenderSettings, trained, base=usual))
     lines = [
         f"card = {json.dumps(bundles.card_name(base))}",
         f"base = {json.dumps(model_name(base))}",
