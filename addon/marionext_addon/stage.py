@@ -3,7 +3,7 @@
 
 Only what is sampled is in it, so a frame costs the rig and not the subdivided, simulated rest of
 the scene. Parents, constraint targets and drivers are evaluated all the same: Blender's
-dependency graph pulls them in, wherever they live. A helper object makes it pull in what is
+dependency graph pulls them in, wherever they live. Helper objects make it pull in what is
 hidden in viewports too, and shape keys without their meshes.
 
 The scene is taken away when the stage is left, also after an error. An animator who undoes or
@@ -147,23 +147,24 @@ class Stage:
             setattr(made.render, name, getattr(scene.render, name))
         cameras = [self._find(bpy.data.objects, key, "camera") for key in self._cameras]
         others = [bpy.data.objects[key] for key in self._others if key in bpy.data.objects]
-        linked: set[Any] = set()
-        for thing in (*self.armatures, *cameras, *others):
-            if thing not in linked:
-                made.collection.objects.link(thing)
-                linked.add(thing)
-        self._helper = self._build_helper(made, cameras)
+        for thing in dict.fromkeys((*self.armatures, *cameras, *others)):
+            made.collection.objects.link(thing)
+        for armature in self.armatures:
+            # Of all relations, being the child of a pose is the one that has every bone evaluated.
+            child = self._add_helper(made)
+            child.parent, child.parent_type = armature, "ARMATURE"
+        self._helper = self._build_watcher(made, cameras)
 
-    def _build_helper(self, made: Any, cameras: Sequence[Any]) -> Any:
-        """Add an object that depends on everything wanted: what is hidden is evaluated too."""
-        mesh = bpy.data.meshes.new(_NAME)
-        mesh[_MARK] = True
-        mesh.from_pydata([(0.0, 0.0, 0.0)], [], [])
-        helper = bpy.data.objects.new(_NAME, mesh)
+    @staticmethod
+    def _add_helper(made: Any) -> Any:
+        helper = bpy.data.objects.new(_NAME, None)
         helper[_MARK] = True
         made.collection.objects.link(helper)
-        for armature in self.armatures:
-            helper.modifiers.new(_NAME, "ARMATURE").object = armature
+        return helper
+
+    def _build_watcher(self, made: Any, cameras: Sequence[Any]) -> Any:
+        """Add an object that depends on cameras and shape keys: what is hidden is evaluated too."""
+        helper = self._add_helper(made)
         helper["value"] = 0.0
         driver = helper.driver_add('["value"]').driver
         driver.type = "SUM"
@@ -185,7 +186,7 @@ class Stage:
 
 def sweep() -> None:
     """Remove every temporary scene and helper, also those that undo has brought back."""
-    for collection in (bpy.data.scenes, bpy.data.objects, bpy.data.meshes):
+    for collection in (bpy.data.scenes, bpy.data.objects):
         for left in [item for item in collection if item.get(_MARK)]:
             collection.remove(left)
 
