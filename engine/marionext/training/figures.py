@@ -27,7 +27,7 @@ from marionext.training.scenery import draw_scene
 from marionext.training.stages import Stage, on_picture, random_stage, seen
 from marionext.training.steps import Steps, pose_figure
 
-__all__ = ["PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
+__all__ = ["HELD_OUT", "PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
 
 Floats = NDArray[np.float32]
 
@@ -36,6 +36,12 @@ RECORDED = 0.2
 
 _FEET = [10, 13, 18, 21]
 """Ankles and big toes."""
+
+HELD_OUT = 1_000_000_000
+"""Clips from this seed on are for measuring: they dance a part of the recordings that the others
+never show."""
+_SHOWN = 0.75
+"""Part of each recording that clips below `HELD_OUT` dance."""
 
 LARGE = 256
 """Pictures whose short side is smaller are drawn at twice their size."""
@@ -120,7 +126,8 @@ def make_clip(
     figure = Figure(random_build(rng), random_look(rng))
     stages = [random_stage(rng)]
     stages.append(random_stage(rng) if rng.uniform() < moving_stage else stages[0])
-    poses = [_still(rng, figure.build), _dance(rng, figure.build, frames)]
+    part = (0.0, _SHOWN) if seed < HELD_OUT else (_SHOWN, 1.0)
+    poses = [_still(rng, figure.build), _dance(rng, figure.build, frames, part)]
     pixels: list[Floats] = []
     pictures: list[Picture] = []
     scores: list[Floats] = []
@@ -171,7 +178,9 @@ def _still(rng: np.random.Generator, build: Build) -> _Poses:
     return _Poses(pose_figure(build, _plain(steps, hands=hands, face=face)), hands, face)
 
 
-def _dance(rng: np.random.Generator, build: Build, frames: int) -> _Poses:
+def _dance(
+    rng: np.random.Generator, build: Build, frames: int, part: tuple[float, float]
+) -> _Poses:
     """Pose the dance, slow or fast, invented or recorded."""
     hands, face = _known(rng)
     interval = float(np.exp(rng.uniform(np.log(0.03), np.log(0.35))))
@@ -180,7 +189,7 @@ def _dance(rng: np.random.Generator, build: Build, frames: int) -> _Poses:
     yaw = rng.normal(0, 0.5) if rng.uniform() < 0.7 else rng.uniform(-np.pi, np.pi)
     mirrored = bool(rng.uniform() < 0.5)
     if recorded:
-        body = pose_recorded(build, number, seconds * 0.6, yaw, mirrored=mirrored)
+        body = pose_recorded(build, number, seconds * 0.6, yaw, mirrored=mirrored, part=part)
         return _Poses(body, hands=True, face=face)
     steps = random_steps(rng, seconds)
     return _Poses(pose_figure(build, _plain(steps, hands=hands, face=face)), hands, face)

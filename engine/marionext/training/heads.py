@@ -73,11 +73,12 @@ def hull(points: Outline) -> Outline:
 
 def _arc(chosen: NDArray[np.bool_], outer: Outline, inner: Outline) -> Outline | None:
     """Return the area between two rings where they are chosen, or None where there is none."""
-    starts = np.flatnonzero(chosen & ~np.roll(chosen, 1))
-    if not len(starts):
+    order = np.flatnonzero(chosen)
+    if not len(order):
         return None
-    order = (np.arange(len(chosen)) + starts[0]) % len(chosen)
-    order = order[chosen[order]]
+    gap = int(np.argmax(np.diff(order))) + 1 if len(order) > 1 else 0
+    if order[-1] - order[0] >= len(order):  # the run goes over the ring's end
+        order = np.concatenate([order[gap:], order[:gap]])
     return np.concatenate([outer[order], inner[order[::-1]]])
 
 

@@ -33,9 +33,18 @@ HALF = 9
 """Points round each end of a limb."""
 
 _ARC = np.exp(1j * np.linspace(np.pi / 2, 3 * np.pi / 2, HALF))
-_CAPSULE = np.concatenate([_ARC, -_ARC])
-"""Points round the start of a limb along x, then round its end."""
-_START = np.repeat([True, False], HALF)
+_ONES, _NONE = np.ones(HALF), np.zeros(HALF)
+_CAPSULE = np.stack(
+    [
+        np.concatenate([_ONES, _NONE]),
+        np.concatenate([_NONE, _ONES]),
+        np.concatenate([_ARC, _NONE]),
+        np.concatenate([_NONE, -_ARC]),
+    ],
+    axis=1,
+)
+"""Points round the start of a limb, then round its end: from the two places, and from steps along
+the limb as long as it is thick there."""
 _QUARTER = HALF // 2 + 1
 _CIRCLE = np.exp(1j * np.linspace(0, 2 * np.pi, 28, endpoint=False))
 _SAMPLES = 4
@@ -80,8 +89,7 @@ def closed(corners: list[complex] | Outline) -> Outline:
 def _fixed(outline: Outline) -> NDArray[np.int32]:
     """Return points as OpenCV takes them: (n, 1, 2)."""
     flat = np.ascontiguousarray(outline).view(np.float64) * (1 << SHIFT)
-    flat += 0.5
-    return np.floor(flat, out=flat).astype(np.int32).reshape(-1, 1, 2)
+    return flat.astype(np.int32).reshape(-1, 1, 2)
 
 
 class Pen:
@@ -177,7 +185,7 @@ class Pen:
 class Limb:
     """A tapered limb with round ends."""
 
-    __slots__ = ("_arms", "_middles", "colour", "end", "outline", "radii", "start", "unit")
+    __slots__ = ("colour", "end", "outline", "radii", "start", "unit")
 
     def __init__(
         self, start: complex, end: complex, radii: tuple[float, float], colour: Colour
@@ -186,14 +194,13 @@ class Limb:
         along = end - start
         length = abs(along)
         self.unit = along / length if length > 1e-6 else 1.0 + 0j
-        self._arms = _CAPSULE * self.unit
-        self._middles = np.where(_START, start, end)
         self.outline = self.grown(0.0)
 
     def grown(self, width: float) -> Outline:
         """Return the outline with so much round it."""
         one, two = self.radii
-        return np.asarray(self._middles + self._arms * np.where(_START, one + width, two + width))
+        steps = self.unit * (one + width), self.unit * (two + width)
+        return np.asarray(_CAPSULE @ np.array([self.start, self.end, *steps]))
 
     def strip(self, light: complex) -> Outline:
         """Return the side off the light.

@@ -77,23 +77,33 @@ def _turned(points: NDArray[np.float64]) -> Floats:
 
 
 def pose_recorded(
-    build: Build, number: int, seconds: NDArray[np.float64], yaw: float, *, mirrored: bool
+    build: Build,
+    number: int,
+    seconds: NDArray[np.float64],
+    yaw: float,
+    *,
+    mirrored: bool,
+    part: tuple[float, float] = (0.0, 1.0),
 ) -> Floats:
     """Pose a body as a recording has it.
 
     Args:
         build: proportions.
         number: of the recording.
-        seconds: (frames,) points in time; they wrap round its end.
+        seconds: (frames,) points in time; at an end of the part the dance goes back the way it
+            came, which has no jump.
         yaw: how far the body is turned about the vertical, in radians.
         mirrored: left and right are exchanged.
+        part: of the recording to dance, from and to, 0 to 1.
 
     Returns:
         (frames, 135, 3), as `marionext.training.steps.pose_figure`.
     """
     recording = _recordings()[number % len(MOTIONS)]
-    place = seconds * recording.rate % (len(recording.points) - 1)
-    before = place.astype(int)
+    last = len(recording.points) - 1
+    low, length = part[0] * last, (part[1] - part[0]) * last
+    place = low + length - np.abs(seconds * recording.rate % (2 * length) - length)
+    before = np.minimum(place.astype(int), last - 1)
     share = (place - before).astype(np.float32)
 
     def at(values: Floats) -> Floats:
@@ -108,16 +118,16 @@ def pose_recorded(
     points[:, 1] = unit(old[:, 1]) * build.trunk
     arms, legs = (build.upper_arm, build.forearm), (build.thigh, build.shin)
     for (shoulder, hip, hand), palm in zip(_SIDES, recording.palms, strict=True):
-        for root, start, width, lengths in (
+        for root, base_joint, width, lengths in (
             (shoulder, 1, build.shoulder, arms),
             (hip, None, build.hip, legs),
         ):
-            base = 0 if start is None else points[:, start]
-            away = old[:, root] - (0 if start is None else old[:, start])
+            base = 0 if base_joint is None else points[:, base_joint]
+            away = old[:, root] - (0 if base_joint is None else old[:, base_joint])
             points[:, root] = base + unit(away) * width
-            for part, length in enumerate(lengths):
-                step = unit(old[:, root + part + 1] - old[:, root + part])
-                points[:, root + part + 1] = points[:, root + part] + step * length
+            for joint, length in enumerate(lengths, start=root):
+                step = unit(old[:, joint + 1] - old[:, joint])
+                points[:, joint + 1] = points[:, joint] + step * length
         shape = old[:, hand] - old[:, hand][:, :1]
         points[:, hand] = points[:, shoulder + 2][:, None] + shape * (build.hand / palm)
     hips = points[:, 11] - points[:, 8]

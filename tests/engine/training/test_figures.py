@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from marionext.pose.skeleton import BODY_LIMBS, HAND_BONES, LEFT_HAND, POINT_COUNT, RIGHT_HAND
 from marionext.posemap import SmallDrawer
+from marionext.training import clips
 from marionext.training.bodies import head_layout, random_build
 from marionext.training.character import HERO, standing
 from marionext.training.choreography import random_steps
-from marionext.training.figures import PARTS, Figure, draw_pictures, make_clip
+from marionext.training.figures import HELD_OUT, PARTS, Figure, draw_pictures, make_clip
 from marionext.training.heads import HEAD
 from marionext.training.look import Cut, Hair, Pattern, random_look
 from marionext.training.recorded import pose_recorded
@@ -124,6 +125,21 @@ def test_a_recording_keeps_the_lengths_of_the_body() -> None:
     head = np.linalg.norm(body[:, 16] - body[:, 17], axis=-1)
     layout = head_layout(build.likeness)
     assert np.allclose(head, np.linalg.norm(layout[71] - layout[72]) * build.head, rtol=1e-3)
+
+
+def test_held_out_clips_dance_what_training_never_shows() -> None:
+    assert clips.HELD_OUT == HELD_OUT
+    seconds = np.linspace(0, 12, 800)
+    shown, kept = (
+        pose_recorded(HERO.build, 0, seconds, 0.0, mirrored=False, part=part)
+        for part in ((0.0, 0.75), (0.75, 1.0))
+    )
+    whole = pose_recorded(HERO.build, 0, np.linspace(0, 7.9, 400), 0.0, mirrored=False)
+    for some, own in ((shown, whole[:290]), (kept, whole[310:])):
+        apart = [float(np.abs(own[:, :14] - body[:14]).max(axis=(1, 2)).min()) for body in some]
+        assert np.median(apart) < 0.02
+    # Times run back and forth: no frame is far from the one before.
+    assert np.abs(np.diff(kept[:, :14], axis=0)).max() < 0.1
 
 
 def test_a_mirrored_recording_is_its_mirror_image() -> None:
