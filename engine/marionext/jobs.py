@@ -81,8 +81,8 @@ class MotionSource:
     detector: Literal["mediapipe", "dwpose"] = "mediapipe"
     person: str = "largest"
     """Whom to follow: ``largest``, ``left``, ``centre``, ``right`` or a number from 0."""
-    palette: Literal["auto", "controlnext", "openpose"] = "auto"
-    """Colours of ready-made pose maps."""
+    palette: Literal["auto", "controlnext", "openpose", "any"] = "auto"
+    """Colours of ready-made pose maps; ``any``: control pictures of another kind, as they are."""
     rate: FrameRate | None = None
     """Rate to read the motion at; None: its own (a rig without one: 30)."""
     first: int | None = None

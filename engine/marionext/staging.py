@@ -366,7 +366,7 @@ def stage(
     control = (
         _drawn(moving, reference, numbers, job, report)
         if isinstance(moving, PoseTrack)
-        else _ready(moving, reference, numbers, job.settings)
+        else _ready(moving, reference, numbers, job)
     )
     return Shot(
         numbers=numbers,
@@ -408,12 +408,15 @@ def _drawn(
 
 
 def _ready(
-    maps: PoseMapSource, reference: PoseTrack, numbers: tuple[int, ...], settings: RenderSettings
+    maps: PoseMapSource, reference: PoseTrack, numbers: tuple[int, ...], job: RenderJob
 ) -> Callable[[int], NDArray[np.uint8]]:
+    settings = job.settings
     drawer = _drawer(settings)
+    # A model that is steered by another kind of picture knows no drawn poses.
+    poses = reference.people > 0 and job.motion.palette != "any"
 
     def control(place: int) -> NDArray[np.uint8]:
-        if place == 0 and reference.people:
+        if place == 0 and poses:
             return drawer.draw(reference.points[0], reference.scores[0], reference.size)
         number = numbers[max(place - 1, 0)]
         return maps.frame(number, settings.size)

@@ -76,7 +76,12 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
         "--person", default="largest", help="largest, left, centre, right or a number"
     )
     group.add_argument("--detector", choices=("mediapipe", "dwpose"), default="mediapipe")
-    group.add_argument("--palette", choices=("auto", "controlnext", "openpose"), default="auto")
+    group.add_argument(
+        "--palette",
+        choices=("auto", "controlnext", "openpose", "any"),
+        default="auto",
+        help="colours of ready-made pose maps; any: control pictures of another kind, as they are",
+    )
     group.add_argument("--camera", choices=("auto", "file", "frame"), default="auto")
     group.add_argument("--yaw", type=float, default=0.0, help="degrees around the character")
     group.add_argument("--pitch", type=float, default=0.0, help="degrees looking down")

@@ -78,7 +78,7 @@ class PoseMapSource:
 def read_maps(
     path: Path | str,
     *,
-    palette: Literal["auto", "controlnext", "openpose"] = "auto",
+    palette: Literal["auto", "controlnext", "openpose", "any"] = "auto",
     rate: FrameRate | None = None,
     first: int | None = None,
 ) -> PoseMapSource:
@@ -87,7 +87,8 @@ def read_maps(
     Args:
         path: a folder of pictures whose names end in their frame numbers, or a video.
         palette: what the maps are drawn in: the standard OpenPose colours, those of ControlNeXt
-            with red and blue exchanged, or ``auto``: told from the maps.
+            with red and blue exchanged, or ``auto``: told from the maps. ``any`` stands for
+            pictures of another kind, taken as they are, for models that were trained on such.
         rate: of pictures their rate (default 30); a video of another rate is resampled to it,
             the nearest frame for each.
         first: number of the first frame; None: as the files are named, 1 for a video.
@@ -109,13 +110,19 @@ def read_maps(
         return frame if step == 1 else min(int(frame * step + Fraction(1, 2)), last)
 
     start = pictures.first if first is None else first
+    known: Palette
+    match palette:
+        case "auto":
+            known = _palette(pictures, path)
+        case "any":
+            known = "controlnext"
+        case _:
+            known = _checked(pictures, path, palette)
     return PoseMapSource(
         frames=FrameRange(start, start + count),
         rate=wanted,
         size=pictures.size,
-        palette=_palette(pictures, path)
-        if palette == "auto"
-        else _checked(pictures, path, palette),
+        palette=known,
         _index=index,
         _pictures=pictures,
     )

@@ -206,7 +206,7 @@ def _fitting(
 
 def _ready_made(path: Path, first: int, count: int) -> PoseMapSource:
     """Open control pictures; their colours are taken as they are."""
-    maps = read_maps(path, palette="controlnext")
+    maps = read_maps(path, palette="any")
     if first not in maps.frames or first + count - 1 not in maps.frames:
         raise MotionError(
             f"expected control pictures for frames {first}-{first + count - 1}, "
