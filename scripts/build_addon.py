@@ -1,7 +1,7 @@
 """Build Blender's add-on: one zip of the add-on and the part of the engine that Blender imports.
 
-``python scripts/build_addon.py [--out dist]`` writes ``marionext_addon-VERSION.zip``, that installs as
-an extension (Blender 4.2 and later) and as a classic add-on (before).
+``python scripts/build_addon.py [--out dist]`` writes ``marionext_addon-VERSION.zip``. It installs
+as an extension (Blender 4.2 and later) and as a classic add-on (before).
 
 The sources import the engine by its name (``from marionext.client import EngineProcess``), so that
 editors and type checkers understand them. In the zip the engine is a sub-package of the add-on, and

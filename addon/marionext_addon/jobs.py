@@ -38,7 +38,7 @@ from marionext.jobs import (
     encode_job,
 )
 
-from . import preferences, properties
+from . import preferences, properties, sampling
 
 __all__ = [
     "JOB_FILE",
@@ -69,8 +69,6 @@ Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
 
 _SIDE = 64
 _MOST_FRAMES = 100_000
-_FPS_BASES = 100_000
-"""Blender keeps the base as a single-precision number: 1.001 comes back as 1.00100004673."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,7 @@ class Shot:
 
 def scene_rate(scene: Any) -> FrameRate:
     """Return the scene's frames per second, exactly: 30 on a base of 1.001 is 30000/1001."""
-    base = Fraction(float(scene.render.fps_base)).limit_denominator(_FPS_BASES)
-    return FrameRate(Fraction(int(scene.render.fps)) / base)
+    return sampling.rate_of(scene)
 
 
 def frame_rate(scene: Any) -> FrameRate:

@@ -16,7 +16,7 @@ from bpy.props import BoolProperty, StringProperty
 from marionext.errors import EngineError, SettingsError
 
 from . import jobs, properties
-from .runner import Record, runner
+from .runner import runner
 
 __all__ = ["add_selected_armatures"]
 
@@ -68,28 +68,30 @@ class _Render:
             folder = jobs.new_folder(jobs.output_root(context.scene), context.scene, self.kind)
             record = runner.add(context.scene, self.kind, folder, patient=not wait)
         except EngineError as error:
-            report_error(self, error)
-            return self._leave(error.exit_status)
+            return self._end(str(error), error.exit_status)
         if not wait:
             self.report({"INFO"}, f"Queued: {record.name}")
             return {"FINISHED"}
-        runner.wait(record, lambda text: self.report({"INFO"}, text))
-        return self._report_end(record)
-
-    def _report_end(self, record: Record) -> set[str]:
+        runner.wait(record, _say)
         if record.state == "FINISHED":
-            self.report({"INFO"}, f"{record.message}: {record.folder}")
-            return self._leave(0)
+            return self._end(f"{record.message}: {record.folder}", 0)
         text = f"{record.message}\n{record.hint}" if record.hint else record.message
-        self.report({"ERROR"}, text)
-        return self._leave(record.exit_status or 1)
+        return self._end(text, record.exit_status or 1)
 
-    def _leave(self, status: int) -> set[str]:
+    def _end(self, text: str, status: int) -> set[str]:
         if self.exit_code:
+            # Reports are shown after an operator has returned, and this one does not.
+            _say(text if status == 0 else f"Error: {text}")
             runner.close()
-            sys.stdout.flush()
             sys.exit(status)
-        return {"FINISHED"} if status == 0 else {"CANCELLED"}
+        self.report({"ERROR" if status else "INFO"}, text)
+        return {"CANCELLED"} if status else {"FINISHED"}
+
+
+def _say(text: str) -> None:
+    """Write a line to the terminal that a farm or a script reads along."""
+    sys.stdout.write(f"Marionext: {text}\n")
+    sys.stdout.flush()
 
 
 class MARIONEXT_OT_render(_Render, bpy.types.Operator):

@@ -420,6 +420,7 @@ class Runner:
         if left is not None and self._work is None:
             self._work, self._current = left, record.job_id
             record.state, record.message = "RUNNING", "Went on while Blender was closed"
+            record.frames_done = 0  # the events tell of all frames again
             return
         record.state = "CANCELLED"
         record.message = f"{record.frames_done} of {record.frame_count} frames are there"

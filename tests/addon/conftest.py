@@ -95,6 +95,20 @@ class Inside:
         self.home.mkdir()
         self.point_at(sys.executable)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that Blender is started with: user folders of this test alone."""
+        user = self.folder / "user"
+        return {
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            "BLENDER_USER_RESOURCES": str(user),
+            "BLENDER_USER_CONFIG": str(user / "config"),
+            "BLENDER_USER_SCRIPTS": str(user / "scripts"),
+            "MARIONEXT_HOME": str(self.home),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+
     def point_at(self, python: str) -> None:
         """Write the pointer file of the bootstrap."""
         pointer = {"python": python}
@@ -111,16 +125,6 @@ class Inside:
         }
         (self.folder / "answer.json").unlink(missing_ok=True)
         (self.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        environment = {
-            **os.environ,
-            "BLENDER_USER_RESOURCES": str(self.folder / "user"),
-            "BLENDER_USER_CONFIG": str(self.folder / "user" / "config"),
-            "BLENDER_USER_SCRIPTS": str(self.folder / "user" / "scripts"),
-            "MARIONEXT_HOME": str(self.home),
-            "OMP_NUM_THREADS": "1",
-            "PYTHONUNBUFFERED": "1",
-        }
-        environment.pop("PYTHONPATH", None)
         (self.folder / "user" / "scripts" / "addons").mkdir(parents=True, exist_ok=True)
         arguments = [
             *self.blender.arguments(INSIDE / f"{story}.py"),
@@ -129,7 +133,7 @@ class Inside:
         return subprocess.Popen(
             arguments,
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,7 +151,9 @@ class Inside:
         except subprocess.TimeoutExpired:
             process.kill()
             output, _ = process.communicate()
-            pytest.fail(f"{self.blender.name} did not end {story} in {timeout} s:\n{output[-4000:]}")
+            pytest.fail(
+                f"{self.blender.name} did not end {story} in {timeout} s:\n{output[-4000:]}"
+            )
         answer = self.folder / "answer.json"
         if not answer.is_file():
             pytest.fail(

@@ -115,7 +115,7 @@ assert not {"torch", "cv2", "PIL", "marionext"} & set(sys.modules)
         ("def f():\n    from marionext.jobs import (\n        a,\n    )\n", 0,
          "def f():\n    from .marionext.jobs import (\n        a,\n    )\n"),
         ("if True: from marionext import a\n", 0, "if True: from .marionext import a\n"),
-        ("import marionext  # import marionext\n", 0, "from . import marionext  # import marionext\n"),
+        ("import marionext  # marionext\n", 0, "from . import marionext  # marionext\n"),
     ],
 )  # fmt: skip
 def test_imports_of_the_engine_become_relative(

@@ -1,4 +1,4 @@
-"""What goes wrong: no engine, one that dies, another version, no disk; and the way on from there."""
+"""What goes wrong: no engine, a dying one, another version, no disk; and the way on from there."""
 
 import json
 import os

@@ -11,7 +11,7 @@ import stage
 
 def ours():
     """Return what the add-on has registered: operators, panels, properties."""
-    operators = [name for name in dir(bpy.ops.marionext)]
+    operators = list(dir(bpy.ops.marionext))
     classes = [
         name
         for name in dir(bpy.types)

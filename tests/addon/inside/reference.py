@@ -90,5 +90,4 @@ def story():
     }
 
 
-
 stage.run(story)

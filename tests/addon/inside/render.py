@@ -48,8 +48,10 @@ def story():
     rendered = job(session, 0)
 
     results.append(bpy.ops.marionext.add_strip())
-    strips = scene.sequence_editor.strips if hasattr(scene.sequence_editor, "strips") else (
-        scene.sequence_editor.sequences
+    strips = (
+        scene.sequence_editor.strips
+        if hasattr(scene.sequence_editor, "strips")
+        else (scene.sequence_editor.sequences)
     )
     strip = strips[0]
     results.append(bpy.ops.marionext.add_strip())

@@ -1,0 +1,156 @@
+"""From a scene to frames and back into Blender, in real Blenders, with the puppet."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marionext.jobs import read_job
+from marionext.output import Manifest
+from marionext.pose.formats import read_native
+
+pytestmark = pytest.mark.blender
+
+
+def test_a_scene_becomes_frames_and_they_come_back_at_their_own_place(inside) -> None:
+    found = inside.run("render")
+    assert {"".join(result) for result in found["results"]} == {"FINISHED"}
+    assert found["after"] == found["before"]
+    check_render(found["rendered"])
+    shown = found["shown"]
+    assert shown["strip"] == [101, 105, 4]
+    assert shown["elements"] == [f"{number:06d}.png" for number in range(101, 105)]
+    assert shown["channels"] == [1, 2], "a second strip goes above the first"
+    # File 000101 at scene frame 101: Blender counts pictures from 1, so 100 are skipped.
+    assert shown["background"] == [101, 100, 4]
+    assert shown["backgrounds"] == 1, "the same render is not laid over twice"
+    assert [source for _, source in shown["images"]] == ["SEQUENCE"]
+    check_stepped_pose_maps(found["maps"])
+    check_queue(inside, found["queued"])
+    assert "no picture of the character is chosen" in found["errors"]["no picture"]
+    assert "is not there" in found["errors"]["lost picture"]
+    assert "starts at 9 and ends at 3" in found["errors"]["empty range"]
+    assert "no camera" in found["errors"]["no camera"]
+
+
+def check_render(job: dict[str, Any]) -> None:
+    assert (job["state"], job["progress"], job["frames_done"]) == ("FINISHED", 1.0, 4)
+    assert (job["first_frame"], job["frame_count"], job["step"]) == (101, 4, 1)
+    folder = Path(job["folder"])
+    frames = [f"{number:06d}.png" for number in range(101, 105)]
+    assert sorted(path.name for path in (folder / "frames").iterdir()) == frames
+    assert Path(job["video"]).is_file()
+    track = read_native(folder / "motion.npz")
+    assert (track.first, len(track), str(track.rate)) == (101, 4, "24")
+    assert track.scores[:, 0, :8].min() > 0.3
+    manifest = Manifest.read(folder / "render.json")
+    assert manifest.stage.name == "finished"
+    assert manifest.job["motion"]["kind"] == "track"
+
+
+def check_stepped_pose_maps(maps: dict[str, Any]) -> None:
+    assert (maps["state"], maps["kind"], maps["step"]) == ("FINISHED", "POSE_MAPS", 2)
+    folder = Path(maps["folder"])
+    assert sorted(path.name for path in (folder / "posemaps").iterdir()) == [
+        "000101.png",
+        "000103.png",
+    ]
+    # Every scene frame has its picture, the frames between show the one before.
+    assert maps["strip"] == [101, 104]
+    assert maps["held"] == [True, True, True]
+
+
+def check_queue(inside, files: list[str]) -> None:
+    names = {Path(file).name for file in files}
+    assert names == {"job.json", "motion.npz", "character.png", "character.pose.npz", "rig_1.npz"}
+    folder = inside.folder / "queue" / Path(files[0]).parent
+    written = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    for path in (written["motion"]["path"], written["character"], written["output"]["directory"]):
+        assert not Path(path).is_absolute(), "another computer has other folders"
+    job = read_job(folder / "job.json")
+    assert Path(job.motion.path).is_file()
+    assert str(read_native(Path(job.motion.path)).rate) == "30000/1001"
+
+
+def test_a_picture_of_the_scene_has_its_pose_where_the_picture_shows_it(inside) -> None:
+    found = inside.run("reference")
+    for fit in ("CROP", "LETTERBOX"):
+        width, height, x, y = found[fit]["picture"]
+        assert [width, height] == found[fit]["size"] == [128, 192]
+        # The rendered size is whole pixels: half of one can be lost on each side.
+        assert found[fit]["pose"] == pytest.approx([x, y], abs=0.8)
+        assert found[fit]["score"] > 0.3
+    assert found["source"] == "SCENE"
+    assert found["frame"] == 104
+    # Blender keeps its own "Render Result" after any render; nothing else is new.
+    before, after = found["before"], found["after"]
+    assert after[:4] == before[:4]
+    assert after[4] - before[4] in {0, 1}
+
+
+def test_what_goes_wrong_ends_in_words_and_a_way_on(inside_45) -> None:
+    found = inside_45.run("failures")
+    assert "there is no such program" in found["missing"]["message"]
+    assert "bootstrap.py install" in found["missing"]["hint"]
+    assert "speaks protocol 999" in found["version"]["message"]
+    assert "this is something else" in found["stranger"]["message"]
+    for name in ("missing", "version", "stranger", "killed"):
+        assert found[name]["state"] == "FAILED"
+    assert "Retry" in found["killed"]["hint"]
+    assert found["waiting"] == "QUEUED"
+    # The engine's death is one job's failure: the next one starts another engine.
+    assert [state for state, _ in found["mirrored"]] == ["FAILED", "RUNNING"]
+    assert (found["retried"]["state"], found["retried"]["frames"]) == ("FINISHED", 4)
+    assert found["cancelled"]["state"] == found["never begun"]["state"] == "CANCELLED"
+    assert found["given up"]["state"] == "CANCELLED"
+    assert found["cleared"][1] == 0
+    if "full" in found:
+        assert found["full"]["code"] == "output"
+        assert "disk space" in found["full"]["hint"]
+        assert found["full, retried"]["state"] == "FINISHED"
+    assert found["scenes"] == 1
+    assert found["tested"][0] == "PROBLEM"
+    # Of this thread's own time: what other programs take on a busy machine is not Blender's.
+    assert found["slowest of own"] < 5.0, "milliseconds in which Blender stood still"
+    assert found["ticks"]["median"] < 0.3
+
+
+def test_a_render_goes_on_without_blender_and_is_found_again(inside_45) -> None:
+    left = inside_45.run("leave", options={"on_close": "LEAVE"})
+    assert left["state"] == "RUNNING"
+    found = inside_45.run("pick_up")
+    assert found["found"][0]["state"] in {"RUNNING", "FINISHED"}
+    assert found["ended"][0]["state"] == "FINISHED"
+    assert (found["ended"][0]["first_frame"], found["ended"][0]["frames_done"]) == (101, 4)
+
+
+def test_a_render_that_ended_with_blender_can_be_resumed_in_the_next(inside_45) -> None:
+    inside_45.run("leave", options={"on_close": "END"})
+    found = inside_45.run("pick_up")
+    assert found["found"][0]["state"] == "CANCELLED"
+    assert found["ended"][0]["state"] == "FINISHED"
+
+
+def test_a_farm_learns_from_the_exit_status(inside_window) -> None:
+    inside_window.run("shot")
+    shot = inside_window.folder / "shot.blend"
+
+    def render(change: str) -> subprocess.CompletedProcess[str]:
+        code = f"import bpy; {change}; bpy.ops.marionext.render(exit_code=True)"
+        return subprocess.run(
+            [*inside_window.blender.command, "-b", str(shot), "--python-expr", code],
+            env=inside_window.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    done = render("pass")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((inside_window.folder / "renders").glob("*/frames/*.png"))) == 4
+    failed = render("bpy.context.scene.marionext.character = '//nothing.png'")
+    assert failed.returncode == 3, "as for the command line: the input is at fault"
+    assert "is not there" in failed.stdout
