@@ -38,7 +38,7 @@ from marionext.jobs import (
     encode_job,
 )
 
-from . import preferences, properties, sampling
+from . import preferences, properties
 
 __all__ = [
     "JOB_FILE",
@@ -69,6 +69,8 @@ Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
 
 _SIDE = 64
 _MOST_FRAMES = 100_000
+_FPS_BASES = 10_000
+"""Blender keeps the base as a single-precision number: 1.001 comes back as 1.00100004673."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,8 @@ class Shot:
 
 def scene_rate(scene: Any) -> FrameRate:
     """Return the scene's frames per second, exactly: 30 on a base of 1.001 is 30000/1001."""
-    return sampling.rate_of(scene)
+    base = Fraction(float(scene.render.fps_base)).limit_denominator(_FPS_BASES)
+    return FrameRate(Fraction(int(scene.render.fps)) / base)
 
 
 def frame_rate(scene: Any) -> FrameRate:
