@@ -17,15 +17,12 @@ from torch import Tensor
 from marionext.diffusion.conditioning import clip_pixels
 from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
-from marionext.training.figures import Clip, make_clip
+from marionext.training.figures import HELD_OUT, Clip, make_clip
 from marionext.training.initial import PatchEncoder
 
 __all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor", "prefetched"]
 
 Made = TypeVar("Made")
-
-HELD_OUT = 1_000_000_000
-"""Clips from this seed on, up to 2**32, are never trained on."""
 
 NOISE_AUGMENTATION = 0.02
 

@@ -38,10 +38,11 @@ _FEET = [10, 13, 18, 21]
 """Ankles and big toes."""
 
 HELD_OUT = 1_000_000_000
-"""Clips from this seed on are for measuring: they dance a part of the recordings that the others
-never show."""
+"""Clips from this seed on, up to 2**32, are for measuring, never for training: they dance a part
+of the recordings that the others never show."""
+_MEASURING = range(HELD_OUT, 1 << 32)
 _SHOWN = 0.75
-"""Part of each recording that clips below `HELD_OUT` dance."""
+"""Part of each recording that the other clips dance."""
 
 LARGE = 256
 """Pictures whose short side is smaller are drawn at twice their size."""
@@ -126,7 +127,7 @@ def make_clip(
     figure = Figure(random_build(rng), random_look(rng))
     stages = [random_stage(rng)]
     stages.append(random_stage(rng) if rng.uniform() < moving_stage else stages[0])
-    part = (0.0, _SHOWN) if seed < HELD_OUT else (_SHOWN, 1.0)
+    part = (_SHOWN, 1.0) if seed in _MEASURING else (0.0, _SHOWN)
     poses = [_still(rng, figure.build), _dance(rng, figure.build, frames, part)]
     pixels: list[Floats] = []
     pictures: list[Picture] = []

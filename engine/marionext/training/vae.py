@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.figures import make_clip
+from marionext.training.figures import HELD_OUT, make_clip
 from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
 
 __all__ = ["VaeSettings", "build_vae", "encoder_of", "load_vae", "train_vae"]
@@ -30,9 +30,6 @@ logger = logging.getLogger(__name__)
 
 SPATIAL_ONLY = -30.0
 """Mixing weight before the sigmoid at which float32 gives the spatial path all of the output."""
-
-HELD_OUT = 1_000_000_000
-"""Clips from this seed on are never trained on."""
 
 
 @dataclass(frozen=True, slots=True)
