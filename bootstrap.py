@@ -34,13 +34,24 @@ MADE_HERE = VENV / "bootstrap.made"
 OURS = {LOCK, LOG, STAMP, UNFINISHED, MADE_HERE}
 SPACE_NEEDED = 4 << 30
 
+BLENDERS = ROOT / ".blenders"
+BLENDER_MODULES = {"4.5": ("bpy==4.5.15", (3, 11)), "5.2": ("bpy==5.2.3", (3, 13))}
+"""What the add-on is tested in, and the one Python that each is built for."""
+
 EXTRAS = {"test": ("lint", "test")}
 DEBIAN_PACKAGES = {
     "libegl1": "MediaPipe",
     "libgles2": "MediaPipe",
     "libgl1": "OpenCV",
     "libglib2.0-0": "OpenCV",
-    "xvfb": "windows under test",
+    **dict.fromkeys(
+        ("libice6", "libsm6", "libx11-6", "libxfixes3", "libxi6", "libxkbcommon0", "libxrender1"),
+        "Blender as a module",
+    ),
+    **dict.fromkeys(
+        ("blender", "imagemagick", "python3-numpy", "xauth", "xdotool", "xvfb"),
+        "windows under test",
+    ),
 }
 LIBRARY_OF_PACKAGE = {
     "libegl1": "libEGL.so.1",
@@ -119,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
         python = ready_environment(options)
         if options.command == "test":
             return run_tests(python, rest)
+        tell_blender(python)
         if options.command in ("demo", "doctor"):
             return call([str(python), "-m", "marionext", options.command, *rest])
     except BootstrapError as error:
@@ -161,6 +173,7 @@ def ready_environment(options: argparse.Namespace) -> Path:
         installed = ready_packages(python, wanted, options.torch_index)
         if options.command == "test":
             install_debian_packages()
+            install_blenders()
         if installed or options.command == "test":
             fetch_capture_models(python)
     return python
@@ -349,6 +362,85 @@ def fetch_capture_models(python: Path) -> None:
     except BootstrapError as error:
         say(str(error))
         say(f"Poses from videos will not work until `python -m {module}` succeeds.")
+
+
+# --------------------------------------------------------------------------------------- blender
+
+POINTER = """
+import json, sys
+from marionext import presets
+home = presets.home()
+home.mkdir(parents=True, exist_ok=True)
+part = home / "engine.json.part"
+part.write_text(json.dumps({"python": sys.executable}), encoding="utf-8")
+part.replace(home / "engine.json")
+"""
+
+
+def tell_blender(python: Path) -> None:
+    """Note where the engine is, so that Blender's add-on finds it by itself."""
+    if ask([str(python), "-c", POINTER]).returncode != 0:
+        say("Blender's add-on will not find this engine by itself; its preferences can name")
+        say(f"  {python}")
+
+
+def install_blenders() -> None:
+    """Install Blender as a module for the tests of the add-on, each in an environment of its own.
+
+    A Blender that this computer cannot have is named: its tests are skipped and say so.
+    """
+    if not (ROOT / "tests" / "addon").is_dir():
+        return
+    for series, (requirement, version) in BLENDER_MODULES.items():
+        folder = BLENDERS / f"bpy-{series}"
+        stamp = folder / "installed"
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirement:
+            continue
+        maker = find_python(version)
+        if maker is None:
+            say(
+                "No Python {}.{} here: the tests in Blender {} are skipped.".format(
+                    *version, series
+                )
+            )
+            continue
+        try:
+            install_blender(maker, folder, requirement)
+            stamp.write_text(requirement, encoding="utf-8")
+        except BootstrapError as error:
+            say(str(error))
+            say(f"The tests in Blender {series} are skipped.")
+
+
+def install_blender(maker: Path, folder: Path, requirement: str) -> None:
+    """Make an environment with one Blender.
+
+    Raises:
+        BootstrapError: it cannot be fetched, or does not start.
+    """
+    folder.parent.mkdir(exist_ok=True)
+    # A module of half a gigabyte that was left half unpacked is not worth mending.
+    step(f"making {folder.name}", [str(maker), "-m", "venv", "--clear", str(folder)], lines=3)
+    inside = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = [str(inside), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
+    step(f"installing {requirement}", [*pip, requirement], lines=3)
+    # Leaving at once: Blender as a module may hang when Python tears it down.
+    tried = ask([str(inside), "-c", "import bpy, os; os._exit(0)"])
+    if tried.returncode != 0:
+        raise BootstrapError(f"{requirement} does not start:\n{tried.stderr.strip()[-300:]}")
+
+
+def find_python(version: "tuple[int, int]") -> Path | None:
+    """Return a Python of exactly that version that can make environments, or None."""
+    name = "python{}.{}".format(*version)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = [sys.executable, shutil.which(name)]
+    candidates += [str(path) for path in sorted(pyenv.glob(f"{name[6:]}*/bin/python"))]
+    check = f"import ensurepip, sys; sys.exit(sys.version_info[:2] != {version})"
+    for candidate in candidates:
+        if candidate and ask([candidate, "-c", check]).returncode == 0:
+            return Path(candidate)
+    return None
 
 
 # ------------------------------------------------------------------------------- debian packages

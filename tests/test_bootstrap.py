@@ -6,6 +6,7 @@ real virtual environment without fetching anything.
 
 import ast
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,12 @@ print("marionext", *sys.argv[1:])
 sys.exit(3 if "fail" in sys.argv else 0)
 """
 
+PRESETS = """
+from pathlib import Path
+def home():
+    return Path(__file__).resolve().parents[2] / "user"
+"""
+
 
 class Project:
     """A checkout in miniature."""
@@ -95,6 +102,7 @@ class Project:
         (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
         (package / "marionext" / "__init__.py").write_text("", encoding="utf-8")
         (package / "marionext" / "__main__.py").write_text(COMMAND, encoding="utf-8")
+        (package / "marionext" / "presets.py").write_text(PRESETS, encoding="utf-8")
         for name in ("cv2", "torch"):
             (package / f"{name}.py").write_text("", encoding="utf-8")
         (package / "pytest.py").write_text(
@@ -173,6 +181,11 @@ def test_a_second_run_installs_nothing(project: Project) -> None:
     status, output = project.run("install")
     assert (status, project.builds) == (0, builds)
     assert "installing" not in output
+
+
+def test_an_installation_tells_blender_where_the_engine_is(project: Project) -> None:
+    pointer = json.loads((project.folder / "user" / "engine.json").read_text(encoding="utf-8"))
+    assert Path(pointer["python"]).parent.parent == project.folder / ".venv"
 
 
 def test_the_demo_gets_its_arguments_and_returns_its_status(project: Project) -> None:
