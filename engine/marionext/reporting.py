@@ -20,6 +20,9 @@ STAGES = {
 }
 """Each stage with its usual part of the work and its name in words, in order."""
 
+_BEFORE = ("poses", "models")
+"""Stages whose pace says nothing about the rest."""
+
 _SECONDS_BETWEEN = 0.1
 
 
@@ -88,9 +91,12 @@ class Reporter:
         )
 
     def _seconds_left(self, now: float, stage: str, done: int, total: int) -> float | None:
-        """Extrapolate the stage from its own pace, and the stages after it by their usual parts."""
+        """Extrapolate the stage from its own pace, and the stages after it by their usual parts.
+
+        How long denoising will take shows only in denoising: nothing is said before.
+        """
         fresh = done - self._done_before
-        if not total or fresh <= 0:
+        if not total or fresh <= 0 or stage in _BEFORE:
             return None
         pace = (now - self._stage_started) / fresh
         stage_whole = pace * total

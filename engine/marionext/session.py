@@ -306,6 +306,6 @@ def _encode(job: RenderJob, shot: Shot, folder: RenderFolder, report: Reporter) 
             )
             for note in video.notes:
                 report.log(note)
-            folder.record(folder.manifest.with_video(path.name, output.sha256_of(path)))
+            folder.record(folder.manifest.with_video(path.name, bundles.sha256_of(path)))
             made.append(path)
     return tuple(made)

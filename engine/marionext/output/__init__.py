@@ -7,7 +7,7 @@ from marionext.output.encode import (
     encode_video,
     video_suffix,
 )
-from marionext.output.files import check_space, encode_png, sha256_of, write_json, write_png
+from marionext.output.files import check_space, encode_png, write_json, write_png
 from marionext.output.folder import RenderFolder
 from marionext.output.lock import FolderLock
 from marionext.output.manifest import Manifest, Stage, hash_source, identity_of
@@ -32,7 +32,6 @@ __all__ = [
     "frame_name",
     "hash_source",
     "identity_of",
-    "sha256_of",
     "video_suffix",
     "write_json",
     "write_png",

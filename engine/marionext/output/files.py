@@ -23,7 +23,6 @@ __all__ = [
     "check_space",
     "encode_png",
     "explain",
-    "sha256_of",
     "write_bytes",
     "write_json",
     "write_png",
@@ -126,16 +125,6 @@ def encode_png(picture: NDArray[np.uint8], *, text: Mapping[str, str] | None = N
 
 def _png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's content.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from marionext import __version__
+from marionext.bundles import sha256_of
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
 from marionext.frames import FrameRate
-from marionext.output.files import sha256_of, write_json
+from marionext.output.files import write_json
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "Manifest", "Stage", "hash_source", "identity_of"]
 

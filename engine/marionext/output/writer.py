@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.output.files import PART, explain, sha256_of, write_png
+from marionext.bundles import sha256_of
+from marionext.output.files import PART, explain, write_png
 
 __all__ = ["FrameWriter", "frame_name"]
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from marionext.bundles import sha256_of
 from marionext.errors import OutputError
 from marionext.frames import FrameRate
 from marionext.jobs import (
@@ -35,7 +36,6 @@ from marionext.output import (
     encode_png,
     frame_name,
     hash_source,
-    sha256_of,
     write_json,
     write_png,
 )

@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from marionext.bundles import sha256_of
 from marionext.errors import JobError, ModelError, MotionError
-from marionext.output import sha256_of, write_json
+from marionext.output import write_json
 from marionext.training.finetune.encoding import (
     EncodedClip,
     Encoders,

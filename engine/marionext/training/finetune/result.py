@@ -14,12 +14,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from marionext import bundles, presets
-from marionext.bundles import INCREMENTS, FileRecord, ModelBundle
+from marionext.bundles import INCREMENTS, FileRecord, ModelBundle, sha256_of
 from marionext.codec import decode, encode
 from marionext.diffusion.controlnext import ControlNeXtSVD
 from marionext.errors import SettingsError
 from marionext.jobs import RenderSettings, default_settings
-from marionext.output import sha256_of, write_json
+from marionext.output import write_json
 from marionext.output.files import write_bytes
 from marionext.training.finetune.settings import FinetuneSettings
 
