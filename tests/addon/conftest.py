@@ -33,9 +33,14 @@ class Blender:
     command: tuple[str, ...]
     is_module: bool
 
-    def arguments(self, script: Path) -> list[str]:
+    def arguments(self, script: Path, *, window: bool = False) -> list[str]:
         if self.is_module:
             return [*self.command, str(script), "--"]
+        if window:
+            display = ("xvfb-run", "-a", "-s", "-screen 0 1600x900x24")
+            size = ("--window-geometry", "0", "0", "1600", "900")
+            ours = (*display, *self.command, "--factory-startup", *size)
+            return [*ours, "--python", str(script), "--"]
         background = ("--background", "--factory-startup", "--python-exit-code", "3")
         return [*self.command, *background, "--python", str(script), "--"]
 
@@ -114,7 +119,9 @@ class Inside:
         pointer = {"python": python}
         (self.home / "engine.json").write_text(json.dumps(pointer), encoding="utf-8")
 
-    def start(self, story: str, *, options: dict[str, Any] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, story: str, *, options: dict[str, Any] | None = None, window: bool = False
+    ) -> subprocess.Popen[str]:
         """Start a story without waiting for it."""
         request = {
             "zip": str(self._zip),
@@ -127,7 +134,7 @@ class Inside:
         (self.folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         (self.folder / "user" / "scripts" / "addons").mkdir(parents=True, exist_ok=True)
         arguments = [
-            *self.blender.arguments(INSIDE / f"{story}.py"),
+            *self.blender.arguments(INSIDE / f"{story}.py", window=window),
             str(self.folder / "request.json"),
         ]
         return subprocess.Popen(
@@ -142,10 +149,15 @@ class Inside:
         )
 
     def run(
-        self, story: str, *, options: dict[str, Any] | None = None, timeout: float = 240
+        self,
+        story: str,
+        *,
+        options: dict[str, Any] | None = None,
+        timeout: float = 240,
+        window: bool = False,
     ) -> dict[str, Any]:
         """Run a story to its end and return its answer."""
-        process = self.start(story, options=options)
+        process = self.start(story, options=options, window=window)
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -164,6 +176,10 @@ class Inside:
         found["status"] = process.returncode
         return found
 
+    def run_in_window(self, story: str, *, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run a story in a Blender with a window, on a display that nobody sees."""
+        return self.run(story, options=options, window=True)
+
 
 @pytest.fixture(params=["4.5", "5.2"])
 def inside(request: pytest.FixtureRequest, addon_zip: Path, tmp_path: Path) -> Inside:
@@ -181,3 +197,11 @@ def inside_45(addon_zip: Path, tmp_path: Path) -> Inside:
 def inside_window(addon_zip: Path, tmp_path: Path) -> Inside:
     """The Blender on the PATH; in Debian 12 it is 3.4, before extensions."""
     return Inside(need_blender("window"), addon_zip, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def new_inside(addon_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Make an `Inside` of a series of Blender, for what is told once for several tests."""
+    return lambda series: Inside(
+        need_blender(series), addon_zip, tmp_path_factory.mktemp("inside")
+    )

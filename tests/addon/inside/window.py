@@ -1,0 +1,111 @@
+"""In a real window: a render runs on Blender's own timer while the animator undoes and saves."""
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import stage
+
+ANSWER = {}
+
+
+def steps():
+    """Do one thing after another; between two of them Blender draws and its timers run."""
+    stage.empty_file()
+    yield
+    stage.install()
+    scene, rig = stage.make_scene()
+    scene.marionext.steps = 4
+    scene.marionext.output = str(stage.FOLDER / "renders")
+    yield
+    bpy.ops.ed.undo_push(message="before")
+    rig.location.z = 0.5
+    bpy.ops.ed.undo_push(message="moved")
+    runner = stage.module("runner").runner
+    started = time.perf_counter()
+    ANSWER["operator"] = sorted(bpy.ops.marionext.render())
+    ANSWER["operator ms"] = 1000 * (time.perf_counter() - started)
+    ANSWER["state at once"] = bpy.context.window_manager.marionext.jobs[0].state
+    record = next(iter(runner.records.values()))
+    yield from until(lambda: record.preparation is None)
+    bpy.ops.ed.undo()
+    yield
+    # Undo has replaced every object: the scene is looked up anew.
+    scene = bpy.context.scene
+    session = bpy.context.window_manager.marionext
+    ANSWER["undone"] = bpy.data.objects["Rig"].location.z < 0.25
+    ANSWER["jobs after undo"] = [item.state for item in session.jobs]
+    yield from until(lambda: record.progress > 0.2)
+    bpy.ops.wm.save_as_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
+    ANSWER["scenes"] = [each.name for each in bpy.data.scenes]
+    yield from until(lambda: not record.is_open)
+    yield
+    ANSWER["ended"] = [[item.state, item.message] for item in session.jobs]
+    ANSWER["progress"] = session.jobs[0].progress
+    ANSWER["preview"] = Path(session.jobs[0].preview).is_file()
+    scene.frame_set(103)
+    ANSWER["shown"] = sorted(bpy.ops.marionext.show_result())
+    yield
+    editor = next(
+        area.spaces.active
+        for area in bpy.context.window.screen.areas
+        if area.type == "IMAGE_EDITOR"
+    )
+    yield from pause(0.5)
+    ANSWER["image"] = [
+        editor.image.source,
+        list(editor.image.size),
+        editor.image_user.frame_current,
+    ]
+    shown = editor.image.filepath_from_user(image_user=editor.image_user)
+    ANSWER["image file"] = Path(shown).name
+    ANSWER["background"] = sorted(bpy.ops.marionext.camera_background())
+    ANSWER["slowest"] = 1000 * runner.slowest
+    ANSWER["slowest of own"] = 1000 * runner.slowest_of_own
+    yield from pause(1.0)
+    if stage.REQUEST.get("picture"):
+        os.system(f"import -window root {stage.REQUEST['picture']}")
+
+
+def until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            runner = stage.module("runner").runner
+            raise AssertionError([(r.state, r.message, r.hint) for r in runner.records.values()])
+        yield
+
+
+def pause(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+
+
+STEPS = steps()
+
+
+def go():
+    window = bpy.context.window_manager.windows[0]
+    area = max(window.screen.areas, key=lambda area: area.width * area.height)
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    try:
+        with bpy.context.temp_override(window=window, area=area, region=region):
+            next(STEPS)
+    except StopIteration:
+        Path(stage.REQUEST["answer"]).write_text(json.dumps(ANSWER), encoding="utf-8")
+        bpy.ops.wm.quit_blender()
+        return None
+    except BaseException:
+        traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(1)
+    return 0.02
+
+
+bpy.app.timers.register(go, first_interval=0.5, persistent=True)
