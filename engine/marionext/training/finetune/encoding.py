@@ -34,8 +34,8 @@ __all__ = ["EncodedClip", "Encoders", "encode_clip", "open_encoded"]
 NOISE_AUGMENTATION = 0.02
 """Deviation of the noise on the character's picture, which runs from -1 to 1, as SVD wants it."""
 
-CHUNK = 8
-"""Pictures that are encoded together."""
+CHUNK_PIXELS = 1 << 20
+"""Pixels of pictures that are encoded together; the encoder's activations are many times that."""
 
 LEAST_SEEN = 0.5
 """Part of a window's frames in which the person has to be seen."""
@@ -172,7 +172,9 @@ def encode_clip(
     kept: dict[int, NDArray[np.uint8]] = {}
     pictures = recording.pictures()
     done = 0
-    while chunk := list(islice(pictures, CHUNK)):
+    width, height = recording.size
+    length = max(1, CHUNK_PIXELS // (width * height))
+    while chunk := list(islice(pictures, length)):
         latents.append(encoders.latents(np.stack(chunk)))
         kept |= {
             index: picture
@@ -184,13 +186,17 @@ def encode_clip(
     if done != recording.count:
         raise MotionError(f"expected {recording.count} frames, {done} could be decoded")
     references = [kept[index] for index in recording.references]
-    height, width = references[0].shape[:2]
     # The same noise whenever the clip is encoded again.
     generator = torch.Generator().manual_seed(int(path.stem[:8], 16))
     noise = torch.randn(len(references), 3, height, width, generator=generator)
     tensors = {
         "latents": torch.cat(latents),
-        "noisy": encoders.latents(np.stack(references), noise),
+        "noisy": torch.cat(
+            [
+                encoders.latents(picture[None], noise[index : index + 1])
+                for index, picture in enumerate(references)
+            ]
+        ),
         "embeddings": torch.stack([encoders.embedding(picture) for picture in references]),
         "points": torch.from_numpy(np.ascontiguousarray(recording.points)),
         "scores": torch.from_numpy(np.ascontiguousarray(recording.scores)),

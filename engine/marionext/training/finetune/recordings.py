@@ -44,6 +44,8 @@ class Recording:
     first: int
     """Number of the first picture in the source."""
     rate: FrameRate
+    size: tuple[int, int]
+    """Width and height of the pictures."""
     pictures: Callable[[], Iterator[Picture]]
     """Gives all pictures in order: (height, width, 3)."""
     points: NDArray[np.float32]
@@ -74,6 +76,7 @@ def drawn_figure(number: int, frames: int, size: tuple[int, int]) -> Recording:
         name=f"figure {number}",
         first=0,
         rate=FrameRate(Fraction(12)),
+        size=size,
         pictures=lambda: iter(clip.frames),
         points=clip.points,
         scores=clip.scores,
@@ -130,6 +133,7 @@ def open_recording(
         name=entry.video,
         first=first,
         rate=info.rate,
+        size=size,
         pictures=pictures,
         points=np.asarray(points * scale - np.array(corner, np.float32), np.float32),
         scores=scores,

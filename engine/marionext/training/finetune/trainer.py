@@ -113,7 +113,10 @@ def train(
     """
     device = choose_device(run.device)
     patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
-    accelerator = Accelerator(cpu=device.type == "cpu", kwargs_handlers=[patience])
+    # Precision is ours to say: `accelerate launch` may bring another from its own configuration.
+    accelerator = Accelerator(
+        cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[patience]
+    )
     with ExitStack() as stack:
         if accelerator.is_main_process:
             stack.enter_context(FolderLock(run.folder))
