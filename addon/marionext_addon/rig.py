@@ -19,6 +19,7 @@ from marionext import presets
 from marionext.errors import MotionError, SettingsError
 from marionext.motion import ROLES, RigMapping, load_presets, map_bones, write_preset
 from marionext.motion.face import morph_moves
+from marionext.motion.face_bones import named_face_bones
 from marionext.motion.roles import CORE
 
 from .metadata import humanoid_of, japanese_names
@@ -38,6 +39,9 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+
+_LEAST_FACE_BONES = 4
+"""A stray brow bone makes no face rig."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,10 +260,14 @@ def label_of(role: str) -> str:
 
 def _face_source(armature: Any, mapping: RigMapping) -> str:
     source = mapping.face_source
-    shapes = max(
-        (len(morph_moves(shape_names(mesh))[0]) for mesh in face_meshes(armature)), default=0
-    )
-    return f"{source}, {shapes} shape keys" if shapes and "head" in mapping.bones else source
+    if "head" not in mapping.bones:
+        return source
+    bones = len(named_face_bones([bone.name for bone in armature.data.bones]))
+    if bones >= _LEAST_FACE_BONES:
+        source += f", {bones} face bones"
+    counts = (len(morph_moves(shape_names(mesh))[0]) for mesh in face_meshes(armature))
+    shapes = max(counts, default=0)
+    return f"{source}, {shapes} shape keys" if shapes else source
 
 
 def people_of(scene: Any) -> tuple[Person, ...]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from marionext.frames import FrameRate
 from marionext.motion import Camera, JointAnimation
 from marionext.motion.face import morph_moves
+from marionext.motion.face_bones import named_face_bones
 
 from .metadata import humanoid_of
 from .rig import Person, Rest, face_meshes, read_rest, shape_names
@@ -137,16 +138,13 @@ def _known(mesh: Any) -> tuple[int, ...]:
 
 
 def _kept(rest: Rest, mapping: Mapping[str, str]) -> list[int]:
-    """Return the bones with a role, all above them and all directly below, in order."""
+    """Return the bones with a role, of the face, all above them and all directly below."""
     index = {name: number for number, name in enumerate(rest.names)}
     played = {index[bone] for bone in mapping.values()}
     kept = {int(child) for child in np.flatnonzero(np.isin(rest.parents, list(played)))}
+    played |= set(named_face_bones(rest.names))
     for bone in played:
         above = bone
-        while above >= 0 and above not in kept:
-            kept.add(above)
-            above = int(rest.parents[above])
-        kept.add(bone)
         while above >= 0:
             kept.add(above)
             above = int(rest.parents[above])

@@ -151,14 +151,16 @@ class Stage:
             made.collection.objects.link(thing)
         for armature in self.armatures:
             # Of all relations, being the child of a pose is the one that has every bone evaluated.
-            child = self._add_helper(made)
+            child = self._add_helper(made, bpy.data.meshes.new(_NAME))
             child.parent, child.parent_type = armature, "ARMATURE"
         self._helper = self._build_watcher(made, cameras)
 
     @staticmethod
-    def _add_helper(made: Any) -> Any:
-        helper = bpy.data.objects.new(_NAME, None)
-        helper[_MARK] = True
+    def _add_helper(made: Any, mesh: Any = None) -> Any:
+        helper = bpy.data.objects.new(_NAME, mesh)
+        for data in (helper, mesh):
+            if data is not None:
+                data[_MARK] = True
         made.collection.objects.link(helper)
         return helper
 
@@ -186,7 +188,7 @@ class Stage:
 
 def sweep() -> None:
     """Remove every temporary scene and helper, also those that undo has brought back."""
-    for collection in (bpy.data.scenes, bpy.data.objects):
+    for collection in (bpy.data.scenes, bpy.data.objects, bpy.data.meshes):
         for left in [item for item in collection if item.get(_MARK)]:
             collection.remove(left)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from marionext.errors import MotionError
 from marionext.motion import face
 from marionext.motion.animation import JointAnimation
+from marionext.motion.face_bones import carriers
 from marionext.motion.hands import hand_attachments
 from marionext.motion.rigs import RigMapping
 from marionext.motion.roles import SIDES
@@ -149,6 +150,12 @@ class Figure:
     """The bone that tells which way the body faces."""
     chest_axes: Floats
     """(3, 3): the body's left, up and front at rest, as columns."""
+    face_bones: Indices
+    """(68,): the bone of a face rig that each face point follows beside the head; -1: none."""
+    face_shares: Floats
+    """(68,): how far along that bone, from its head to its tail."""
+    face_rests: Floats
+    """(68, 3): that place at rest, from the head bone."""
     morphs: tuple[int, ...]
     """Which of the file's shapes move the face."""
     morph_moves: Floats
@@ -192,9 +199,12 @@ class Figure:
         _hang_feet(hang, bones, heads, axes, stature)
         head = bones.get("head", -1)
         height, origin, head_axes = 0.0, np.zeros(3), np.eye(3)
+        followed, shares = np.full(68, -1), np.zeros(68)
         if head >= 0:
             height, origin, head_axes = _measure_head(animation, bones, axes, stature)
-            _hang_head(hang, bones, heads, head_axes, origin, height)
+            places = heads[head] + origin + height * face.FACE_POINTS @ head_axes.T
+            followed, shares = carriers(animation.names, heads, tails, places, height)
+            _hang_head(hang, bones, heads, followed, head_axes, origin, height)
         shapes, moves = face.morph_moves(animation.morphs)
         chest = bones.get("chest", bones.get("spine", bones.get("hips", max(head, 0))))
         return cls(
@@ -209,6 +219,9 @@ class Figure:
             palms=palms,
             chest=chest,
             chest_axes=axes.of(chest),
+            face_bones=followed,
+            face_shares=shares,
+            face_rests=_along(heads, tails, followed, shares) - heads[max(head, 0)],
             morphs=shapes,
             morph_moves=height * moves @ head_axes.T,
         )
@@ -233,9 +246,23 @@ class Figure:
             moves = np.einsum("tm,mpx->tpx", weights, self.morph_moves)
             number = int(np.searchsorted(used, self.head_bone))
             places[:, FACE] += moves @ turns[:, number].swapaxes(1, 2)
+        if (self.face_bones >= 0).any():
+            self._follow_face(
+                animation, turns[:, int(np.searchsorted(used, self.head_bone))], places
+            )
         shoulders = [BODY_NAMES.index("left_shoulder"), BODY_NAMES.index("right_shoulder")]
         places[:, _NECK] = places[:, shoulders].mean(axis=1)
         return places
+
+    def _follow_face(self, animation: JointAnimation, turns: Floats, places: Floats) -> None:
+        """Move face points as the bones beside them move against the head, in place."""
+        led = np.flatnonzero(self.face_bones >= 0)
+        bones, shares = self.face_bones[led], self.face_shares[led]
+        now = _along(animation.heads, animation.tails, bones, shares)
+        with_head = animation.heads[:, [self.head_bone]] + self.face_rests[led] @ turns.swapaxes(
+            1, 2
+        )
+        places[:, FACE.start + led] += now - with_head
 
     def head_frames(self, animation: JointAnimation) -> tuple[Floats, Floats]:
         """Return the head's middle (frames, 3) and its axes (frames, 3, 3) as columns."""
@@ -255,6 +282,13 @@ class Figure:
         lying = np.linalg.norm(front, axis=1) < 1e-6
         front[lying] = [0.0, -1.0, 0.0]
         return _unit(front)
+
+
+def _along(heads: Floats, tails: Floats, bones: Indices, shares: Floats) -> Floats:
+    """Return places along bones: (..., points, 3) for heads and tails (..., bones, 3)."""
+    return np.asarray(
+        heads[..., bones, :] + shares[:, None] * (tails - heads)[..., bones, :], dtype=np.float64
+    )
 
 
 def _find_axes(animation: JointAnimation, bones: Mapping[str, int]) -> _Axes:
@@ -407,6 +441,7 @@ def _hang_head(
     hang: _Hang,
     bones: Mapping[str, int],
     heads: Floats,
+    followed: Indices,
     axes: Floats,
     origin: Floats,
     height: float,
@@ -424,7 +459,7 @@ def _hang_head(
         hang(BODY_NAMES.index(name), head, from_head(place))
     jaw = bones.get("jaw")
     for number, place in enumerate(from_head(face.FACE_POINTS)):
-        if jaw is not None and number in _JAW_BOUND:
+        if jaw is not None and number in _JAW_BOUND and followed[number] < 0:
             hang(FACE.start + number, jaw, place + heads[head] - heads[jaw])
         else:
             hang(FACE.start + number, head, place)

@@ -341,6 +341,18 @@ def _common_root(names: Sequence[str], parents: NDArray[np.int64], *bones: str) 
     return names[shared[-1]] if shared else None
 
 
+def _hangs_right(
+    role: str, bone: str, have: Mapping[str, str], names: Sequence[str], parents: NDArray[np.int64]
+) -> bool:
+    """Tell whether a fingertip hangs from its own finger; control bones have fingers' names too."""
+    if not role.endswith("_tip"):
+        return True
+    last = have.get(role.removesuffix("tip") + "3") or have.get(role.removesuffix("tip") + "2")
+    if last is None:
+        return True
+    return names.index(last) in _chain(parents, names.index(bone))[:-1]
+
+
 def guess_bones(
     names: Sequence[str],
     parents: NDArray[np.int64],
@@ -376,7 +388,11 @@ def guess_bones(
     taken = set(known.values())
     result: dict[str, str] = {}
     for role, bone in guesses.items():
-        if role not in known and bone not in taken:
+        if (
+            role not in known
+            and bone not in taken
+            and _hangs_right(role, bone, have, names, parents)
+        ):
             result[role] = bone
             taken.add(bone)
     return result

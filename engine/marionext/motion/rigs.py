@@ -410,7 +410,12 @@ def _from_humanoid(humanoid: Mapping[str, str], names: Sequence[str]) -> dict[st
     return {role: bone for role, bone in found.items() if bone in present}
 
 
-def _add_ends(bones: dict[str, str], names: Sequence[str], parents: NDArray[np.int64]) -> None:
+def _add_ends(
+    bones: dict[str, str],
+    names: Sequence[str],
+    parents: NDArray[np.int64],
+    rest_heads: NDArray[np.float64] | None,
+) -> None:
     """Give tips of fingers and toes the bone after the last one, where a rig has it."""
     index = {name: number for number, name in enumerate(names)}
     used = set(bones.values())
@@ -420,8 +425,20 @@ def _add_ends(bones: dict[str, str], names: Sequence[str], parents: NDArray[np.i
         if last not in bones or end in bones or bones[last] not in index:
             continue
         after = np.flatnonzero(parents == index[bones[last]])
-        if len(after) == 1 and names[after[0]] not in used:
+        if len(after) != 1 or names[after[0]] in used:
+            continue
+        if rest_heads is None or _goes_on(index[bones[last]], int(after[0]), parents, rest_heads):
             bones[end] = names[after[0]]
+
+
+def _goes_on(
+    last: int, end: int, parents: NDArray[np.int64], rest_heads: NDArray[np.float64]
+) -> bool:
+    """Tell whether a bone's child lies ahead of it, as the end of a finger does."""
+    step = rest_heads[end] - rest_heads[last]
+    before = rest_heads[last] - rest_heads[parents[last]] if parents[last] >= 0 else step
+    reach = float(np.linalg.norm(step))
+    return reach > 0 and float(step @ before) >= 0
 
 
 def map_bones(
@@ -456,10 +473,10 @@ def map_bones(
     elif isinstance(preset, str) and preset not in {"humanoid", "guessed"}:
         preset = _chosen(preset, known)
     name, title, bones, nearest = _named(names, humanoid, preset, known)
-    _add_ends(bones, names, parents)
+    _add_ends(bones, names, parents, rest_heads)
     guesses = guess_bones(names, parents, rest_heads, rest_tails, known=bones)
     bones |= guesses
-    _add_ends(bones, names, parents)
+    _add_ends(bones, names, parents, rest_heads)
     upright = "head" in bones or ("left_thigh" in bones and "right_thigh" in bones)
     if not upright or not all(role in bones for role in ESSENTIAL):
         raise _no_match(names, nearest, bones)

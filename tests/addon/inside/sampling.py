@@ -276,7 +276,9 @@ def numbers(scene, person, answer):
     answer["rig file"] = [rig.source, rig.camera is not None, len(rig)]
     # The animation alone gives the same keypoints, with the engine's own detection.
     track = motion.project(rig, motion.map_rig(rig), rig.camera, SIZE)
-    answer["same from the rig file"] = float(np.abs(track.points[:, 0] - take.track.points[:, 0]).max())
+    answer["same from the rig file"] = float(
+        np.abs(track.points[:, 0] - take.track.points[:, 0]).max()
+    )
 
 
 def story():

@@ -93,3 +93,19 @@ def test_position_and_pose_agree() -> None:
 def test_a_camera_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(MotionError, match=message):
         front(**changes)
+
+
+def test_a_shot_may_cut_from_a_perspective_to_an_orthographic_camera() -> None:
+    still, flat = front(), front(scale=np.array([4.0]))
+    both = front(
+        views=np.repeat(still.views, 2, axis=0),
+        focal=np.repeat(still.focal, 2),
+        scale=np.array([0.0, 4.0]),
+    )
+    points = np.array([[[1.0, 0.0, 1.0], [1.0, 9.0, 1.0]]])
+
+    pixels, _ = both.project(points, (640, 480))
+
+    np.testing.assert_allclose(pixels[:1], still.project(points, (640, 480))[0])
+    np.testing.assert_allclose(pixels[1:], flat.project(points, (640, 480))[0])
+    assert both.parallel.tolist() == [False, True]

@@ -401,3 +401,37 @@ def test_names_of_a_real_mmd_model_map_as_in_the_file_and_as_in_blender(renamed:
     assert mapping.preset == "mmd"
     assert mapping.coverage == "body 18/18, hands 42/42, face from the head bone with eyes"
     assert mapping.bones["left_foot"] == ("足首.L" if renamed else "左足首")
+
+
+def test_a_control_bone_with_a_finger_s_name_is_not_its_tip() -> None:
+    names, parents, bones = _rig(PRESETS["rigify"])
+    # Rigify's own control starts at the knuckle and hangs elsewhere.
+    names.append("f_index.01.L")
+    parents = np.append(parents, 0)
+
+    mapping = map_bones(names, parents)
+
+    assert mapping.bones["left_index_3"] == bones["left_index_3"]
+    assert "left_index_tip" not in mapping.bones
+
+
+def test_a_saved_preset_goes_before_the_convention_it_mends(person: Person, tmp_path: Path) -> None:
+    animation = person()
+    mended = map_rig(animation, overrides={"chest": "Spine", "spine": None})
+    write_preset(tmp_path / "mine.toml", mended.as_preset("mine", "Mine"))
+
+    found = map_rig(animation, folders=[tmp_path])
+
+    assert found.title == "Mine"
+    assert found.bones["chest"] == "Spine"
+    # Another rig of the convention has other bones, and the preset is not for it.
+    other = map_rig(person(fingers=False), folders=[tmp_path])
+    assert other.title != "Mine"
+
+
+def test_points_are_counted(person: Person) -> None:
+    mapping = map_rig(person())
+    assert (mapping.body_points, mapping.hand_points) == (18, 42)
+    bare = map_rig(person(fingers=False))
+    assert (bare.body_points, bare.hand_points) == (18, 2)
+    assert bare.face_source == "face from the head bone"
