@@ -103,7 +103,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(flag, dest=name, type=kind, help=text)
     group.add_argument("--guidance", help="a number, or LOW:HIGH for a ramp within each window")
     group.add_argument("--schedule", choices=("karras", "ays"))
-    group.add_argument("--blend", choices=("crossfade", "uniform"))
+    group.add_argument("--blend", choices=("crossfade", "uniform", "shifted"))
     group.add_argument("--parity", action="store_true", help="as the reference, to the last bit")
 
 

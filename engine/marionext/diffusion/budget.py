@@ -98,14 +98,16 @@ class Estimate:
     """Floating-point operations of denoising and decoding."""
 
 
-def plan(settings: RenderSettings, frames: int) -> list[Window]:
-    """Return the windows that a clip of ``frames`` frames is denoised in.
+def plan(settings: RenderSettings, frames: int, step: int = 0) -> list[Window]:
+    """Return the windows that a clip of ``frames`` frames is denoised in at a step.
 
     Raises:
         SettingsError: window and overlap do not go together.
     """
     if settings.parity:
         return plan_reference_windows(frames, settings.window, settings.overlap)
+    if settings.blend == "shifted":
+        return plan_windows(frames, settings.window, settings.overlap, shifted=step % 2 == 1)
     return plan_windows(frames, settings.window, settings.overlap, settings.blend)
 
 

@@ -106,7 +106,7 @@ def denoise(
         SettingsError: the settings do not go together, or the state is another render's.
         DeviceError: the device ran out of memory on the last rung of the ladder.
     """
-    windows = plan(settings, frames)
+    plan(settings, frames)  # what does not go together is refused before anything is computed
     schedule = make_schedule(models.scheduler, settings.steps, settings.schedule)
     if settings.parity and models.placement.dtype != torch.float32:
         raise SettingsError(
@@ -135,6 +135,7 @@ def denoise(
         with models.placement.at_work(models.unet, models.controlnext):
             for step in range(state.step, schedule.steps):
                 prediction = torch.zeros_like(latents)
+                windows = plan(settings, frames, step)
                 maps = sampler.control_maps(step)
                 for index, window in enumerate(windows):
                     places = list(window.frames)

@@ -13,10 +13,12 @@ last window is pushed back against the end, where it repeats most of its neighbo
 
 `plan_windows` is ours, at the same cost: the slot is one frame of its own that all windows share,
 so what stands in the first place is what its pose map says. The slack is spread over all the
-seams, and neighbours cross-fade over what they share.
+seams, and neighbours cross-fade over what they share. A plan can also be shifted by half a window,
+so that a frame at a seam in one step is in the middle of a window in the next.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,7 +56,12 @@ def _check(frames: int, length: int, overlap: int) -> None:
 
 
 def plan_windows(
-    frames: int, length: int, overlap: int, blend: Literal["crossfade", "uniform"] = "crossfade"
+    frames: int,
+    length: int,
+    overlap: int,
+    blend: Literal["crossfade", "uniform"] = "crossfade",
+    *,
+    shifted: bool = False,
 ) -> list[Window]:
     """Spread windows evenly over a clip, in order; each begins with the reference slot.
 
@@ -64,6 +71,8 @@ def plan_windows(
             frames is one window of its own length.
         overlap: frames that neighbours share at least, the slot among them, in [0, length).
         blend: how frames that windows share are weighed.
+        shifted: let the windows be where the seams are otherwise. The first and the last window
+            are shorter then; a clip of one window stays as it is.
 
     Raises:
         SettingsError: an argument is outside its range.
@@ -74,22 +83,29 @@ def plan_windows(
     slack = frames - body
     seams = -(-slack // (body - shared)) if slack else 0  # ceiling division
     starts = [1 + slack * seam // seams for seam in range(seams + 1)] if seams else [1]
-    weights = np.zeros((len(starts), frames + 1))
-    for index, start in enumerate(starts):
+    spans = [(start, start + body) for start in starts]
+    if shifted and seams:
+        middles = [(one + two) // 2 for one, two in pairwise(starts)]
+        spans = [
+            (1, max(middles[0] + shared, 2)),
+            *((start, start + body) for start in middles),
+            (min(middles[-1] + body - shared, frames), frames + 1),
+        ]
+    weights = np.zeros((len(spans), frames + 1))
+    for index, (start, stop) in enumerate(spans):
         weights[index, 0] = 1
-        weights[index, start : start + body] = 1
+        weights[index, start:stop] = 1
         if blend == "crossfade":
             if index > 0:
-                weights[index, start : starts[index - 1] + body] *= _ramp(
-                    starts[index - 1] + body - start
-                )
-            if index + 1 < len(starts):
-                after = starts[index + 1]
-                weights[index, after : start + body] *= _ramp(start + body - after)[::-1]
+                end = min(spans[index - 1][1], stop)
+                weights[index, start:end] *= _ramp(end - start)
+            if index + 1 < len(spans):
+                begin = max(spans[index + 1][0], start)
+                weights[index, begin:stop] *= _ramp(stop - begin)[::-1]
     weights /= weights.sum(axis=0)
     windows = []
-    for start, row in zip(starts, weights, strict=True):
-        places = (0, *range(start, start + body))
+    for (start, stop), row in zip(spans, weights, strict=True):
+        places = (0, *range(start, stop))
         windows.append(Window(places, places, tuple(row[list(places)].tolist())))
     return windows
 
@@ -133,5 +149,6 @@ def plan_reference_windows(frames: int, length: int, overlap: int) -> list[Windo
 
 
 def _ramp(length: int) -> NDArray[np.float64]:
-    """Return ``length`` weights that rise and never reach 0 or 1."""
+    """Return ``length`` weights that rise and never reach 0 or 1; none for none."""
+    length = max(length, 0)
     return np.arange(1, length + 1) / (length + 1)

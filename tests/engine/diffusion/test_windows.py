@@ -39,6 +39,25 @@ def test_every_frame_is_averaged_to_one_and_seams_are_long_enough(
         assert len(set(before.frames) & set(after.frames)) >= overlap
 
 
+@given(frames=clips, length=lengths, part=st.floats(0, 0.999), blend=blends)
+def test_shifted_windows_cover_every_frame_and_have_their_seams_elsewhere(
+    frames: int, length: int, part: float, blend: str
+) -> None:
+    overlap = int(part * length)
+    still = plan_windows(frames, length, overlap, blend)
+    shifted = plan_windows(frames, length, overlap, blend, shifted=True)
+    assert np.allclose(shares(shifted, frames), 1)
+    for window in shifted:
+        assert window.frames == (0, *range(window.frames[1], window.frames[-1] + 1))
+        assert len(window.frames) <= min(length, frames + 1)
+        assert min(window.weights) > 0
+    if len(still) == 1:
+        assert shifted == still
+    elif length - max(overlap, 1) >= 4:
+        firsts = {window.frames[1] for window in still[1:]}
+        assert firsts.isdisjoint(window.frames[1] for window in shifted[1:-1])
+
+
 @given(frames=clips, length=lengths, part=st.floats(0, 0.999))
 def test_ours_needs_no_more_windows_than_the_reference(
     frames: int, length: int, part: float
