@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,28 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path, run_training:
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+def test_a_checkpoint_of_another_base_is_refused(
+    tmp_path: Path, run_training: Trainer, tiny_folder: Path
+) -> None:
+    run_training(tmp_path / "out", 1)
+    other = tmp_path / "other"
+    shutil.copytree(tiny_folder, other)
+    unet = NetworkFiles(other, torch.float32).unet()
+    unet.conv_in.bias.data += 1
+    save_file(unet.state_dict(), other / "unet" / "diffusion_pytorch_model.safetensors")
+    with pytest.raises(ModelError, match="different: base"):
+        run_training(tmp_path / "out", 2, run={"resume": True}, bundle=bundles.require(str(other)))
+
+
+def test_a_training_on_other_clips_goes_on_and_says_so(
+    tmp_path: Path, run_training: Trainer, reports: list[Report]
+) -> None:
+    run_training(tmp_path, 1)
+    telling = TrainingReporter(reports.append)
+    run_training(tmp_path, 2, run={"resume": True, "figures": 2}, report=telling)
+    assert any(isinstance(event, Log) and "others than before" in event.text for event in reports)
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, run_training: Trainer) -> None:
     run_training(tmp_path, 2)
     path = tmp_path / "checkpoint.pt"
@@ -157,8 +180,6 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(tmp_path: Path, run_training
 def test_too_little_room_is_said_before_anything_is_trained(
     tmp_path: Path, run_training: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
     with pytest.raises(OutputError, match="free disk space"):

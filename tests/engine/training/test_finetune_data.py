@@ -1,8 +1,9 @@
 """What is learned from: folders of videos, their poses, and what is left out of them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from marionext import capture
 from marionext.errors import MotionError, SettingsError
 from marionext.frames import FrameRate
 from marionext.output import Pictures, encode_video
@@ -188,6 +190,23 @@ def test_frames_and_poses_belong_together(tmp_path: Path, make_video: VideoMaker
         opened(tmp_path, "dance.mp4", frames="4-10")
 
 
+def test_a_video_of_uneven_rate_gives_the_frame_nearest_to_each_tick(
+    tmp_path: Path, make_video: VideoMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_video(tmp_path / "dance.mp4", 6)
+    times = [Fraction(0), Fraction(1, 12), Fraction(1, 3), Fraction(3, 8), Fraction(5, 12)]
+    pictures = [np.full((96, 64, 3), 40 * number, np.uint8) for number in range(5)]
+
+    def uneven(_path: Path) -> Iterator[capture.VideoFrame]:
+        for index, (time, picture) in enumerate(zip(times, pictures, strict=True)):
+            yield capture.VideoFrame(index, time, picture)
+
+    monkeypatch.setattr(capture, "read_frames", uneven)
+    recording = opened(tmp_path, "dance.mp4")
+    shown = [int(picture[0, 0, 0]) // 40 for picture in recording.pictures()]
+    assert shown == [0, 1, 1, 2, 2, 4]
+
+
 def test_hands_and_faces_weigh_more(settings: FinetuneSettings) -> None:
     settings = replace(settings, width=64, height=64, hand_weight=5.0, face_weight=3.0)
     points = np.zeros((1, 134, 2), np.float32)
@@ -255,8 +274,6 @@ def test_poses_that_are_not_there_are_detected_and_kept(
     source = REPOSITORY.parent / "shared" / "media" / "dance_02.mp4"
     if not source.is_file():
         pytest.skip("needs a dance video")
-    from marionext import capture
-
     data = tmp_path / "data"
     data.mkdir()
     frames = [frame.picture for frame in capture.read_frames(source, longest=480, only=range(8))]
