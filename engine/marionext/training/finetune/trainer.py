@@ -5,9 +5,10 @@ bundle is written. One process works without being launched; ``accelerate launch
 it, which share the samples of each step and agree on everything else.
 """
 
+import os
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -124,6 +125,7 @@ def train(
             # The others say nothing: their numbers are the first one's.
             report = TrainingReporter(lambda _event: None, report.cancelled)
         stack.enter_context(reproducible())
+        stack.enter_context(_repeatable_gradients(device))
         training = _Training(bundle, settings, run, report, accelerator)
         try:
             return training.run()
@@ -136,6 +138,22 @@ def train(
                 hint="Try --gradient-checkpointing, --precision bfloat16, --batch 1 (with "
                 "--accumulate), a smaller --size or --window, or fewer layers.",
             ) from error
+
+
+@contextmanager
+def _repeatable_gradients(device: torch.device) -> Iterator[None]:
+    """Ask CUDA for kernels whose sums come in the same order every time, where it has them."""
+    if device.type != "cuda":
+        yield
+        return
+    # Read when the device is first used; without it matrix products are left as they are.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 class _Training:
