@@ -19,10 +19,12 @@ from typing import Any, Literal
 
 import bpy
 
+from marionext import bundles
 from marionext.codec import decode
 from marionext.errors import (
     CharacterError,
     EngineError,
+    ModelError,
     MotionError,
     OutputError,
     SettingsError,
@@ -300,8 +302,16 @@ def check(scene: Any, kind: Kind) -> None:
             "the scene has no camera",
             hint="Add one and make it the scene's, or choose one in Camera and Frames.",
         )
-    if kind != "POSE_MAPS" and settings.character_source == "IMAGE":
+    if kind == "POSE_MAPS":
+        return
+    if settings.character_source == "IMAGE":
         _character_picture(scene)
+    bundle = bundles.find(settings.model)
+    if not bundle.card.built_in and not bundle.folder.is_dir():
+        raise ModelError(
+            f"the model {bundle.card.title} is not on this computer",
+            hint="Press Fetch Model in the add-on's preferences, or choose another model.",
+        )
 
 
 def armatures(scene: Any) -> list[Any]:

@@ -7,6 +7,7 @@ of its own, is given a folder of links in which every scene frame has its pictur
 
 import json
 import os
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _LINKS = "in-sync"
+_NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,14 @@ class Pictures:
 
     folder: Path
     first: int
-    """Scene frame of the first picture, and the number in its name."""
+    """Scene frame of the first picture."""
+    number: int
+    """In the name of the first picture's file; the others count on from it."""
     count: int
 
     def path(self, index: int) -> Path:
         """Return the picture of scene frame ``first + index``."""
-        return self.folder / f"{self.first + index:06d}.png"
+        return self.folder / f"{self.number + index:06d}.png"
 
 
 def find_pictures(folder: Path, scene: Any) -> Pictures:
@@ -66,14 +70,17 @@ def find_pictures(folder: Path, scene: Any) -> Pictures:
         )
     numbers = sorted(found)
     per_frame = _renders_per_frame(folder, scene)
-    if per_frame == 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-        return Pictures(found[numbers[0]].parent, numbers[0], len(numbers))
+    first, count = numbers[0], len(numbers)
+    # Blender takes no minus for part of a picture's number.
+    if per_frame == 1 and first >= 0 and numbers == list(range(first, first + count)):
+        return Pictures(found[first].parent, first, first, count)
     return _link(folder / _LINKS, found, numbers, per_frame)
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
     try:
-        return {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+        pictures = [path for path in folder.glob("*.png") if _NUMBER.fullmatch(path.stem)]
+        return {int(path.stem): path for path in pictures}
     except OSError:
         return {}
 
@@ -93,6 +100,7 @@ def _link(
     """Give every scene frame a link to its picture: the last one that is due by then."""
     first = numbers[0]
     count = int((numbers[-1] - first) / per_frame) + 1
+    start = max(first, 0)
     shown = 0
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,10 +109,10 @@ def _link(
             due = first + index * per_frame
             while shown + 1 < len(numbers) and numbers[shown + 1] <= due:
                 shown += 1
-            _link_or_copy(found[numbers[shown]], folder / f"{first + index:06d}.png")
+            _link_or_copy(found[numbers[shown]], folder / f"{start + index:06d}.png")
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
-    return Pictures(folder, first, count)
+    return Pictures(folder, first, start, count)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -131,7 +139,7 @@ def set_image_user(user: Any, pictures: Pictures) -> None:
     user.frame_duration = pictures.count
     user.frame_start = pictures.first
     # Blender counts a sequence's pictures from 1, and ours begin at their own number.
-    user.frame_offset = pictures.first - 1
+    user.frame_offset = pictures.number - 1
     user.use_cyclic = False
     user.use_auto_refresh = True
 

@@ -154,3 +154,44 @@ def test_a_farm_learns_from_the_exit_status(inside_window) -> None:
     failed = render("bpy.context.scene.marionext.character = '//nothing.png'")
     assert failed.returncode == 3, "as for the command line: the input is at fault"
     assert "is not there" in failed.stdout
+
+
+def test_settings_mean_what_they_say(inside_45) -> None:
+    found = inside_45.run("settings")
+    plain = found["as it is"]
+    assert (plain["settings"]["width"], plain["settings"]["height"]) == (128, 192)
+    assert (plain["quality"], plain["settings"]["steps"]) == ("balanced", 6)
+    assert plain["numbers"] == plain["times"] == [101, 102, 103, 104]
+    assert plain["frames"] is None
+    assert plain["pose"] == {"fit": "linear", "clean": False, "mirror": False}
+
+    def size(name: str) -> tuple[int, int]:
+        return found[name]["settings"]["width"], found[name]["settings"]["height"]
+
+    assert size("landscape") == (192, 128)
+    assert size("custom") == (576, 1024), "the nearest multiples of 64"
+    assert size("scene's shape") == (1024, 576)
+    width, height = size("draft")
+    assert width > height
+    assert width * height < 3 * 128 * 192, "the shape of the render, the pixels of a draft"
+    assert found["draft"]["quality"] == "draft"
+    assert found["svd"]["quality"] is None
+    assert (found["svd"]["settings"]["steps"], *size("svd")) == (25, 576, 1024)
+
+    own = found["own"]["settings"]
+    assert (own["steps"], own["seed"], own["control_strength"]) == (7, 42, 0.7)
+    assert (own["guidance_min"], own["guidance_max"]) == (2.5, 2.5)
+    assert found["own"]["pose"]["fit"] == "limbs"
+
+    assert found["own range"]["numbers"] == found["own range"]["times"] == [-2, 0, 2]
+    assert found["own range"]["frames"] == "-2-2:2"
+    assert found["own range"]["sampled rate"] == "12"
+    assert found["preview range"]["numbers"] == [102, 103]
+    # Another rate is sampled between the scene's frames and numbered on from the first.
+    assert found["half rate"]["times"] == [101, 103]
+    assert found["half rate"]["numbers"] == [101, 102]
+    assert found["film to video"]["rate"] == "30000/1001"
+    assert found["film to video"]["times"][1] == pytest.approx(101 + 24 * 1001 / 30000)
+    assert found["ntsc"]["rate"] == "30000/1001"
+    assert found["negative"] == [-2, 5, ["-2", "-1", "0", "1", "2"]]
+    assert "is not on this computer" in found["no model"]

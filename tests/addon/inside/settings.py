@@ -1,0 +1,104 @@
+"""What the sidebar's settings mean as a job; nothing is rendered."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import stage
+
+
+def story():
+    stage.empty_file()
+    stage.install()
+    jobs, results = stage.module("jobs"), stage.module("results")
+    codec = stage.module("marionext.jobs")
+    scene, _rig = stage.make_scene()
+    settings = scene.marionext
+    settings.steps, settings.quality = 0, "balanced"
+    answer = {}
+
+    def now(draft=False):
+        shot = jobs.shot_of(scene, draft=draft)
+        job = jobs.build_job(scene, shot, "character.png", "DRAFT" if draft else "RENDER")
+        told = codec.encode_job(job)
+        return {
+            "settings": told["settings"],
+            "quality": told["quality"],
+            "frames": told["frames"],
+            "pose": told["pose"],
+            "numbers": list(shot.numbers),
+            "times": [float(time) for time in shot.times],
+            "rate": str(shot.rate),
+            "sampled rate": str(shot.sampled_rate),
+        }
+
+    def case(name, changes, draft=False):
+        targets = {"render": scene.render, "scene": scene}
+        before = []
+        for path, value in changes.items():
+            where, _, key = path.rpartition(".")
+            target = targets.get(where, settings)
+            before.append((target, key, getattr(target, key)))
+            setattr(target, key, value)
+        answer[name] = now(draft)
+        for target, key, value in reversed(before):
+            setattr(target, key, value)
+
+    case("as it is", {})
+    case("draft", {"size_preset": "CUSTOM", "width": 1024, "height": 576}, draft=True)
+    case("landscape", {"size_preset": "LANDSCAPE"})
+    case("custom", {"size_preset": "CUSTOM", "width": 600, "height": 1000})
+    case(
+        "scene's shape",
+        {
+            "size_preset": "SCENE",
+            "render.resolution_x": 1920,
+            "render.resolution_y": 1080,
+            "model": "svd",
+        },
+    )
+    case("svd", {"model": "svd", "quality": "MODEL"})
+    case(
+        "own",
+        {
+            "steps": 7,
+            "guidance": 2.5,
+            "control_strength": 0.7,
+            "seed": 42,
+            "pose_fit": "limbs",
+            "quality": "exact",
+        },
+    )
+    case("own range", {"frame_range": "OWN", "frame_start": -2, "frame_end": 3, "frame_step": 2})
+    case(
+        "preview range",
+        {
+            "scene.use_preview_range": True,
+            "scene.frame_preview_start": 102,
+            "scene.frame_preview_end": 103,
+        },
+    )
+    case("half rate", {"fps": 12.0})
+    case("film to video", {"fps": 29.97})
+    case("ntsc", {"render.fps": 30, "render.fps_base": 1.001})
+
+    folder = stage.FOLDER / "negative"
+    (folder / "frames").mkdir(parents=True)
+    for number in range(-2, 3):
+        (folder / "frames" / f"{number:06d}.png").write_bytes(f"{number}".encode())
+    pictures = results.find_pictures(folder, scene)
+    answer["negative"] = [
+        pictures.first,
+        pictures.count,
+        [pictures.path(index).read_text(encoding="utf-8") for index in range(pictures.count)],
+    ]
+    settings.model = "svd"
+    try:
+        bpy.ops.marionext.render(wait=True)
+    except RuntimeError as error:
+        answer["no model"] = str(error)
+    return answer
+
+
+stage.run(story)
