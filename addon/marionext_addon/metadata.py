@@ -33,8 +33,10 @@ def _part(group: Any, name: str) -> Any:
         return None
     if hasattr(group, name):
         return getattr(group, name)
-    get = getattr(group, "get", None)
-    return None if get is None else get(name)
+    try:
+        return group.get(name)
+    except (AttributeError, TypeError):  # a type that holds no properties of add-ons
+        return None
 
 
 def humanoid_of(armature: Any) -> dict[str, str] | None:
@@ -75,7 +77,8 @@ def _members(group: Any) -> list[str]:
         return []
     described = getattr(group, "bl_rna", None)
     if described is not None and hasattr(group, "hips"):
-        return [p.identifier for p in described.properties if p.type == "POINTER"]
+        pointers = [p.identifier for p in described.properties if p.type == "POINTER"]
+        return [name for name in pointers if name != "rna_type"]
     return list(group.keys()) if hasattr(group, "keys") else []
 
 
