@@ -190,7 +190,7 @@ def add_head(rig: bpy.types.Object, add) -> None:
         add(bone.name, colour, place, lambda point: Vector(map(float.__mul__, point, radii)))
 
     middle = 0.48 * up
-    ball("skin", (0, -0.02, middle), (0.078, 0.092, 0.112))
+    ball("skin", (0, -0.02, middle - 0.02), (0.080, 0.094, 0.130))
     ball("hair", (0, 0.012, middle + 0.035), (0.088, 0.092, 0.100))
     ball("skin", (0, -0.118, middle - 0.012), (0.012, 0.016, 0.018))
     for side in (1, -1):

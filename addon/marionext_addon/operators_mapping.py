@@ -289,6 +289,17 @@ def _flipped(role: str) -> str | None:
     return f"{other}_{part}" if other and part else None
 
 
+def _mirrored(bone: str) -> str:
+    """Return the name of the other side's bone; Blender knows sides at a name's ends only."""
+    flipped = str(bpy.utils.flip_name(bone))
+    if flipped != bone:
+        return flipped
+    for left, right in (("Left", "Right"), ("left", "right"), ("\u5de6", "\u53f3")):
+        if left in bone or right in bone:
+            return right.join(part.replace(right, left) for part in bone.split(left))
+    return bone
+
+
 class MARIONEXT_OT_pick_bone(_PersonOperator, bpy.types.Operator):
     """Give a role the active bone."""
 
@@ -319,7 +330,7 @@ class MARIONEXT_OT_pick_bone(_PersonOperator, bpy.types.Operator):
             self.report({"ERROR"}, say("There is no role called {name}", name=role))
             return {"CANCELLED"}
         item.bone = bone
-        other, twin = _flipped(role), bpy.utils.flip_name(bone)
+        other, twin = _flipped(role), _mirrored(bone)
         if self.both_sides and other and twin != bone and twin in person.armature.data.bones:
             person.mapping[other].bone = twin
         self.report({"INFO"}, f"{role_words(role)}: {bone}")

@@ -43,12 +43,13 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
             low, high = base.guidance_min, base.guidance_max
             amount = f"{low:g}" if low == high else f"{low:g}-{high:g}"
             _note(column, say("{amount}, as the model says", amount=amount))
-        column.prop(settings, "control_strength")
-        column.separator()
-        heading = column.column(heading="Hidden joints", align=True)
+        column.prop(settings, "control_strength", text="Control")
+        wide = self.layout.column()
+        wide.label(text="Joints hidden by meshes")
+        row = wide.row(align=True)
         for name in ("occlusion_body", "occlusion_hands", "occlusion_face"):
-            heading.prop(settings, name)
-        column.prop(settings, "save_pose_maps")
+            row.prop(settings, name, toggle=True)
+        wide.prop(settings, "save_pose_maps")
 
 
 def _note(column: Any, text: str) -> None:
