@@ -57,9 +57,10 @@ def make(name, names, *, width=1.0, more=()):
         bone = data.edit_bones.new(names[role])
         bone.head = (x * width, y, z)
         bone.tail = (x * width, y, z + 0.05)
-        while parent is not None and parent not in made:
-            parent = PARENTS.get(parent.removeprefix("left_").removeprefix("right_"))
-        bone.parent = made.get(parent)
+        above = parent
+        while above is not None and above not in made:
+            above = PARENTS.get(above.removeprefix("left_").removeprefix("right_"))
+        bone.parent = made.get(above)
         made[role] = bone
     for extra in more:
         if extra not in data.edit_bones:
@@ -83,6 +84,11 @@ def every_convention(answer):
         found[preset.name] = [report.convention == preset.title, report.body, report.hands]
         bpy.data.objects.remove(armature)
     answer["conventions"] = found
+
+
+def camel(name):
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def vrm(answer):
@@ -123,8 +129,8 @@ def vrm(answer):
         armature.data["vrm_addon_extension"] = {
             "spec_version": "0.0",
             "vrm0": {"humanoid": {"human_bones": [
-                {"bone": name.title().replace("_", "")[0].lower() + name.title().replace("_", "")[1:],
-                 "node": {"bone_uuid": uuid[words[role]]}} for name, role in spec.items()
+                {"bone": camel(name), "node": {"bone_uuid": uuid[words[role]]}}
+                for name, role in spec.items()
             ]}},
         }  # fmt: skip
         report = rig.inspect(armature)
@@ -136,7 +142,7 @@ def vrm(answer):
     class HumanBone(bpy.types.PropertyGroup):
         node: bpy.props.PointerProperty(type=Node)
 
-    HumanBones = type(
+    HumanBones = type(  # noqa: N806
         "HumanBones",
         (bpy.types.PropertyGroup,),
         {"__annotations__": {n: bpy.props.PointerProperty(type=HumanBone) for n in spec}},
@@ -297,7 +303,7 @@ def scaled(answer, first):
     moved = np.array([first.matrix_world.translation.x] * 3)
     answer["mirrored"] = bool(np.isfinite(take.track.points).all())
     answer["mirrored side"] = bool(
-        (np.sign(heads[0, 0] - moved[0]) != np.sign(there[0, 0] - moved[0]))
+        np.sign(heads[0, 0] - moved[0]) != np.sign(there[0, 0] - moved[0])
     )
     bpy.data.objects.remove(mirrored)
 

@@ -1,0 +1,27 @@
+"""The live overlay in real Blenders, without a window: what it would draw, and when."""
+
+import pytest
+
+pytestmark = pytest.mark.blender
+
+
+def test_the_overlay_shows_what_will_be_rendered(inside) -> None:
+    found = inside.run("overlay")
+
+    assert found["switched"] == [False, True, True, False, True]
+    assert found["nobody"] == "no armature is chosen"
+    cases = [*found["agrees"].values(), found["agrees letterboxed"], found["agrees mended"]]
+    for points, scores in cases:
+        # The person's size is measured in the first frame that is looked at; Rigify stretches.
+        assert points < 0.1
+        assert scores < 0.001
+    assert found["by hand"] == "HAND"
+    assert found["busy"] == [True, False]
+    assert found["steps"] > 3
+    points, scores = found["agrees with rays"]
+    assert points < 0.01
+    assert scores < 0.001
+    assert found["rays change"] > 0
+    # Generous, for a machine that does other things as well: 24 frames a second are 42 ms.
+    assert found["milliseconds"] < 30
+    assert found["opened"] == [True, False, True, False]
