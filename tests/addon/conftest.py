@@ -202,6 +202,4 @@ def inside_window(addon_zip: Path, tmp_path: Path) -> Inside:
 @pytest.fixture(scope="session")
 def new_inside(addon_zip: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Make an `Inside` of a series of Blender, for what is told once for several tests."""
-    return lambda series: Inside(
-        need_blender(series), addon_zip, tmp_path_factory.mktemp("inside")
-    )
+    return lambda series: Inside(need_blender(series), addon_zip, tmp_path_factory.mktemp("inside"))

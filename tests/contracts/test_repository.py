@@ -18,11 +18,13 @@ KNOWN_HOSTS = {
     "127.0.0.1",
     "arxiv.org",
     "doi.org",
+    "fsf.org",
     "json-schema.org",
     "keepachangelog.com",
     "localhost",
     "semver.org",
     "www.apache.org",
+    "www.gnu.org",
     "www.w3.org",
 }
 
