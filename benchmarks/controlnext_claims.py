@@ -23,7 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ PART = (r"attn2\.to_out",)
 MODES = ("cross", "zero")
 
 WARM_UP_ROUNDS = 2
+
+PARTS_OF_THE_WAY = (0.5, 0.8, 0.9, 0.95)
+"""From the loss without control down to what the slower way ends at."""
+
+NO_RATE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,12 @@ def train_all(bundle: ModelBundle, plan: Convergence, folder: Path) -> dict[str,
     }
 
 
+def without_control(bundle: ModelBundle, plan: Convergence, folder: Path) -> float:
+    """Return the validation loss where nothing is trained: a zero convolution adds nothing."""
+    still = replace(plan, steps=1, every=1)
+    return train_one(bundle, still, folder, "zero", NO_RATE)[-1]["validation"]
+
+
 def train_one(
     bundle: ModelBundle, plan: Convergence, folder: Path, mode: str, rate: float
 ) -> list[dict[str, float]]:
@@ -282,20 +293,44 @@ def steps_to(curve: list[dict[str, float]], level: float) -> float | None:
     return None
 
 
-def compare(curves: dict[str, list[Any]]) -> dict[str, Any]:
-    """Compare how soon the two trainings reach what the slower one reaches in the end."""
-    lowest = {mode: min(row["validation"] for row in curves[mode]) for mode in MODES}
-    level = max(lowest.values())
-    reached = {mode: steps_to(curves[mode], level) for mode in MODES}
-    cross, zero = reached["cross"], reached["zero"]
+def compare(curves: dict[str, list[Any]], start: float) -> dict[str, Any]:
+    """Compare how soon the two ways come how far.
+
+    Args:
+        curves: of the two ways.
+        start: the validation loss without any control.
+
+    Returns:
+        The loss that each way ends at (the median of its last quarter), and for some parts of the
+        way from ``start`` to the worse of these, the loss and the steps until it is reached.
+    """
+    ends = {
+        mode: statistics.median(
+            row["validation"] for row in curves[mode][-max(1, len(curves[mode]) // 4) :]
+        )
+        for mode in MODES
+    }
+    worse = max(ends.values())
+    levels = []
+    for part in PARTS_OF_THE_WAY:
+        level = start - part * (start - worse)
+        reached = {mode: steps_to(curves[mode], level) for mode in MODES}
+        cross, zero = reached["cross"], reached["zero"]
+        levels.append(
+            {
+                "part": part,
+                "level": level,
+                "steps": reached,
+                "times_fewer": zero / cross if cross and zero else None,
+            }
+        )
     return {
-        "lowest": lowest,
-        "level": level,
-        "steps_to_level": reached,
-        "times_fewer": zero / cross if cross and zero else None,
+        "start": start,
+        "ends": ends,
         "heard": {
             mode: curves[mode][-1]["wrong"] - curves[mode][-1]["validation"] for mode in MODES
         },
+        "levels": levels,
     }
 
 
@@ -345,17 +380,20 @@ def show(results: dict[str, Any]) -> None:
         for name in ("controlnext", "copied_encoder"):
             print(f"| {name} | {row[name] / 1e12:.2f} | {row[f'added_{name}']:+.1%} |")
     if "steps" in results:
-        print("\n| rate | way | lowest validation loss | steps to the worse of the two | "
-              "another's pose is worse by |\n|---|---|---|---|---|")  # fmt: skip
         for rate, row in results["steps"].items():
-            for mode in MODES:
-                reached = row["steps_to_level"][mode]
+            print(f"\nrate {rate}, validation loss {row['start']:.4f} without control")
+            print("| part of the way | loss | cross | zero | times fewer |\n|---|---|---|---|---|")
+            for level in row["levels"]:
+                steps = [level["steps"][mode] for mode in MODES]
+                told = " | ".join("-" if step is None else f"{step:.0f}" for step in steps)
+                times = level["times_fewer"]
                 print(
-                    f"| {rate} | {mode} | {row['lowest'][mode]:.4f} | "
-                    f"{'-' if reached is None else round(reached)} | {row['heard'][mode]:.4f} |"
+                    f"| {level['part']:.0%} | {level['level']:.4f} | {told} | "
+                    f"{'-' if times is None else f'{times:.1f}'} |"
                 )
-            if row["times_fewer"] is not None:
-                print(f"| | | | cross needs {row['times_fewer']:.2f} times fewer | |")
+            ends = ", ".join(f"{mode} {row['ends'][mode]:.4f}" for mode in MODES)
+            heard = ", ".join(f"{mode} {row['heard'][mode]:.4f}" for mode in MODES)
+            print(f"ends at {ends}; another's pose is worse by {heard}")
 
 
 def main() -> int:
@@ -368,10 +406,10 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=("parameters", "time", "steps"),
                         default=("parameters", "time", "steps"))  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="timed evaluations of each kind")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--every", type=int, default=25, help="steps between measurements")
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--every", type=int, default=5, help="steps between measurements")
     parser.add_argument("--window", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--clips", type=int, default=120)
     parser.add_argument("--rates", type=float, nargs="+", default=(1e-3, 1e-4))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -392,7 +430,8 @@ def main() -> int:
         curves = train_all(bundle, plan, options.out)
         results["plan"] = vars(plan)
         results["curves"] = curves
-        results["steps"] = {rate: compare(pair) for rate, pair in curves.items()}
+        start = without_control(bundle, plan, options.out)
+        results["steps"] = {rate: compare(pair, start) for rate, pair in curves.items()}
         if options.plot is not None:
             draw(curves, options.plot)
     show(results)

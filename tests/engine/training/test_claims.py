@@ -87,8 +87,11 @@ def test_steps_to_a_level_are_read_between_two_rows(claims: ModuleType) -> None:
             for number, loss in enumerate(losses)
         ]
 
-    compared = claims.compare({"cross": curve(0.9, 0.5, 0.3), "zero": curve(0.9, 0.8, 0.6)})
-    assert compared["level"] == 0.6
-    assert compared["steps_to_level"]["cross"] == pytest.approx(17.5)
-    assert compared["steps_to_level"]["zero"] == 30
-    assert compared["times_fewer"] == pytest.approx(30 / 17.5)
+    curves = {"cross": curve(0.9, 0.5, 0.3, 0.3), "zero": curve(0.9, 0.8, 0.6, 0.5)}
+    compared = claims.compare(curves, 1.0)
+    assert compared["ends"] == {"cross": 0.3, "zero": 0.5}
+    half = compared["levels"][0]
+    assert half["level"] == pytest.approx(0.75)
+    assert half["steps"]["cross"] == pytest.approx(10 + 10 * 0.15 / 0.4)
+    assert half["steps"]["zero"] == pytest.approx(22.5)
+    assert half["times_fewer"] == pytest.approx(22.5 / 13.75)
