@@ -103,14 +103,23 @@ _FACES = {
 
 def coverage_words(person: Any) -> list[str]:
     """Return what of the body comes from bones, in three short lines."""
-    face = re.match(r"(.*?)(?:, (\d+) shape keys)?$", person.face_source)
-    source, shapes = (face[1], face[2]) if face else ("", None)
-    text = say(_FACES.get(source, source))
     return [
         say("Body {found}/{all}", found=person.body_points, all=18),
         say("Hands {found}/{all}", found=person.hand_points, all=42),
-        say("{face}, {count} shapes", face=text, count=shapes) if shapes else text,
+        _face_words(person.face_source),
     ]
+
+
+def _face_words(source: str) -> str:
+    """Return where the face comes from, in short: what shapes it most, else the head."""
+    bones, shapes = (re.search(rf"(\d+) {kind}", source) for kind in ("face bones", "shape keys"))
+    if bones and shapes:
+        return say("Face: {bones} bones, {shapes} shapes", bones=bones[1], shapes=shapes[1])
+    if bones:
+        return say("Face: {count} bones", count=bones[1])
+    if shapes:
+        return say("Face: {count} shapes", count=shapes[1])
+    return say(_FACES.get(source, source))
 
 
 def bone_edited(item: Any) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sentences in a panel: Blender cuts a label off where the panel ends, a paragraph goes on."""
 
+import re
 import textwrap
 import unicodedata
 from typing import Any
@@ -54,12 +55,13 @@ def _lines(text: str, letters: int) -> list[str]:
 def _broken_anywhere(text: str, letters: int) -> list[str]:
     """Break a text that has no spaces; its signs are two letters wide."""
     lines, used = [""], 0
-    for letter in text:
-        width = 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        closing = letter in "\uff0c\u3002\uff1b\uff1a\uff09\u3001"
-        if used + width > letters and not closing:
+    # Numbers and Latin words stay whole; closing punctuation does not begin a line.
+    for part in re.findall(r"[!-~\u00d7]+|.", text):
+        width = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in part)
+        closing = part in "\uff0c\u3002\uff1b\uff1a\uff09\u3001"
+        if used + width > letters and used and not closing:
             lines.append("")
             used = 0
-        lines[-1] += letter
+        lines[-1] += part if used else part.lstrip()
         used += width
     return lines

@@ -7,6 +7,7 @@ from typing import Any
 import bpy
 
 from .. import jobs, pictures, summary
+from ..messages import translated
 from ..paragraphs import write, write_problem
 from ..preferences import MarionextPreferences
 from ..translations import say
@@ -44,7 +45,7 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         session = context.window_manager.marionext
         if session.engine_state == "PROBLEM":
-            box = write_problem(layout, context, say(session.engine_message))
+            box = write_problem(layout, context, translated(session.engine_message))
             button = box.operator(
                 "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
             )
@@ -86,7 +87,7 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         box.label(text=job.name, icon="PLAY", translate=False)
         draw_bar(box, job)
         if job.message:
-            write(box, context, say(job.message))
+            write(box, context, translated(job.message))
         if job.preview:
             icon = pictures.icon(job.preview)
             if icon > 0:

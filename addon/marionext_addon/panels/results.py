@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from .. import pictures
+from ..messages import translated
 from ..paragraphs import write, write_problem
 from ..translations import say
 from .base import SidebarPanel
@@ -47,7 +48,7 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             self._draw_finished(context, layout, job)
 
     def _draw_failed(self, context: Any, layout: Any, job: Any) -> None:
-        box = write_problem(layout, context, say(job.message), say(job.hint) if job.hint else "")
+        box = write_problem(layout, context, translated(job.message), say(job.hint))
         self._draw_retry(box, job)
 
     def _draw_retry(self, layout: Any, job: Any) -> None:
@@ -61,7 +62,7 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             if icon > 0:
                 layout.template_icon(icon_value=icon, scale=7.0)
         if job.message:
-            write(layout, context, say(job.message))
+            write(layout, context, translated(job.message))
         column = layout.column(align=True)
         for name, symbol in (
             ("marionext.show_result", "IMAGE_DATA"),

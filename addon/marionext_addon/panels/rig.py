@@ -5,6 +5,7 @@ from typing import Any
 
 import bpy
 
+from ..messages import translated
 from ..operators_mapping import active_person, active_rig, coverage_words
 from ..paragraphs import write, write_problem
 from ..translations import say
@@ -42,7 +43,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
             write(layout, context, say("Choose the armature that moves."), icon="INFO")
             return
         if person.problem:
-            box = write_problem(layout, context, say(person.problem), say(person.advice))
+            box = write_problem(layout, context, translated(person.problem), say(person.advice))
             box.operator("marionext.inspect_rig", icon="FILE_REFRESH")
         self._draw_found(layout, person)
         layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
@@ -71,7 +72,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
         complete = (
             person.body_points == 18,
             person.hand_points == 42,
-            "no" not in person.face_source[:2],
+            not person.face_source.startswith("no face"),
         )
         column = layout.column(align=True)
         column.scale_y = 0.85

@@ -282,6 +282,10 @@ def speak():
         translations = stage.module("translations")
         words = [translations.say("Camera and Frames"), translations.say("Use {name}", name="X")]
         words.append(stage.module("lists").role_words("left_index_2"))
+        messages = stage.module("messages")
+        words.append(messages.translated("denoising 7/18, step 3 of 6"))
+        words.append(messages.translated("12 frames in 1:09 min"))
+        words.append(messages.translated("something else"))
         view.language = "en_US"
         return words
     return None
