@@ -391,6 +391,7 @@ CHINESE: dict[str, str] = {
     "Blender rendered this frame, but no picture came of it": "Blender 渲染了此帧，但没有得到图片",
     "Is another render running? Choose an image of the character instead.": "是否有其他渲染正在进行？请改为选择角色图片。",
     "Render it once with F12 to see what is the matter, or choose an image.": "请按 F12 渲染一次以查看原因，或选择图片。",
+    "Press Fetch Model in the add-on's preferences, or choose another model.": "请在插件的偏好设置中按“获取模型”，或选择其他模型。",
     "no queue folder is chosen": "未选择队列文件夹",
     "Choose one in the sidebar's Render panel: a folder that the farm sees.": "请在侧栏的“渲染”面板中选择：渲染农场可访问的文件夹。",
     "Choose another output folder.": "请选择其他输出文件夹。",
