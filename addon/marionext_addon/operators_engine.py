@@ -3,6 +3,7 @@
 
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from .processes import CommandProcess, last_words
 __all__ = ["Task", "tasks"]
 
 _INTERVAL = 0.2
+_SECONDS_TO_START = 2.0
 _MARKS = {"ok": "+", "note": "-", "problem": "!"}
 
 
@@ -27,41 +29,53 @@ class Task:
     """A command of the engine and what is done with its answer."""
 
     def __init__(self, arguments: list[str], done: Callable[[int, str, str], None]) -> None:
-        """Start the command.
+        """Start the command, on a thread that knows nothing of Blender: it can take its time.
 
         Args:
             arguments: of the engine.
-            done: told exit status, stdout and the end of stderr, once.
-
-        Raises:
-            EngineError: it cannot be started.
+            done: told exit status, stdout and the end of stderr, once; a command that cannot be
+                started has the status -1.
         """
         # A folder of its own, removed with the task: Blender's temporary folder may be shared.
         self._folder = tempfile.TemporaryDirectory(prefix="marionext-")
         folder = Path(self._folder.name)
         self._output, self._errors = folder / "out", folder / "err"
         self._done = done
-        self.process = CommandProcess(
-            arguments,
-            output=self._output,
-            errors=self._errors,
-            environment=engine.environment(),
-        )
+        self._arguments = arguments
+        self._process: CommandProcess | None = None
+        self._failure: EngineError | None = None
+        self._thread = threading.Thread(target=self._start, daemon=True)
+        self._thread.start()
 
     def poll(self) -> bool:
         """Tell whether it has ended; then its answer was passed on."""
-        status = self.process.status()
-        if status is None:
+        if self._failure is not None:
+            self._done(-1, "", str(self._failure))
+        elif self._process is None or (status := self._process.status()) is None:
             return False
-        text = self._output.read_text(encoding="utf-8", errors="replace")
-        self._done(status, text, last_words(self._errors))
+        else:
+            text = self._output.read_text(encoding="utf-8", errors="replace")
+            self._done(status, text, last_words(self._errors))
         self._folder.cleanup()
         return True
 
     def stop(self) -> None:
         """End it without an answer."""
-        self.process.kill()
+        self._thread.join(_SECONDS_TO_START)
+        if self._process is not None:
+            self._process.kill()
         self._folder.cleanup()
+
+    def _start(self) -> None:
+        try:
+            self._process = CommandProcess(
+                self._arguments,
+                output=self._output,
+                errors=self._errors,
+                environment=engine.environment(),
+            )
+        except EngineError as error:
+            self._failure = error
 
 
 tasks: list[Task] = []
@@ -105,6 +119,7 @@ def _understand_doctor(status: int, output: str, errors: str) -> None:
         lines = [
             f"{_MARKS.get(finding['level'], ' ')} {finding['topic']}: {finding['text']}"
             for finding in findings
+            if finding["topic"] != "python"
         ]
         mends = [f"    {finding['mend']}" for finding in problems if finding.get("mend")]
     except (ValueError, KeyError, TypeError):

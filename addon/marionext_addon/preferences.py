@@ -8,6 +8,8 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
+from . import paragraphs
+
 __all__ = ["MarionextPreferences", "data_home", "get", "online_access"]
 
 _HOME = "MARIONEXT_HOME"
@@ -100,12 +102,9 @@ class MarionextPreferences(bpy.types.AddonPreferences):
         if session.engine_message:
             icon = {"READY": "INFO", "PROBLEM": "ERROR"}.get(session.engine_state, "TIME")
             box = layout.box()
-            lines = box.column(align=True)
-            lines.scale_y = 0.8
-            for number, line in enumerate(session.engine_message.splitlines()):
-                lines.label(text=line, icon=icon if number == 0 else "BLANK1")
-            for line in session.engine_report.splitlines():
-                lines.label(text=line, icon="BLANK1", translate=False)
+            paragraphs.write(box, context, session.engine_message, icon=icon)
+            if session.engine_report:
+                paragraphs.write(box, context, session.engine_report, icon="BLANK1")
         column = layout.column()
         column.prop(self, "device")
         column.prop(self, "on_close")
