@@ -119,6 +119,8 @@ CHINESE: dict[str, str] = {
     "Name": "名称",
     "What the convention is called in the list": "该规范在列表中的名称",
     "Saved: {path}": "已保存：{path}",
+    "L": "左",
+    "R": "右",
     "Left": "左",
     "Right": "右",
     "Hips": "髋部",

@@ -53,16 +53,22 @@ _WORDS = {
 }
 
 
-def role_words(role: str) -> str:
-    """Return a role for people to read: ``left_index_2`` is "Left index finger 2"."""
+def role_words(role: str, *, short: bool = False) -> str:
+    """Return a role for people to read: ``left_index_2`` is "Left index finger 2".
+
+    Args:
+        role: as the engine calls it.
+        short: "L" for left, where there is little room.
+    """
     if role in _WORDS:
         return say(_WORDS[role])
     side, _, part = role.partition("_")
+    side_words = say(("L" if side == "left" else "R") if short else _WORDS[side])
     if part in _WORDS:
-        return f"{say(_WORDS[side])} {say(_WORDS[part])}"
+        return f"{side_words} {say(_WORDS[part])}"
     finger, _, joint = part.partition("_")
     number = say(_WORDS[joint]) if joint in _WORDS else joint
-    return f"{say(_WORDS[side])} {say(_WORDS[finger])} {number}"
+    return f"{side_words} {say(_WORDS[finger])} {number}"
 
 
 class MARIONEXT_UL_people(bpy.types.UIList):
@@ -105,7 +111,7 @@ class MARIONEXT_UL_mapping(bpy.types.UIList):
         self,
         _context: Any,
         layout: Any,
-        person: Any,
+        _person: Any,
         item: Any,
         _icon: int,
         _active: Any,
@@ -114,14 +120,12 @@ class MARIONEXT_UL_mapping(bpy.types.UIList):
         _flag: int = 0,
     ) -> None:
         """Draw one role and its bone."""
-        split = layout.split(factor=0.44)
-        split.label(
-            text=role_words(item.role), icon=_SOURCE_ICONS.get(item.source, "NONE"), translate=False
-        )
-        if person.armature is not None:
-            split.prop_search(item, "bone", person.armature.data, "bones", text="", icon="NONE")
-        else:
-            split.label(text=item.bone, translate=False)
+        split = layout.split(factor=0.55)
+        icon = _SOURCE_ICONS.get(item.source, "NONE")
+        split.label(text=role_words(item.role, short=True), icon=icon, translate=False)
+        bone = split.row()
+        bone.active = item.source != "NONE"
+        bone.label(text=item.bone or "-", translate=False)
 
     def draw_filter(self, _context: Any, layout: Any) -> None:
         """Draw the switches under the list."""

@@ -107,10 +107,12 @@ class MARIONEXT_PT_mapping(SidebarPanel, bpy.types.Panel):
         layout.template_list(
             "MARIONEXT_UL_mapping", "", person, "mapping", person, "mapping_index", rows=8
         )
-        row = layout.row(align=True)
-        row.operator("marionext.pick_bone", icon="EYEDROPPER")
-        row.operator("marionext.select_bone", text="", icon="RESTRICT_SELECT_OFF")
-        row.operator("marionext.clear_bone", text="", icon="X")
+        if 0 <= person.mapping_index < len(person.mapping):
+            item = person.mapping[person.mapping_index]
+            row = layout.row(align=True)
+            row.prop_search(item, "bone", person.armature.data, "bones", text="")
+            row.operator("marionext.select_bone", text="", icon="RESTRICT_SELECT_OFF")
+        layout.operator("marionext.pick_bone", icon="EYEDROPPER")
         layout.operator("marionext.save_preset", icon="PRESET_NEW")
 
 
