@@ -184,6 +184,17 @@ def install() -> Steps:
         bpy.ops.preferences.addon_enable(module=MODULE)
     check(hasattr(bpy.types.Scene, "marionext"), "the add-on to be enabled")
     yield 0.5
+    ours = importlib.import_module(f"{MODULE}.keymaps")._added
+    check(len(ours) == 3, "three shortcuts")
+    keys = bpy.context.window_manager.keyconfigs.default.keymaps
+    for _, item in ours:
+        taken = [
+            (keys[name].name, other.idname)
+            for name in ("3D View", "Screen", "Screen Editing", "Window", "Object Mode", "Pose")
+            for other in keys[name].keymap_items
+            if other.compare(item) and other.idname != item.idname
+        ]
+        check(not taken, f"shortcuts that Blender leaves free, got {taken}")
 
 
 def open_sidebar() -> Steps:

@@ -39,7 +39,7 @@ class _Shelf:
 
 def icon(path: str) -> int:
     """Return the number of a picture's icon, `WAITING` or `MISSING`; never looks at the disk."""
-    known = _Shelf.seen.get(path)
+    known = _Shelf.seen.get(bpy.path.abspath(path))
     if known is None:
         look_again(path)
         return WAITING
@@ -49,7 +49,8 @@ def icon(path: str) -> int:
 def look_again(path: str) -> None:
     """Have a picture read (again, where its file has changed) as soon as nothing is drawn."""
     if path and _Shelf.previews is not None:
-        _Shelf.wanted.add(path)
+        # The same ``//hero.png`` is another picture once another file is open.
+        _Shelf.wanted.add(bpy.path.abspath(path))
         if not bpy.app.timers.is_registered(_read):
             bpy.app.timers.register(_read, first_interval=0.05)
 
@@ -58,7 +59,7 @@ def _read() -> None:
     if _Shelf.previews is None:
         return
     for path in sorted(_Shelf.wanted):
-        file = Path(bpy.path.abspath(path))
+        file = Path(path)
         try:
             changed = file.stat().st_mtime_ns if file.is_file() else 0
         except OSError:

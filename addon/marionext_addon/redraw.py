@@ -3,27 +3,19 @@
 
 import bpy
 
-__all__ = ["everything", "sidebars"]
+__all__ = ["sidebars"]
 
 
 def sidebars() -> None:
     """Have the sidebars of all 3D views and all status bars drawn again."""
-    _tag({"VIEW_3D": {"UI"}, "STATUSBAR": {"HEADER"}})
-
-
-def everything() -> None:
-    """Have all 3D views and image editors drawn again as well."""
-    _tag({"VIEW_3D": None, "IMAGE_EDITOR": None, "STATUSBAR": None})
-
-
-def _tag(places: dict[str, set[str] | None]) -> None:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
-        # The status bar is no area of the screen; a header of any other area redraws with it.
         for area in window.screen.areas:
-            kinds = places.get(area.type, set())
-            for region in area.regions:
-                if kinds is None or region.type in kinds:
-                    region.tag_redraw()
-        if "STATUSBAR" in places:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+        # The status bar is no area of the screen: setting its text is what redraws it. A tool that
+        # is at work shows its keys there and redraws it itself.
+        if not getattr(window, "modal_operators", ()):
             window.workspace.status_text_set_internal(None)

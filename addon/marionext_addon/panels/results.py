@@ -11,7 +11,14 @@ from ..paragraphs import write, write_problem
 from ..translations import say
 from .base import SidebarPanel
 
-__all__ = ["CLASSES"]
+__all__ = ["CLASSES", "middle_frame"]
+
+
+def middle_frame(job: Any) -> str:
+    """Return the file of the frame in the middle of a finished render."""
+    number = job.first_frame + job.frame_count // 2 * job.step
+    frames = "posemaps" if job.kind == "POSE_MAPS" else "frames"
+    return f"{job.folder}/{frames}/{number:06d}.png"
 
 
 class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
@@ -34,6 +41,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             "MARIONEXT_UL_jobs", "", session, "jobs", session, "job_index",
             rows=min(5, max(2, len(session.jobs))),
         )  # fmt: skip
+        buttons = row.column(align=True)
+        buttons.operator("marionext.remove_job", text="", icon="REMOVE")
+        buttons.operator("marionext.clear_jobs", text="", icon="TRASH")
         if not 0 <= session.job_index < len(session.jobs):
             return
         job = session.jobs[session.job_index]
@@ -57,10 +67,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         row.operator("marionext.open_folder", text="", icon="FILE_FOLDER").job_id = job.job_id
 
     def _draw_finished(self, context: Any, layout: Any, job: Any) -> None:
-        if job.preview:
-            icon = pictures.icon(job.preview)
-            if icon > 0:
-                layout.template_icon(icon_value=icon, scale=7.0)
+        icon = pictures.icon(middle_frame(job))
+        if icon > 0:
+            layout.template_icon(icon_value=icon, scale=7.0)
         if job.message:
             write(layout, context, translated(job.message))
         column = layout.column(align=True)
