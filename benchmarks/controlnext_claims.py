@@ -243,7 +243,7 @@ def train_one(
         resume=True,
         evaluate_every=plan.every,
         sample_every=0,
-        validation=5,
+        validation=4,
         figures=plan.clips,
     )
     if not _finished(target, plan.steps):
@@ -406,10 +406,10 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=("parameters", "time", "steps"),
                         default=("parameters", "time", "steps"))  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9, help="timed evaluations of each kind")
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--every", type=int, default=5, help="steps between measurements")
     parser.add_argument("--window", type=int, default=3)
-    parser.add_argument("--clips", type=int, default=120)
+    parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--rates", type=float, nargs="+", default=(1e-3, 1e-4))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)

@@ -8,10 +8,9 @@ it, which share the samples of each step and agree on everything else.
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,7 @@ import accelerate
 import diffusers
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
-from torch import Tensor, nn
+from accelerate.utils import gather_object
 
 from marionext import bundles
 from marionext.bundles import ModelBundle
@@ -36,15 +35,12 @@ from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
 from marionext.training.finetune.dataset import Dataset, prepare
 from marionext.training.finetune.encoding import Encoders
+from marionext.training.finetune.learner import Learner, Taken
 from marionext.training.finetune.measuring import levels_of, measure, sample, write_sample
 from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.result import base_identity, model_name, write_result
-from marionext.training.finetune.selection import choose_parameters, increments, originals
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.state import Learned, read_state, write_state
-from marionext.training.finetune.steering import SteeredUNet, fresh_control, sample_losses
-from marionext.training.initial import listen_only
-from marionext.training.networks import speed_up
+from marionext.training.finetune.state import read_state, write_state
 
 __all__ = ["CHECKPOINT", "RESULT", "TrainingRun", "train"]
 
@@ -175,7 +171,6 @@ class _Training:
         self._checkpoint = run.folder / CHECKPOINT
         self._began = time.monotonic()
         self._step = self._saved = 0
-        self._stopping = False
 
     def run(self) -> Path:
         """Do all of it."""
@@ -186,13 +181,19 @@ class _Training:
         self._load(state, dataset)
         losses: list[float] = []
         for number, batches in prefetched(self._draw, self._step, self._run.steps):
-            losses.append(self._take_step(number, batches))
-            self._report.progress("train", self._step, self._run.steps, f"loss {losses[-1]:.4g}")
+            fall = (self._run.steps - number) / self._run.anneal if self._run.anneal else 1.0
+            stop = self._report.cancelled()
+            taken = self._learner.take_step(number, batches, fall, stop=stop)
+            if taken.trouble is not None:
+                raise self._diverged(batches, taken)
+            self._step = number + 1
+            losses.append(taken.loss)
+            self._report.progress("train", self._step, self._run.steps, f"loss {taken.loss:.4g}")
             last = self._step == self._run.steps
-            if self._step % self._run.evaluate_every == 0 or last or self._stopping:
+            if self._step % self._run.evaluate_every == 0 or last or taken.stopping:
                 self._evaluate(losses, last=last)
                 losses.clear()
-            if self._stopping:
+            if taken.stopping:
                 break
         target = self._write()
         if self._step < self._run.steps:
@@ -255,46 +256,21 @@ class _Training:
         return dataset
 
     def _load(self, state: Mapping[str, Any] | None, dataset: Dataset) -> None:
-        """Load the networks and everything that goes with them."""
+        """Load the networks, and go on where an earlier run was."""
         settings = self._settings
         self._drawing = Drawing(dataset.learned, settings)
         self._held_out = Drawing(dataset.held_out, settings).fixed(self._run.validation)
         self._rate = FrameRate(dataset.held_out[0].rate.fraction / settings.stride)
-        unet = self._files.unet()
-        speed_up(unet)
-        chosen = choose_parameters(unet, settings)
-        self._chosen, self._before = chosen, originals(chosen)
-        control = self._control()
-        taught = {name: value for name, value in control.named_parameters() if value.requires_grad}
-        if self._run.gradient_checkpointing:
-            unet.enable_gradient_checkpointing()
-        scale = float(self._files.configuration("vae").get("scaling_factor", 0.18215))
-        self._network = SteeredUNet(unet, control, scale).to(self._device)
-        self._wrapped: Any = self._accelerator.prepare_model(self._network)
-        self._learned = Learned(
-            {
-                **{f"control.{name}": value for name, value in taught.items()},
-                **{f"unet.{name}": value for name, value in chosen.items()},
-            },
-            settings.average,
+        self._learner = Learner(
+            self._files,
+            settings,
+            self._accelerator,
+            gradient_checkpointing=self._run.gradient_checkpointing,
         )
-        self._learned.check_space(self._run.folder)
-        groups = [
-            {
-                "params": list(taught.values()),
-                "peak": settings.rate,
-                "weight_decay": settings.decay,
-            },
-            # Decay would pull the UNet away from the base, not towards it.
-            {"params": list(chosen.values()), "peak": settings.main_rate, "weight_decay": 0.0},
-        ]
-        self._optimiser = torch.optim.AdamW(
-            [group for group in groups if group["params"]], settings.rate, betas=(0.9, 0.99)
-        )
+        self._learner.learned.check_space(self._run.folder)
         seconds = 0.0
         if state is not None:
-            self._learned.load(state)
-            self._optimiser.load_state_dict(state["optimiser"])
+            self._learner.load(state)
             self._step = self._saved = int(state["step"])
             seconds = float(state["seconds"])
             self._report.log(f"going on after step {self._step}")
@@ -302,49 +278,14 @@ class _Training:
                 self._report.log("the clips are others than before", warning=True)
         self._data = dataset.digest
         self._began = time.monotonic() - seconds
-        self._report.log(self._introduction(dataset, taught, chosen))
+        windows = sum(len(clip.starts) for clip in dataset.learned)
+        self._report.log(
+            f"{len(dataset.learned)} clips with {windows:,} windows to learn from; "
+            f"{self._learner.introduction}"
+        )
         if self._accelerator.is_main_process:
             self._curve = Curve(self._run.folder / CURVE, COLUMNS, self._step)
             write_json(self._run.folder / "settings.json", self._config)
-
-    def _control(self) -> Any:
-        """Return the control network: the bundle's, or a new one of its shape."""
-        settings = self._settings
-        config = self._files.control_configuration()
-        zero = settings.injection == "zero"
-        if settings.control == "fresh":
-            return fresh_control(replace(config, zero_convolution=zero), settings.seed)
-        if config.zero_convolution != zero:
-            has = "a zero convolution" if config.zero_convolution else "cross normalisation"
-            raise SettingsError(
-                f"injection: the bundle's control network works with {has}",
-                hint="Leave --injection as it is, or begin with --control fresh.",
-            )
-        control = self._files.controlnext()
-        biases = [
-            value
-            for name, value in control.named_parameters()
-            if name.endswith("bias") and not name.startswith("time_embedding")
-        ]
-        if not zero and not any(value.any() for value in biases):
-            listen_only(control)
-        return control
-
-    def _introduction(
-        self,
-        dataset: Dataset,
-        taught: Mapping[str, nn.Parameter],
-        chosen: Mapping[str, nn.Parameter],
-    ) -> str:
-        windows = sum(len(clip.starts) for clip in dataset.learned)
-        of_control = sum(value.numel() for value in taught.values())
-        of_main = sum(value.numel() for value in chosen.values())
-        whole = sum(value.numel() for value in self._network.unet.parameters())
-        return (
-            f"{len(dataset.learned)} clips with {windows:,} windows to learn from; trained are "
-            f"{of_control:,} parameters of the control network and {of_main:,} of the UNet's "
-            f"{whole:,}"
-        )
 
     def _draw(self, step: int) -> list[Batch]:
         """Draw this process's part of a step."""
@@ -358,87 +299,36 @@ class _Training:
             for part in range(settings.accumulate)
         ]
 
-    def _predict(self, network: Any, batch: Batch) -> Tensor:
-        """Return the clean latents that the network makes of a batch's noisy ones."""
-        level = batch.sigmas.view(-1, 1, 1, 1, 1)
-        mixed = self._settings.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16) if mixed else nullcontext():
-            clean: Tensor = network(
-                batch.latents * self._network.scale + level * batch.noise,
-                batch.sigmas,
-                batch.references * batch.kept.view(-1, 1, 1, 1),
-                batch.embeddings * batch.kept.view(-1, 1),
-                batch.maps,
-                batch.kept,
-            )
-        return clean
-
-    def _take_step(self, number: int, batches: list[Batch]) -> float:
-        """Take one step of the optimiser and return its loss.
-
-        Raises:
-            ModelError: loss or gradient are no longer numbers; nothing has been changed.
-        """
-        self._network.train()
-        self._set_rates(number)
-        self._optimiser.zero_grad()
-        total = torch.zeros((), device=self._device)
-        for index, drawn in enumerate(batches):
-            batch = drawn.to(self._device)
-            last = index == len(batches) - 1
-            with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
-                predicted = self._predict(self._wrapped, batch)
-                loss = sample_losses(predicted, batch, self._network.scale).mean() / len(batches)
-                self._accelerator.backward(loss)
-            total += loss.detach()
-        norm = nn.utils.clip_grad_norm_(
-            list(self._learned.parameters.values()), self._settings.clip
-        )
-        told = torch.stack([total, norm.to(total), total.new_tensor(self._report.cancelled())])
-        told = self._accelerator.gather(told[None]).cpu()
-        if not torch.isfinite(told[:, :2]).all():
-            raise self._diverged(number, batches, told)
-        self._optimiser.step()
-        self._step = number + 1
-        self._learned.follow(self._step)
-        self._stopping = bool(told[:, 2].any())
-        return float(told[:, 0].mean())
-
-    def _diverged(self, number: int, batches: list[Batch], told: Tensor) -> ModelError:
-        what = "loss" if not torch.isfinite(told[:, 0]).all() else "gradient"
-        value = told[:, 0 if what == "loss" else 1].sum().item()
-        names = "; ".join(name for batch in batches for name in batch.names)
+    def _diverged(self, batches: list[Batch], taken: Taken) -> ModelError:
+        value = taken.loss if taken.trouble == "loss" else taken.norm
+        names = gather_object([name for batch in batches for name in batch.names])
         kept = (
             f"the checkpoint of step {self._saved} is kept"
             if self._saved
             else "there is no checkpoint yet"
         )
         return ModelError(
-            f"the {what} of step {number + 1} is {value}, in the batch of {names}; {kept}",
+            f"the {taken.trouble} of step {self._step + 1} is {value}, in the batch of "
+            f"{'; '.join(names)}; {kept}",
             hint="Look at these clips; else lower --rate and --main-rate, and go on with --resume.",
         )
-
-    def _set_rates(self, number: int) -> None:
-        rising = min(1.0, (number + 1) / max(1, self._settings.warm_up))
-        left = (self._run.steps - number) / self._run.anneal if self._run.anneal else 1.0
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["peak"] * rising * max(0.02, min(1.0, left))
 
     def _evaluate(self, losses: list[float], *, last: bool) -> None:
         """Measure, draw, sample and keep: the first process does, the others wait."""
         if self._accelerator.is_main_process:
-            self._network.eval()
-            with self._learned.averaged():
-                predict = partial(self._predict, self._network)
+            network = self._learner.network.eval()
+            with self._learner.learned.averaged():
                 held_out = self._held_out.to(self._device)
-                numbers = measure(self._network, held_out, levels_of(self._settings), predict)
+                numbers = measure(
+                    network, held_out, levels_of(self._settings), self._learner.predict
+                )
                 every = self._run.sample_every
                 if every and (self._step % every == 0 or last):
                     self._sample(held_out)
             numbers |= {
                 "seconds": time.monotonic() - self._began,
                 "loss": sum(losses) / max(1, len(losses)),
-                "rate": float(self._optimiser.param_groups[0]["lr"]),
+                "rate": self._learner.rate,
             }
             self._curve.append(self._step, numbers)
             draw_curve(self._run.folder / CURVE, self._run.folder / "curve.png")
@@ -448,8 +338,7 @@ class _Training:
                 "data": self._data,
                 "step": self._step,
                 "seconds": time.monotonic() - self._began,
-                "optimiser": self._optimiser.state_dict(),
-                **self._learned.state(),
+                **self._learner.state(),
             }
             write_state(self._checkpoint, state)
         self._saved = self._step
@@ -460,12 +349,12 @@ class _Training:
         usual = default_settings(model_name(self._bundle))
         window = held_out.window(0)
         made = sample(
-            partial(self._predict, self._network),
+            self._learner.predict,
             window,
             self._files.scheduler(),
             usual.steps,
             usual.guidance_max,
-            self._network.scale,
+            self._learner.network.scale,
         )
         vae = self._files.vae().requires_grad_(False).eval().to(self._device)
         path = self._run.folder / "samples" / f"{self._step:06}.mp4"
@@ -477,13 +366,13 @@ class _Training:
         target = self._run.folder / RESULT
         if self._accelerator.is_main_process:
             self._report.progress("write", 0, 1)
-            with self._learned.averaged():
+            with self._learner.learned.averaged():
                 write_result(
                     target,
                     self._bundle,
                     self._settings,
-                    self._network.control,
-                    increments(self._network.unet, self._chosen, self._before),
+                    self._learner.network.control,
+                    self._learner.increments(),
                     self._record(),
                 )
             self._report.progress("write", 1, 1)
@@ -497,7 +386,7 @@ class _Training:
             "base": {"model": self._bundle.name, "files": base_identity(self._bundle)},
             "steps": self._step,
             "seconds": round(time.monotonic() - self._began, 1),
-            "trained_parameters": self._learned.count,
+            "trained_parameters": self._learner.learned.count,
             "processes": self._accelerator.num_processes,
             "device": self._device.type,
             "versions": {
