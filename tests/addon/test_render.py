@@ -28,6 +28,7 @@ def test_a_scene_becomes_frames_and_they_come_back_at_their_own_place(inside) ->
     assert shown["backgrounds"] == 1, "the same render is not laid over twice"
     assert [source for _, source in shown["images"]] == ["SEQUENCE"]
     check_stepped_pose_maps(found["maps"])
+    check_couple(found["couple"])
     check_queue(inside, found["queued"])
     assert "no picture of the character is chosen" in found["errors"]["no picture"]
     assert "is not there" in found["errors"]["lost picture"]
@@ -62,9 +63,19 @@ def check_stepped_pose_maps(maps: dict[str, Any]) -> None:
     assert maps["held"] == [True, True, True]
 
 
+def check_couple(job: dict[str, Any]) -> None:
+    assert (job["state"], job["kind"], job["job"]["quality"]) == ("FINISHED", "DRAFT", "draft")
+    track = read_native(Path(job["folder"]) / "motion.npz")
+    assert track.people == 2
+    first, second = track.points[0, :, 1, 0]
+    assert second - first > 10, "the other one stands to the right"
+    assert len(list((Path(job["folder"]) / "frames").glob("*.png"))) == 4
+
+
 def check_queue(inside, files: list[str]) -> None:
     names = {Path(file).name for file in files}
-    assert names == {"job.json", "motion.npz", "character.png", "character.pose.npz", "rig_1.npz"}
+    copied = {"character.png", "character.pose.npz"}
+    assert names == {"job.json", "motion.npz", "rig_1.npz", "rig_2.npz", *copied}
     folder = inside.folder / "queue" / Path(files[0]).parent
     written = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     for path in (written["motion"]["path"], written["character"], written["output"]["directory"]):

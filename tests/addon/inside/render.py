@@ -87,8 +87,13 @@ def story():
         for number in (101, 102, 103)
     ]
 
-    settings.queue_folder = str(stage.FOLDER / "queue")
+    # A second dancer beside the first, in a quick version.
     settings.frame_step = 1
+    settings.people.add().armature = stage.make_rig("Other", x=0.9, sway=-0.5)
+    results.append(bpy.ops.marionext.draft(wait=True))
+    couple = job(session, 2)
+
+    settings.queue_folder = str(stage.FOLDER / "queue")
     scene.render.fps, scene.render.fps_base = 30, 1.001
     results.append(bpy.ops.marionext.send_to_queue())
     queued = sorted((stage.FOLDER / "queue").rglob("*.*"))
@@ -120,6 +125,7 @@ def story():
         "rendered": rendered,
         "shown": shown,
         "maps": maps,
+        "couple": couple,
         "queued": [str(path.relative_to(stage.FOLDER / "queue")) for path in queued],
         "errors": errors,
     }
