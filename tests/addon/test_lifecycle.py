@@ -9,7 +9,8 @@ def check(found):
     assert found["installed"]["operators"]
     assert found["installed"]["scene"]
     assert found["installed"]["session"]
-    assert found["again"] == found["installed"]
+    assert found["again"] == found["updated"] == found["installed"]
+    assert found["is_new"], "after an update no module is the old one"
     for state in (found["disabled"], found["after"]):
         assert not state["scene"]
         assert not state["session"]

@@ -36,6 +36,10 @@ def story():
     disabled = ours()
     bpy.ops.preferences.addon_enable(module=name)
     again = ours()
+    old = stage.module("jobs")
+    stage.install()
+    updated = ours()
+    is_new = stage.module("jobs") is not old
     path = Path(stage.module().__file__).parent
     heavy = [m for m in ("torch", "cv2", "PIL") if m in sys.modules]
     if stage.IS_EXTENSION:
@@ -47,6 +51,8 @@ def story():
         "installed": installed,
         "disabled": disabled,
         "again": again,
+        "updated": updated,
+        "is_new": is_new,
         "after": ours(),
         "files_left": path.is_dir(),
         "top_level": sorted(top_level - before_modules),
