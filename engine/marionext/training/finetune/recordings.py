@@ -172,7 +172,8 @@ def _poses(
     for place in (kept, apart):
         if entry.poses is not None or place.is_file():
             track = read_track(place)
-            return pose.choose_person(track, who) if track.people > 1 else track
+            several = track.people > 1 and entry.person != "all"
+            return pose.choose_person(track, who) if several else track
     track = pose.clean(capture.extract_track(video, person=who, on_progress=on_progress))
     try:
         write_track(track, kept)
@@ -269,7 +270,8 @@ def _on_grid(video: Path, rate: FrameRate, start: int, count: int) -> Iterator[P
 
 def _references(scores: NDArray[np.float32], count: int, ready_made: bool) -> tuple[int, ...]:
     """Choose frames that show the character: spread over the clip, those best seen nearby."""
-    seen = (scores[:, 0, :18] > SEEN_SCORE).sum(axis=1) if not ready_made else np.ones(count)
+    joints = (scores[:, :, :18] > SEEN_SCORE).sum(axis=2).max(axis=1, initial=0)
+    seen = np.ones(count) if ready_made else joints
     chosen = []
     for part in np.array_split(np.arange(count), min(REFERENCES, count)):
         best = part[int(np.argmax(seen[part]))]
