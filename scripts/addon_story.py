@@ -65,7 +65,7 @@ def missing_tools(blender: str = "blender") -> list[str]:
 
 
 def tell(
-    blender: str, folder: Path, *, last_frame: int = 148, seconds: int = 900
+    blender: str, folder: Path, *, last_frame: int = 148, seconds: int = 1800
 ) -> dict[str, Any]:
     """Tell the story and return what was measured.
 

@@ -352,7 +352,7 @@ def lose_the_engine() -> Steps:
     picture("blender-failed.png", upper(sidebar(), 1360))
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
-    yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "the render to end")
+    yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
     check(job().state == "FINISHED", f"a finished render, got {job().message} {job().hint}")
     frames = sorted(path.name for path in (Path(job().folder) / "frames").glob("*.png"))
     expected = [f"{number:06d}.png" for number in range(FIRST, REQUEST["last_frame"] + 1)]

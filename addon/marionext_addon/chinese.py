@@ -376,6 +376,8 @@ CHINESE: dict[str, str] = {
     "Pick the character's armature in the Rig panel.": "请在“骨架”面板中选择角色的骨架。",
     "Pick an armature.": "请选择骨架。",
     "Choose another armature.": "请选择其他骨架。",
+    "the armature is gone": "骨架已不存在",
+    "Choose another in the Rig panel.": "请在“骨架”面板中选择其他骨架。",
     "an armature is chosen twice": "同一骨架被选择了两次",
     "Remove one of the two lines in the Rig panel.": "请在“骨架”面板中移除其中一行。",
     "nobody to sample: no armature is given": "没有可采样的人物：未指定骨架",

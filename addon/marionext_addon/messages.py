@@ -43,7 +43,7 @@ _STAGE = re.compile(
 def translated(message: str) -> str:
     """Return a message in the language of the interface."""
     lines = message.split("\n")
-    return "\n".join([_first_line(lines[0]), *lines[1:]])
+    return "\n".join([_first_line(lines[0]), *map(say, lines[1:])])
 
 
 def _first_line(text: str) -> str:

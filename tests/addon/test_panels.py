@@ -229,6 +229,8 @@ def test_each_state_of_a_render_offers_what_can_be_done(told: dict[str, Any]) ->
         assert "marionext.retry" in jobs[state][0]
     assert {"Told what happened", "Told what to do"} <= set(jobs["FAILED"][1])
     assert {"The engine is gone", "Open Preferences"} <= set(jobs["engine"])
+    assert jobs["no engine"][0] == "PROBLEM"
+    assert "/nowhere/python" in " ".join(jobs["no engine"])
 
 
 @pytest.mark.blender

@@ -6,6 +6,9 @@ Drawing only shows: nothing here looks at a rig, opens a file or changes a setti
 
 import bpy
 
+from marionext.errors import EngineError
+
+from .. import engine
 from . import character, look, render, results, rig, shot, status
 
 __all__ = ["register", "unregister"]
@@ -19,10 +22,24 @@ def register() -> None:
         for cls in room.CLASSES:
             bpy.utils.register_class(cls)
     status.register()
+    if not bpy.app.background:
+        bpy.app.timers.register(_look_for_engine, first_interval=1.0)
+
+
+def _look_for_engine() -> None:
+    """Say that there is no engine before somebody presses Render; nothing is started."""
+    session = bpy.context.window_manager.marionext
+    if session.engine_state == "UNKNOWN":
+        try:
+            engine.find()
+        except EngineError as error:
+            session.engine_state, session.engine_message = "PROBLEM", str(error)
 
 
 def unregister() -> None:
     """Take them away."""
+    if bpy.app.timers.is_registered(_look_for_engine):
+        bpy.app.timers.unregister(_look_for_engine)
     status.unregister()
     for room in reversed(_ROOMS):
         for cls in reversed(room.CLASSES):

@@ -3,7 +3,9 @@
 
 from typing import Any
 
-__all__ = ["SidebarPanel", "settings_column"]
+from ..preferences import MarionextPreferences
+
+__all__ = ["SidebarPanel", "preferences_button", "settings_column"]
 
 
 class SidebarPanel:
@@ -20,3 +22,9 @@ def settings_column(layout: Any) -> Any:
     column.use_property_split = True
     column.use_property_decorate = False
     return column
+
+
+def preferences_button(layout: Any) -> None:
+    """Draw the button that opens the add-on's page in Blender's preferences."""
+    button = layout.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES")
+    button.module = MarionextPreferences.bl_idname

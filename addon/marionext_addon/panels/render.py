@@ -9,9 +9,8 @@ import bpy
 from .. import jobs, pictures, summary
 from ..messages import translated
 from ..paragraphs import write, write_problem
-from ..preferences import MarionextPreferences
 from ..translations import say
-from .base import SidebarPanel, settings_column
+from .base import SidebarPanel, preferences_button, settings_column
 from .progress import draw_bar, running, waiting
 
 __all__ = ["CLASSES"]
@@ -46,10 +45,8 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         session = context.window_manager.marionext
         if session.engine_state == "PROBLEM":
             box = write_problem(layout, context, translated(session.engine_message))
-            button = box.operator(
-                "preferences.addon_show", text="Open Preferences", icon="PREFERENCES"
-            )
-            button.module = MarionextPreferences.bl_idname
+            box.operator("marionext.test_engine", icon="CHECKMARK")
+            preferences_button(box)
         lacking = list(missing(context.scene))
         faceless = list(missing_character(context.scene))
         for text in (*lacking, *faceless):

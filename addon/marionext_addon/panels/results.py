@@ -9,7 +9,7 @@ from .. import pictures
 from ..messages import translated
 from ..paragraphs import write, write_problem
 from ..translations import say
-from .base import SidebarPanel
+from .base import SidebarPanel, preferences_button
 
 __all__ = ["CLASSES", "middle_frame"]
 
@@ -60,6 +60,8 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
     def _draw_failed(self, context: Any, layout: Any, job: Any) -> None:
         box = write_problem(layout, context, translated(job.message), say(job.hint))
         self._draw_retry(box, job)
+        if "engine" in job.message:
+            preferences_button(box)
 
     def _draw_retry(self, layout: Any, job: Any) -> None:
         row = layout.row(align=True)

@@ -246,7 +246,11 @@ def jobs_shown():
     session.jobs.clear()
     session.engine_state, session.engine_message = "PROBLEM", "The engine is gone"
     told["engine"] = texts(draw()[0])
-    session.engine_state = "UNKNOWN"
+    preferences = stage.module("preferences").get()
+    preferences.engine = "/nowhere/python"  # which forgets what was known of the engine
+    stage.module("panels")._look_for_engine()
+    told["no engine"] = [session.engine_state, *texts(draw()[0])]
+    preferences.engine = ""
     return told
 
 
