@@ -147,7 +147,7 @@ def look_of(scene: Any, camera: Any, size: tuple[int, int], fit: str) -> Look:
         )
     matrix[:3, :3] /= lengths
     return Look(
-        view=np.linalg.inv(matrix),
+        view=np.asarray(np.linalg.inv(matrix), dtype=np.float64),
         focal=data.lens / sensor * span,
         scale=data.ortho_scale / span if data.type == "ORTHO" else 0.0,
         shift=(data.shift_x * span, data.shift_y * span),

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.errors import MotionError
 from marionext.frames import FrameRate
 from marionext.motion import Figure, JointAnimation, View, view_people
 from marionext.pose.skeleton import BODY_NAMES
 
 from . import cameras, jobs, recording, rig
 from .skeletons import Skeleton, animation_of, skeleton_of
+from .stage import Key, key_of
 from .visibility import Eyes
 
 __all__ = ["Shown", "Watcher", "drawable", "picture_corners"]
@@ -43,7 +46,7 @@ class Shown:
 class _Known:
     """What is kept of one person."""
 
-    armature: str
+    armature: Key
     skeleton: Skeleton
     figure: Figure
 
@@ -81,7 +84,7 @@ class Watcher:
         fit = scene.marionext.fit
         eye = cameras.current_camera(scene, scene.frame_current_final, jobs.chosen_camera(scene))
         look = cameras.look_of(scene, eye.evaluated_get(graph), size, fit)
-        people = [(self._read(known, scene, graph), known.figure) for known in self._known]
+        people = [(self._read(known, graph), known.figure) for known in self._known]
         moment = _fingerprint(people, look, size)
         if moment != self._moment:
             self._moment, self._seen, self._casting = moment, [], None
@@ -118,14 +121,17 @@ class Watcher:
             skeleton = skeleton_of(person)
             now = _animation(person.armature, skeleton, graph)
             figure = Figure.prepare(now, person.mapping)
-            self._known.append(_Known(person.armature.name_full, skeleton, figure))
+            self._known.append(_Known(key_of(person.armature), skeleton, figure))
         groups = recording.groups_of_rays(scene)
         if groups:
             self._eyes = Eyes.of(scene, people, groups)
 
     @staticmethod
-    def _read(known: _Known, scene: Any, graph: Any) -> JointAnimation:
-        return _animation(scene.objects[known.armature], known.skeleton, graph)
+    def _read(known: _Known, graph: Any) -> JointAnimation:
+        armature = bpy.data.objects.get(known.armature)
+        if armature is None:
+            raise MotionError("the armature is gone", hint="Choose another in the Rig panel.")
+        return _animation(armature, known.skeleton, graph)
 
     @property
     def busy(self) -> bool:
@@ -141,7 +147,7 @@ class Watcher:
             return False
         if self._casting is None:
             graph = layer.depsgraph
-            people = [(self._read(known, scene, graph), known.figure) for known in self._known]
+            people = [(self._read(known, graph), known.figure) for known in self._known]
             eye = cameras.current_camera(
                 scene, scene.frame_current_final, jobs.chosen_camera(scene)
             )
@@ -182,8 +188,9 @@ def _signed(armature: Any) -> tuple[object, ...]:
 
 
 def _animation(armature: Any, skeleton: Skeleton, graph: Any) -> JointAnimation:
-    key = None if skeleton.shape_key is None else skeleton.shape_key.evaluated_get(graph)
-    frame = skeleton.read(armature.evaluated_get(graph), key)
+    key = None if skeleton.shape_key is None else bpy.data.shape_keys.get(skeleton.shape_key)
+    shapes = None if key is None else key.evaluated_get(graph)
+    frame = skeleton.read(armature.evaluated_get(graph), shapes)
     return animation_of(skeleton, [frame], rate=_RATE, first=0, camera=None, source="")
 
 

@@ -189,7 +189,7 @@ class _Recording:
         self.mappings = tuple(person.mapping for person in people)
         self.sources = [str(person.armature.name) for person in people]
         self.skeletons = [skeleton_of(person) for person in people]
-        self.keys = [skeleton.shape_key for skeleton in self.skeletons if skeleton.shapes]
+        self.keys = [one.shape_key for one in self.skeletons if one.shape_key is not None]
         self.timing, self.size = timing, size
         self.frames: list[list[Sampled]] = [[] for _ in people]
         self.looks: list[cameras.Look] = []
@@ -202,7 +202,7 @@ class _Recording:
         key = 0
         for number, skeleton in enumerate(self.skeletons):
             shapes = None
-            if skeleton.shapes:
+            if skeleton.shape_key is not None:
                 shapes = stage.key(key).evaluated_get(graph)
                 key += 1
             evaluated = stage.armature(number).evaluated_get(graph)

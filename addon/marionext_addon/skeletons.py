@@ -19,6 +19,7 @@ from marionext.motion.face_bones import named_face_bones
 
 from .metadata import humanoid_of
 from .rig import Person, Rest, face_meshes, read_rest, shape_names
+from .stage import Key, key_of
 
 __all__ = ["Sampled", "Skeleton", "animation_of", "skeleton_of"]
 
@@ -58,8 +59,8 @@ class Skeleton:
     """Names of the shape keys that the face knows."""
     shape_places: tuple[int, ...]
     """Where in the shape key data-block each of them is."""
-    shape_key: Any
-    """That data-block, or None."""
+    shape_key: Key | None
+    """That data-block; by its key, for undo makes new objects of all data."""
 
     def read(self, evaluated: Any, key: Any = None) -> Sampled:
         """Read the evaluated object of the armature, and its evaluated shape keys."""
@@ -129,7 +130,7 @@ def skeleton_of(person: Person) -> Skeleton:
         mapping=person.mapping.bones,
         shapes=tuple(shape_names(mesh)[number] for number in known) if known else (),
         shape_places=tuple(number + 1 for number in known),
-        shape_key=mesh.data.shape_keys if known else None,
+        shape_key=None if mesh is None else key_of(mesh.data.shape_keys),
     )
 
 

@@ -21,15 +21,16 @@ from bpy.app.handlers import persistent
 
 from marionext.errors import MotionError
 
-__all__ = ["Stage", "register", "sweep", "unregister"]
+__all__ = ["Key", "Stage", "key_of", "register", "sweep", "unregister"]
 
 _MARK = "marionext_temporary"
 _NAME = "Marionext (sampling)"
 
 Key = tuple[str, str | None]
+"""Name and library of a data-block."""
 
 
-def _key_of(data: Any) -> Key:
+def key_of(data: Any) -> Key:
     """Name a data-block so that it is found again after undo has replaced all objects."""
     return data.name, None if data.library is None else data.library.filepath
 
@@ -43,7 +44,7 @@ class Stage:
         armatures: Sequence[Any],
         cameras: Sequence[Any],
         *,
-        keys: Sequence[Any] = (),
+        keys: Sequence[Key] = (),
         others: Sequence[Any] = (),
     ) -> None:
         """Remember what is to be played; nothing is made before the context is entered.
@@ -52,14 +53,14 @@ class Stage:
             scene: the user's scene.
             armatures: objects.
             cameras: objects.
-            keys: shape key data-blocks whose values are wanted.
+            keys: of the shape key data-blocks whose values are wanted.
             others: objects that rays may hit.
         """
-        self._scene = _key_of(scene)
-        self._armatures = [_key_of(armature) for armature in armatures]
-        self._cameras = [_key_of(camera) for camera in cameras]
-        self._keys = [_key_of(key) for key in keys]
-        self._others = [_key_of(other) for other in others]
+        self._scene = key_of(scene)
+        self._armatures = [key_of(armature) for armature in armatures]
+        self._cameras = [key_of(camera) for camera in cameras]
+        self._keys = list(keys)
+        self._others = [key_of(other) for other in others]
         self._made: Any = None
         self._time = Fraction(0)
         self._helper: Any = None

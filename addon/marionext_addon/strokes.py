@@ -25,7 +25,7 @@ from marionext.pose.skeleton import (
 __all__ = ["Strokes", "figure_strokes", "frame_strokes", "to_region", "together"]
 
 Floats = NDArray[np.float64]
-Strokes = tuple[NDArray[np.float32], NDArray[np.float32]]
+Strokes = tuple[NDArray[np.floating], NDArray[np.floating]]
 """Corners of triangles (3 n, 2) in pixels and their colours (3 n, 4), 0 to 1."""
 
 _LIMB, _BONE, _FRAME = 3.5, 1.5, 1.5

@@ -138,7 +138,7 @@ class Eyes:
             For each person (134,), 0 to 1; NaN where no ray was cast.
         """
         views = view_people(people, joined([look]), (1000, 1000), occlusion=False)
-        pose = np.linalg.inv(look.view)
+        pose = np.asarray(np.linalg.inv(look.view), dtype=np.float64)
         seen = []
         cast = 0
         scene, graph = stage.again()

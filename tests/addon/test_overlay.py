@@ -25,3 +25,19 @@ def test_the_overlay_shows_what_will_be_rendered(inside) -> None:
     # Generous: 24 frames a second are 42 ms; about 4 are usual.
     assert found["milliseconds"] < 30
     assert found["opened"] == [True, False, True, False]
+
+
+def test_the_overlay_is_on_the_screen_and_undo_does_sampling_no_harm(inside_window) -> None:
+    found = inside_window.run_in_window("viewport")
+
+    for perspective in ("CAMERA", "PERSP"):
+        without, with_it, changed = found[perspective]
+        assert without < 50, perspective
+        assert with_it > without + 300, perspective
+        assert changed > 1000, perspective
+    assert found["overlays off"] < 50
+    during, *after = found["scenes"]
+    assert during == 2
+    assert after[-1] == 1
+    assert found["same after undo"] < 0.001
+    assert found["left"] == []
