@@ -12,12 +12,13 @@ from marionext.motion.camera import Camera
 from marionext.motion.figure import Figure
 from marionext.motion.framing import frame_motion
 from marionext.motion.loading import load
-from marionext.motion.projection import facing, project, project_people
+from marionext.motion.projection import facing, project, project_people, view_people
 from marionext.motion.rigs import map_rig
 from marionext.pose.skeleton import (
     FACE,
     FEET,
     LEFT_HAND,
+    POINT_COUNT,
     POINT_NAMES,
     RIGHT_HAND,
 )
@@ -260,6 +261,29 @@ def test_people_hide_one_another(person: Person) -> None:
         project_people([(front, mapping), (slower, mapping)], camera, SIZE)
     with pytest.raises(MotionError, match="at least one"):
         project_people([], camera, SIZE)
+
+
+def test_what_rays_found_goes_before_the_body_of_capsules(person: Person, about: About) -> None:
+    animation = person([_reach(about, [0.0, 1.0, 0.0])])
+    mapping = map_rig(animation)
+    camera = frame_motion(animation, SIZE)
+    figure = Figure.prepare(animation, mapping)
+    shares = np.full((1, POINT_COUNT), np.nan)
+    shares[0, JOINT["left_knee"]] = 0.0
+    shares[0, JOINT["right_knee"]] = 1.0
+    shares[0, JOINT["left_ankle"]] = 0.5
+
+    plain = view_people([(animation, figure)], camera, SIZE)[0]
+    looked = view_people([(animation, figure)], camera, SIZE, seen=[shares])[0]
+
+    np.testing.assert_array_equal(looked.places, plain.places)
+    ratio = looked.scores[0] / np.maximum(plain.scores[0], 1e-6)
+    # A hidden knee keeps what a detector infers of it; half in the open is half way.
+    assert ratio[JOINT["left_knee"]] == pytest.approx(0.45)
+    assert ratio[JOINT["right_knee"]] == pytest.approx(1.0)
+    assert ratio[JOINT["left_ankle"]] == pytest.approx((1 + 0.35) / 2)
+    others = np.isnan(shares[0])
+    np.testing.assert_array_equal(looked.scores[0][others], plain.scores[0][others])
 
 
 def test_a_bone_that_is_not_there_is_named(person: Person) -> None:
