@@ -86,10 +86,12 @@ def tell(
     # The engine is found as a user's is: by the note that the bootstrap leaves.
     pointer = folder / "home" / "engine.json"
     pointer.write_text(json.dumps({"python": sys.executable}), encoding="utf-8")
+    # Beside the .blend file, with the pose that is known of it.
+    for name in ("hero.png", "hero.pose.npz"):
+        shutil.copyfile(ROOT / "presets" / "characters" / name, folder / name)
     request = {
         "zip": str(_build(folder / "dist")),
         "folder": str(folder),
-        "character": str(ROOT / "presets" / "characters" / "hero.png"),
         "last_frame": last_frame,
         "screen": SCREEN,
     }

@@ -200,6 +200,7 @@ def install() -> Steps:
 def open_sidebar() -> Steps:
     """Open the tab, by a click where Blender offers no other way."""
     hand("windowfocus", on_screen())
+    hand("key", "Escape")  # away with the splash screen, if there is one
     view = area()
     view.spaces.active.show_region_ui = True
     view.spaces.active.region_3d.view_perspective = "CAMERA"
@@ -272,10 +273,10 @@ def mend_bone() -> Steps:
 def set_up() -> Steps:
     """Choose frames, character and look, and keep a picture of each panel."""
     chosen = settings()
-    chosen.character = REQUEST["character"]
+    chosen.character = "//hero.png"
     chosen.frame_range, chosen.frame_start = "OWN", FIRST
     chosen.frame_end = REQUEST["last_frame"]
-    chosen.output = str(FOLDER / "renders")
+    chosen.output = "//renders"
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.5)
     picture("blender-panels.png", upper(sidebar(), 1160))
@@ -314,7 +315,8 @@ def test_engine() -> Steps:
     with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
         bpy.ops.preferences.addon_show(module=MODULE)
     yield from settle(1.5)
-    picture("blender-preferences.png", box(place))
+    # Further down are the folders of this computer.
+    picture("blender-preferences.png", upper(place, 538 if IS_EXTENSION else 480))
     for other in bpy.context.window_manager.windows[1:]:
         with bpy.context.temp_override(window=other):
             bpy.ops.wm.window_close()

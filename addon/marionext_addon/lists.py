@@ -168,7 +168,7 @@ class MARIONEXT_UL_jobs(bpy.types.UIList):
         _flag: int = 0,
     ) -> None:
         """Draw one render."""
-        row = layout.row(align=True)
+        row = layout.split(factor=0.6)
         row.label(text=job.name, icon=STATE_ICONS.get(job.state, "NONE"), translate=False)
         side = row.row(align=True)
         side.alignment = "RIGHT"

@@ -28,7 +28,8 @@ def write_problem(layout: Any, context: Any, text: str, advice: str = "") -> Any
     box = layout.box()
     column = box.column(align=True)
     column.alert = True
-    write(column, context, text, icon="ERROR")
+    # The engine's messages are made to follow its name and a colon.
+    write(column, context, text[:1].upper() + text[1:], icon="ERROR")
     if advice:
         write(box, context, advice, icon="BLANK1")
     return box
