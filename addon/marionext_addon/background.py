@@ -15,12 +15,12 @@ import bpy
 from marionext.errors import EngineError, SettingsError
 from marionext.frames import parse_frames
 
-from . import jobs
+from . import folders, jobs
 from .runner import runner
 
 __all__ = ["run"]
 
-_KINDS: dict[str, jobs.Kind] = {"render": "RENDER", "draft": "DRAFT", "pose-maps": "POSE_MAPS"}
+_KINDS: dict[str, folders.Kind] = {"render": "RENDER", "draft": "DRAFT", "pose-maps": "POSE_MAPS"}
 
 
 def run(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> int:
         _apply(scene, options)
         kind = _KINDS[options.kind]
         jobs.check(scene, kind)
-        folder = jobs.new_folder(jobs.output_root(scene), scene, kind)
+        folder = folders.new_folder(folders.output_root(scene), scene, kind)
         record = runner.add(scene, kind, folder, patient=False)
     except EngineError as error:
         _say(f"error: {error}")

@@ -1,32 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A scene and its settings become a `RenderJob` in a folder of its own.
+"""What a scene and its settings come to: frames, size, and the `RenderJob`.
 
-The folder holds all that the render needs: the motion as keypoints, the joints they came from, the
-character's picture and the job file, whose paths are relative. So it can be rendered again, moved,
-or handed to another computer. Frames are numbered as the scene's.
+Frames are numbered as the scene's. Paths in a job are relative to its folder, so that it can be
+rendered again, moved, or handed to another computer.
 """
 
-import json
 import math
-import re
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import bpy
-
-from marionext import bundles
+from marionext import bundles, presets
 from marionext.codec import decode
 from marionext.errors import (
     CharacterError,
-    EngineError,
     ModelError,
     MotionError,
-    OutputError,
     SettingsError,
 )
 from marionext.frames import FrameRate, format_frames
@@ -37,37 +28,27 @@ from marionext.jobs import (
     RenderJob,
     RenderSettings,
     default_settings,
-    encode_job,
 )
 
-from . import preferences, properties
+from . import properties
+from .folders import MOTION_FILE, Kind
 
 __all__ = [
-    "JOB_FILE",
-    "MOTION_FILE",
     "Shot",
     "armatures",
     "build_job",
     "camera_of",
+    "character_picture",
     "check",
     "chosen_camera",
     "frame_numbers",
     "frame_rate",
     "frame_times",
-    "new_folder",
-    "output_root",
-    "plain_name",
-    "prepare",
+    "model_of",
     "render_size",
     "scene_rate",
     "shot_of",
 ]
-
-JOB_FILE = "job.json"
-MOTION_FILE = "motion.npz"
-"""Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
-
-Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
 
 _SIDE = 64
 _MOST_FRAMES = 100_000
@@ -167,7 +148,7 @@ def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
         draft: the size of a draft: the same shape, as many pixels as the draft preset has.
     """
     settings = scene.marionext
-    trained = default_settings(settings.model).size
+    trained = default_settings(model_of(scene)).size
     area = trained[0] * trained[1]
     match settings.size_preset:
         case "MODEL":
@@ -181,7 +162,7 @@ def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
         case _:
             width, height = settings.width, settings.height
     if draft:
-        small = default_settings(settings.model, "draft").size
+        small = default_settings(model_of(scene), "draft").size
         if small[0] * small[1] < width * height:
             width, height = _shape(width / height, small[0] * small[1])
     return RenderSettings(width=width, height=height).size
@@ -216,7 +197,7 @@ def _render_settings(scene: Any, *, draft: bool) -> tuple[RenderSettings, str | 
         given["steps"] = settings.steps
     if settings.guidance > 0:
         given |= dict.fromkeys(("guidance_min", "guidance_max"), round(settings.guidance, 6))
-    base = default_settings(settings.model, quality)
+    base = default_settings(model_of(scene), quality)
     return decode(RenderSettings, given, base=base), quality
 
 
@@ -231,57 +212,13 @@ def shot_of(scene: Any, *, draft: bool = False) -> Shot:
     return Shot(numbers, tuple(_times(scene, numbers)), frame_rate(scene), size)
 
 
-# ---------------------------------------------------------------------------------------- folders
-
-
-def output_root(scene: Any) -> Path:
-    """Return the folder that this scene's renders go to, one folder each.
-
-    The scene's own setting goes first, then the preferences', then a folder beside the .blend
-    file; an unsaved file's renders go to the user's folder of Marionext.
-    """
-    if scene.marionext.output:
-        return properties.absolute(scene.marionext.output)
-    name = plain_name(Path(bpy.data.filepath).stem or "unsaved")
-    chosen = str(preferences.get().output)
-    if chosen:
-        return properties.absolute(chosen) / name
-    if bpy.data.filepath:
-        return properties.absolute("//marionext") / name
-    return preferences.data_home() / "renders" / name
-
-
-def plain_name(name: str) -> str:
-    """Return a name that every file system takes."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scene"
-
-
-def new_folder(root: Path, scene: Any, kind: Kind) -> Path:
-    """Make the next free folder for a render and return it.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    word = {"RENDER": "", "DRAFT": "-draft", "POSE_MAPS": "-poses"}[kind]
-    stem = f"{plain_name(scene.name)}{word}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        taken = [
-            int(match[1])
-            for path in root.iterdir()
-            if (match := re.fullmatch(re.escape(stem) + r"-(\d+)", path.name))
-        ]
-        folder = root / f"{stem}-{max(taken, default=0) + 1:03d}"
-        folder.mkdir()
-    except OSError as error:
-        raise OutputError(
-            f"{root} cannot be written: {error.strerror or error}",
-            hint="Choose another output folder.",
-        ) from None
-    return folder
-
-
 # -------------------------------------------------------------------------------------------- jobs
+
+
+def model_of(scene: Any) -> str:
+    """Return the scene's model as a job names it: a known name, or the folder of another."""
+    name = str(scene.marionext.model)
+    return name if name in presets.names("models") else str(bundles.models_folder() / name)
 
 
 def check(scene: Any, kind: Kind) -> None:
@@ -305,8 +242,8 @@ def check(scene: Any, kind: Kind) -> None:
     if kind == "POSE_MAPS":
         return
     if settings.character_source == "IMAGE":
-        _character_picture(scene)
-    bundle = bundles.find(settings.model)
+        character_picture(scene)
+    bundle = bundles.find(model_of(scene))
     if not bundle.card.built_in and not bundle.folder.is_dir():
         raise ModelError(
             f"the model {bundle.card.title} is not on this computer",
@@ -331,7 +268,12 @@ def camera_of(scene: Any) -> Any:
     return chosen_camera(scene) or scene.camera or marked
 
 
-def _character_picture(scene: Any) -> Path:
+def character_picture(scene: Any) -> Path:
+    """Return the file of the character's picture.
+
+    Raises:
+        CharacterError: none is chosen, or it is not there.
+    """
     settings = scene.marionext
     if not settings.character:
         raise CharacterError(
@@ -347,33 +289,6 @@ def _character_picture(scene: Any) -> Path:
     return path
 
 
-def prepare(
-    scene: Any, folder: Path, kind: Kind, *, patience: float | None = None
-) -> Iterator[float]:
-    """Fill a job's folder: sample the motion, copy the character, write the job file.
-
-    A generator, so that a long range does not stop Blender: each step yields how far it is, 0 to 1.
-
-    Args:
-        scene: to render.
-        folder: of the job, empty.
-        kind: of render.
-        patience: seconds that a step may take; None: all in one.
-
-    Raises:
-        EngineError: the motion cannot be sampled, or the folder cannot be written.
-    """
-    from . import recording
-
-    shot = shot_of(scene, draft=kind == "DRAFT")
-    character = "" if kind == "POSE_MAPS" else _take_character(scene, folder, shot.size)
-    job = build_job(scene, shot, character, kind)
-    yield from recording.record(scene, shot, folder, patience=patience)
-    # Last: a folder with a job file is one that can be rendered.
-    write_job(job, folder)
-    yield 1.0
-
-
 def build_job(scene: Any, shot: Shot, character: str, kind: Kind) -> RenderJob:
     """Return the job of a shot, its paths relative to its folder.
 
@@ -386,56 +301,10 @@ def build_job(scene: Any, shot: Shot, character: str, kind: Kind) -> RenderJob:
         # Keypoints of a rig are the truth: nothing is cleaned, nobody is left out.
         motion=MotionSource(path=MOTION_FILE, kind="track", person="all"),
         character=character,
-        model=chosen.model,
+        model=model_of(scene),
         quality=quality,
         frames=shot.selection,
         pose=PoseSettings(fit=chosen.pose_fit, clean=False),
         settings=settings,
         output=OutputSettings(directory=".", pose_maps=chosen.save_pose_maps),
     )
-
-
-def _take_character(scene: Any, folder: Path, size: tuple[int, int]) -> str:
-    """Copy the character's picture, with its pose where that is known; return its name."""
-    if scene.marionext.character_source == "SCENE" and not _has_picture(scene):
-        from . import reference
-
-        reference.render_reference(scene, folder / "character.png", size)
-        return "character.png"
-    source = _character_picture(scene)
-    name = f"character{source.suffix.lower()}"
-    try:
-        shutil.copyfile(source, folder / name)
-        beside = source.with_suffix(".pose.npz")
-        if beside.is_file():
-            shutil.copyfile(beside, folder / "character.pose.npz")
-    except OSError as error:
-        raise OutputError(
-            f"{source.name} cannot be copied to {folder}: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None
-    return name
-
-
-def _has_picture(scene: Any) -> bool:
-    with suppress(EngineError):
-        return _character_picture(scene).is_file()
-    return False
-
-
-def write_job(job: RenderJob, folder: Path) -> None:
-    """Write the job file; it appears whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    path = folder / JOB_FILE
-    part = path.with_suffix(".part")
-    try:
-        part.write_text(json.dumps(encode_job(job), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None

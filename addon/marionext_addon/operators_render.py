@@ -15,7 +15,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from . import jobs, properties
+from . import folders, jobs, preparing, properties
 from .runner import runner
 
 __all__ = ["add_selected_armatures"]
@@ -42,7 +42,7 @@ def add_selected_armatures(context: Any) -> None:
 class _Render:
     """What all kinds of render share."""
 
-    kind: jobs.Kind
+    kind: folders.Kind
     report: Reporter
     bl_options = {"REGISTER"}
 
@@ -65,7 +65,9 @@ class _Render:
         try:
             add_selected_armatures(context)
             jobs.check(context.scene, self.kind)
-            folder = jobs.new_folder(jobs.output_root(context.scene), context.scene, self.kind)
+            folder = folders.new_folder(
+                folders.output_root(context.scene), context.scene, self.kind
+            )
             record = runner.add(context.scene, self.kind, folder, patient=not wait)
         except EngineError as error:
             return self._end(str(error), error.exit_status)
@@ -151,19 +153,19 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
                 )
             add_selected_armatures(context)
             jobs.check(scene, "RENDER")
-            folder = jobs.new_folder(_shot_root(properties.absolute(chosen)), scene, "RENDER")
-            for _ in jobs.prepare(scene, folder, "RENDER"):
+            folder = folders.new_folder(_shot_root(properties.absolute(chosen)), scene, "RENDER")
+            for _ in preparing.prepare(scene, folder, "RENDER"):
                 pass
         except EngineError as error:
             return report_error(self, error)
-        self.report({"INFO"}, f"Render it with: marionext batch {folder / jobs.JOB_FILE}")
+        self.report({"INFO"}, f"Render it with: marionext batch {folder / folders.JOB_FILE}")
         return {"FINISHED"}
 
 
 def _shot_root(queue: Path) -> Path:
     """Return the queue's folder for this file: scenes of many files are called Scene."""
     stem = Path(bpy.data.filepath).stem
-    return queue / jobs.plain_name(stem) if stem else queue
+    return queue / folders.plain_name(stem) if stem else queue
 
 
 _CLASSES = (

@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from . import jobs, properties, reference, results
+from . import folders, jobs, properties, reference, results
 from .operators_jobs import OnJob
 from .operators_render import add_selected_armatures, report_error
 from .runner import Record
@@ -147,7 +147,7 @@ class MARIONEXT_OT_render_character(bpy.types.Operator):
             if jobs.camera_of(scene) is None:
                 raise SettingsError("the scene has no camera")
             name = f"character-{scene.frame_current:06d}.png"
-            path = Path(bpy.path.abspath(self.filepath or str(jobs.output_root(scene) / name)))
+            path = Path(bpy.path.abspath(self.filepath or str(folders.output_root(scene) / name)))
             reference.render_reference(scene, path, jobs.render_size(scene))
         except EngineError as error:
             return report_error(self, error)

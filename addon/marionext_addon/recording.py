@@ -4,7 +4,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,8 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
 from . import rig, sampling
-
-if TYPE_CHECKING:
-    from .jobs import Shot
+from .folders import MOTION_FILE
+from .jobs import Shot, chosen_camera
 
 __all__ = ["groups_of_rays", "record"]
 
@@ -27,7 +26,7 @@ def groups_of_rays(scene: Any) -> frozenset[str]:
     )
 
 
-def record(scene: Any, shot: "Shot", folder: Path, *, patience: float | None) -> Iterator[float]:
+def record(scene: Any, shot: Shot, folder: Path, *, patience: float | None) -> Iterator[float]:
     """Sample everybody in the shot; write their keypoints, and the joints beside them.
 
     All of the scene's settings are read before the first piece: what the user does to them
@@ -45,8 +44,6 @@ def record(scene: Any, shot: "Shot", folder: Path, *, patience: float | None) ->
     Raises:
         EngineError: a rig cannot be sampled, or a file cannot be written.
     """
-    from .jobs import MOTION_FILE, chosen_camera
-
     steps = sampling.sampling(
         scene,
         rig.people_of(scene),
@@ -76,7 +73,7 @@ def record(scene: Any, shot: "Shot", folder: Path, *, patience: float | None) ->
     yield 1.0
 
 
-def _on_its_own_numbers(track: PoseTrack, shot: "Shot") -> PoseTrack:
+def _on_its_own_numbers(track: PoseTrack, shot: Shot) -> PoseTrack:
     """Return the track with every pose at its frame's number, held until the next one.
 
     A track has no gaps; the job renders the numbers that were sampled and no others.

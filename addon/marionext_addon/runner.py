@@ -9,13 +9,11 @@ folder, and `retry` goes on from there.
 """
 
 import itertools
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,8 @@ from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
 from marionext.jobs import read_job
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
 
-from . import engine, jobs, preferences
+from . import engine, folders, jobs, preferences, preparing
+from .records import Record, mirror, read_record, renders_in
 from .renders import DetachedRender, PoseMapRun, Starting, Work, WorkerRender
 
 __all__ = ["Record", "Runner", "runner"]
@@ -41,45 +40,6 @@ PATIENCE = 0.02
 IDLE_SECONDS = 300.0
 """An engine without work keeps its models loaded for so long; then their memory is given back."""
 _CLOSING_SECONDS = 2.0
-_REMEMBERED = 8
-"""Earlier renders of a file that are listed again when it is opened."""
-
-
-@dataclass(slots=True)
-class Record:
-    """One job, as far as it is; the fields of `properties.MarionextJob` and what stays inside."""
-
-    job_id: str
-    name: str
-    kind: jobs.Kind
-    folder: str
-    scene_name: str
-    state: str = "QUEUED"
-    progress: float = 0.0
-    message: str = ""
-    hint: str = ""
-    seconds_left: float = -1.0
-    preview: str = ""
-    first_frame: int = 0
-    frame_count: int = 0
-    step: int = 1
-    frames_done: int = 0
-    video: str = ""
-    code: str = field(default="", metadata={"inside": True})
-    """Of a failure, as the protocol has it."""
-    exit_status: int = field(default=0, metadata={"inside": True})
-    warnings: list[str] = field(default_factory=list, metadata={"inside": True})
-    preparation: Iterator[float] | None = field(default=None, metadata={"inside": True})
-    patient: bool = field(default=True, metadata={"inside": True})
-    """Recorded in small steps."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it waits or runs."""
-        return self.state in {"QUEUED", "RUNNING"}
-
-
-_MIRRORED = tuple(entry.name for entry in fields(Record) if not entry.metadata.get("inside"))
 
 
 class Runner:
@@ -102,7 +62,7 @@ class Runner:
 
     # --------------------------------------------------------------------------- what users ask
 
-    def add(self, scene: Any, kind: jobs.Kind, folder: Path, *, patient: bool = True) -> Record:
+    def add(self, scene: Any, kind: folders.Kind, folder: Path, *, patient: bool = True) -> Record:
         """Queue a render of a scene as it is now.
 
         Args:
@@ -127,7 +87,7 @@ class Runner:
             step=numbers.step,
             patient=patient,
         )
-        record.preparation = jobs.prepare(
+        record.preparation = preparing.prepare(
             scene, folder, kind, patience=PATIENCE if patient else None
         )
         self.records[record.job_id] = record
@@ -156,7 +116,7 @@ class Runner:
         if record.is_open:
             raise SettingsError(f"{record.name} is at work already")
         folder = Path(record.folder)
-        if not (folder / jobs.JOB_FILE).is_file():
+        if not (folder / folders.JOB_FILE).is_file():
             scene = bpy.data.scenes.get(record.scene_name)
             if scene is None:
                 raise SettingsError(
@@ -165,7 +125,7 @@ class Runner:
             jobs.check(scene, record.kind)
             with suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
-            record.preparation = jobs.prepare(
+            record.preparation = preparing.prepare(
                 scene, folder, record.kind, patience=PATIENCE if record.patient else None
             )
         record.state, record.message, record.hint = "QUEUED", "Waiting", ""
@@ -185,7 +145,7 @@ class Runner:
             raise SettingsError(f"{record.name} is at work: cancel it first")
         del self.records[record.job_id]
         self._changed.discard(record.job_id)
-        self.rebuild_mirror()
+        self.rebuildmirror()
 
     def wait(self, record: Record, say: Callable[[str], None]) -> None:
         """Block until a job has ended: for scripts and farms, not for windows.
@@ -282,7 +242,7 @@ class Runner:
             ProtocolError: there is no engine.
         """
         folder = Path(record.folder)
-        job_file = folder / jobs.JOB_FILE
+        job_file = folder / folders.JOB_FILE
         command, settings = engine.find(), engine.engine_settings()
         if record.kind == "POSE_MAPS":
             first, count = record.first_frame, record.frame_count
@@ -378,16 +338,16 @@ class Runner:
             item = next((item for item in items if item.job_id == job_id), None)
             if item is None:
                 item = items.add()
-            _mirror(self.records[job_id], item)
+            mirror(self.records[job_id], item)
         self._changed.clear()
         _redraw()
 
-    def rebuild_mirror(self) -> None:
+    def rebuildmirror(self) -> None:
         """Make the window manager's list anew, in the order of the records."""
         session = _session()
         session.jobs.clear()
         for record in self.records.values():
-            _mirror(record, session.jobs.add())
+            mirror(record, session.jobs.add())
         session.job_index = max(0, min(session.job_index, len(session.jobs) - 1))
         _redraw()
 
@@ -403,13 +363,14 @@ class Runner:
     def pick_up(self, scene: Any) -> None:
         """List the newest renders of a scene's folder, and follow one that still runs."""
         known = {record.folder for record in self.records.values()}
-        for folder in _renders_in(jobs.output_root(scene)):
+        for folder in renders_in(folders.output_root(scene)):
             if str(folder) not in known:
-                with suppress(EngineError, OSError, ValueError):
-                    record = _found(folder, scene, f"{folder.name}-{next(self._numbers)}")
+                # A folder that is not ours, or damaged, is not listed.
+                with suppress(EngineError, OSError, ValueError, LookupError, TypeError):
+                    record = read_record(folder, scene, f"{folder.name}-{next(self._numbers)}")
                     self._resume(record)
                     self.records[record.job_id] = record
-        self.rebuild_mirror()
+        self.rebuildmirror()
         if any(record.is_open for record in self.records.values()):
             self.wake()
 
@@ -423,7 +384,8 @@ class Runner:
             record.frames_done = 0  # the events tell of all frames again
             return
         record.state = "CANCELLED"
-        record.message = f"{record.frames_done} of {record.frame_count} frames are there"
+        there = f"{record.frames_done} of {record.frame_count} frames are there"
+        record.message = there if record.frame_count else "Not begun"
         record.hint = "Press Retry to go on."
 
     def close(self) -> None:
@@ -454,14 +416,6 @@ def _session() -> Any:
     return bpy.context.window_manager.marionext
 
 
-def _mirror(record: Record, item: Any) -> None:
-    for name in _MIRRORED:
-        value = getattr(record, name)
-        # Writing a property, even the same value, tells every listener: only what differs.
-        if getattr(item, name) != value:
-            setattr(item, name, value)
-
-
 def _redraw() -> None:
     if not bpy.app.background:
         from . import redraw
@@ -483,48 +437,10 @@ def _duration(seconds: float) -> str:
     return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole / 3600:.1f} h"
 
 
-def _renders_in(root: Path) -> list[Path]:
-    """Return the newest job folders of a root, the oldest of them first."""
-    try:
-        found = [file.parent for file in root.glob(f"*/{jobs.JOB_FILE}")]
-        found.sort(key=lambda folder: (folder / jobs.JOB_FILE).stat().st_mtime)
-    except OSError:
-        return []
-    return found[-_REMEMBERED:]
-
-
-def _found(folder: Path, scene: Any, job_id: str) -> Record:
-    """Return the record of a folder that an earlier session has left.
-
-    Raises:
-        SettingsError: its job file cannot be read.
-        ValueError: its record of the render cannot be read.
-    """
-    read_job(folder / jobs.JOB_FILE)
-    record = Record(
-        job_id=job_id, name=folder.name, kind="RENDER", folder=str(folder), scene_name=scene.name
-    )
-    manifest = folder / "render.json"
-    if not manifest.is_file():
-        if (folder / "posemaps").is_dir():
-            record.kind, record.state, record.message = "POSE_MAPS", "FINISHED", "Pose maps"
-        return record
-    told = json.loads(manifest.read_text(encoding="utf-8"))
-    numbers = [int(number) for number in told["numbers"]]
-    record.first_frame, record.frame_count = numbers[0], len(numbers)
-    record.step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
-    record.frames_done = len(told["frames"])
-    record.video = next((str(folder / name) for name in told.get("videos", {})), "")
-    if told["stage"]["name"] == "finished":
-        record.state, record.progress = "FINISHED", 1.0
-        record.message = f"{len(numbers)} frames"
-    return record
-
-
 @persistent  # type: ignore[untyped-decorator]
 def _opened(_path: object) -> None:
     """Show the jobs in the file that was opened, and what its folder holds."""
-    runner.rebuild_mirror()
+    runner.rebuildmirror()
     for scene in bpy.data.scenes:
         runner.pick_up(scene)
 

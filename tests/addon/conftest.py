@@ -153,7 +153,7 @@ class Inside:
         story: str,
         *,
         options: dict[str, Any] | None = None,
-        timeout: float = 240,
+        timeout: float = 600,
         window: bool = False,
     ) -> dict[str, Any]:
         """Run a story to its end and return its answer."""

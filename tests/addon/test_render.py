@@ -156,7 +156,7 @@ def test_a_farm_learns_from_the_exit_status(inside_window) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
 
     done = render("pass")

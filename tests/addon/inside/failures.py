@@ -49,7 +49,7 @@ def told(record):
 def story():
     stage.empty_file()
     stage.install()
-    jobs, module = stage.module("jobs"), stage.module("runner")
+    folders, module = stage.module("folders"), stage.module("runner")
     runner = module.runner
     preferences = stage.module("preferences").get()
     scene, _rig = stage.make_scene()
@@ -57,7 +57,7 @@ def story():
     answer = {}
 
     def add(kind="RENDER"):
-        folder = jobs.new_folder(jobs.output_root(scene), scene, kind)
+        folder = folders.new_folder(folders.output_root(scene), scene, kind)
         return runner.add(scene, kind, folder)
 
     def end(record):

@@ -11,13 +11,13 @@ import stage
 def story():
     stage.empty_file()
     stage.install()
-    jobs, runner = stage.module("jobs"), stage.module("runner").runner
+    folders, runner = stage.module("folders"), stage.module("runner").runner
     scene, _rig = stage.make_scene()
     scene.marionext.steps = 6
     scene.marionext.output = "//renders"
     bpy.ops.wm.save_as_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
     stage.module("preferences").get().on_close = stage.REQUEST["on_close"]
-    folder = jobs.new_folder(jobs.output_root(scene), scene, "RENDER")
+    folder = folders.new_folder(folders.output_root(scene), scene, "RENDER")
     record = runner.add(scene, "RENDER", folder)
     stage.pump_until(lambda: record.progress > 0.2)
     return {"folder": str(folder), "state": record.state}

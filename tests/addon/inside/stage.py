@@ -122,7 +122,7 @@ def make_scene(character=None):
     return scene, rig
 
 
-def pump_until(condition, seconds=120.0):
+def pump_until(condition, seconds=300.0):
     """Call the runner's timer, as Blender's window would, until something is so."""
     runner = module("runner").runner
     end = time.monotonic() + seconds

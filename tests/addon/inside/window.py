@@ -72,7 +72,7 @@ def steps():
         os.system(f"import -window root {stage.REQUEST['picture']}")
 
 
-def until(condition, seconds=120.0):
+def until(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
