@@ -8,6 +8,13 @@ the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later on
 
 import sys
 
+if sys.version_info < (3, 11):
+    # Blender 4.1 brings Python 3.11; distributions build older ones with it, too.
+    raise ImportError(
+        "Marionext needs a Blender with Python 3.11 or later (Blender 4.1 and later have it); "
+        f"this one has {sys.version.split()[0]}"
+    )
+
 if "_MODULES" in globals():
     # Blender 4.1 and older reload this file alone after an update: the rest must not be the old.
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
