@@ -8,7 +8,7 @@ the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later on
 
 import sys
 
-if sys.version_info < (3, 11):
+if sys.version_info < (3, 11):  # noqa: UP036 - Blender 4.0 and older bring 3.10
     # Blender 4.1 brings Python 3.11; distributions build older ones with it, too.
     raise ImportError(
         "Marionext needs a Blender with Python 3.11 or later (Blender 4.1 and later have it); "
