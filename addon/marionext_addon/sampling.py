@@ -277,6 +277,11 @@ def _notes(scene: Any, people: Sequence[Person]) -> Iterator[str]:
     """Yield what will not be sampled as the animator sees it."""
     for person in people:
         armature = person.armature
+        if scene.objects.get(armature.name) != armature:
+            yield (
+                f"{armature.name}: it is in the scene through an instance only, whose place is not "
+                "followed; make a library override of it"
+            )
         if armature.data.pose_position == "REST":
             yield f"{armature.name}: its pose position is Rest, so it stands still"
         for owner in (armature, armature.data):
