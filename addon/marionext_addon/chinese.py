@@ -228,7 +228,7 @@ CHINESE: dict[str, str] = {
     "Model": "模型",
     "The model that paints": "用于绘制的模型",
     "Puppet": "木偶（Puppet）",
-    "Small networks of the same classes, trained from scratch by this project on figures that it draws itself: simple drawn characters at 128x192, on any processor.": "结构相同的小型网络，由本项目用自己绘制的人物从头训练：128x192 的简笔角色，任何处理器均可运行。",
+    "Small networks of the same classes, trained from scratch by this project on figures that it draws itself: drawn characters, trained at 128x192 and 256x384, on any processor.": "结构相同的小型网络，由本项目用自己绘制的人物从头训练：手绘角色，以 128x192 和 256x384 训练，任何处理器均可运行。",
     "Stable Video Diffusion XT 1.1 with ControlNeXt-SVD v2": "Stable Video Diffusion XT 1.1 与 ControlNeXt-SVD v2",
     "Photographic and drawn characters at 576x1024. Needs a GPU with 6 GB or more for practical use.": "576x1024 的写实与手绘角色。实际使用需要 6 GB 以上显存的 GPU。",
     "{model} (not fetched yet)": "{model}（尚未获取）",
