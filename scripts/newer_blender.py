@@ -23,7 +23,7 @@ PACKAGES = (
     # Debian's Blender 5 cannot start its extension system without these, and does not ask for them.
     *("python3-cattr", "python3-requests"),
 )
-TESTS = "window or classic or farm or screen"
+TESTS = "window or classic or farm"
 
 WRAPPER = """#!/bin/sh
 exec chroot {folder} /usr/bin/blender "$@"
