@@ -11,12 +11,16 @@ controls: constraints and drivers are at work in every frame, as in an animator'
 
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import addon_utils
 import bmesh
 import bpy
 from mathutils import Matrix, Quaternion, Vector
+
+Shape = Callable[[Vector], Vector]
+"""Bends a point of the unit sphere into a solid."""
 
 FIRST, LAST, BEAT = 101, 148, 12
 """The shot starts at 101, as shots do, and lasts four beats of half a second at 24 frames/s."""
@@ -133,7 +137,7 @@ def make_body(rig: bpy.types.Object) -> bpy.types.Object:
     solids = bmesh.new()
     groups = solids.verts.layers.deform.verify()
 
-    def add(bone: str, colour: str, place: Matrix, shape) -> None:
+    def add(bone: str, colour: str, place: Matrix, shape: Shape) -> None:
         group = body.vertex_groups.get(bone) or body.vertex_groups.new(name=bone)
         # Blender 3.0 renamed `diameter` to `radius`.
         made = bmesh.ops.create_uvsphere(solids, u_segments=20, v_segments=14, radius=1.0)
@@ -167,7 +171,7 @@ def make_body(rig: bpy.types.Object) -> bpy.types.Object:
     return body
 
 
-def capsule(length: float, low: float, high: float, broad: float):
+def capsule(length: float, low: float, high: float, broad: float) -> Shape:
     """Return a function that bends a unit sphere into a bone's solid along y."""
 
     def shape(point: Vector) -> Vector:
@@ -179,13 +183,15 @@ def capsule(length: float, low: float, high: float, broad: float):
     return shape
 
 
-def add_head(rig: bpy.types.Object, add) -> None:
+def add_head(rig: bpy.types.Object, add: Callable[[str, str, Matrix, Shape], None]) -> None:
     """Add a head with hair, eyes and a nose, all held by the head bone."""
     bone = rig.data.bones["DEF-spine.006"]
     base = bone.head_local
     up = bone.length
 
-    def ball(colour: str, middle: tuple[float, float, float], radii: tuple[float, float, float]):
+    def ball(
+        colour: str, middle: tuple[float, float, float], radii: tuple[float, float, float]
+    ) -> None:
         place = Matrix.Translation(base + Vector(middle))
         add(bone.name, colour, place, lambda point: Vector(map(float.__mul__, point, radii)))
 
