@@ -168,16 +168,14 @@ class MARIONEXT_UL_jobs(bpy.types.UIList):
         _flag: int = 0,
     ) -> None:
         """Draw one render."""
-        row = layout.split(factor=0.6)
+        row = layout.row(align=True)
         row.label(text=job.name, icon=STATE_ICONS.get(job.state, "NONE"), translate=False)
-        side = row.row(align=True)
-        side.alignment = "RIGHT"
-        if job.state == "RUNNING":
-            side.label(text=f"{100 * job.progress:.0f} %", translate=False)
-        elif job.state == "QUEUED":
-            side.label(text="Waiting")
-        elif job.frame_count:
-            side.label(text=say("{count} frames", count=job.frame_count), translate=False)
+        # A name needs the room: what has ended says the rest below the list.
+        if job.state in {"RUNNING", "QUEUED"}:
+            side = row.row(align=True)
+            side.alignment = "RIGHT"
+            shown = f"{100 * job.progress:.0f} %" if job.state == "RUNNING" else say("Waiting")
+            side.label(text=shown, translate=False)
 
 
 _CLASSES = (MARIONEXT_UL_people, MARIONEXT_UL_mapping, MARIONEXT_UL_jobs)

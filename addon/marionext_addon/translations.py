@@ -14,8 +14,9 @@ __all__ = ["register", "say", "unregister"]
 
 _LOCALES = ("zh_HANS", "zh_CN")
 """Simplified Chinese is called by the first name from Blender 4.0 on, by the second before."""
-_CONTEXTS = ("*", "Operator")
-"""Blender looks up a button's name among those of operators, all else among the general ones."""
+_CONTEXTS = ("*", "Operator", "Marionext")
+"""Blender looks up a button's name among those of operators, a panel's title among our own (its own
+Look is one of film), all else among the general ones."""
 
 
 def say(text: str, **values: object) -> str:

@@ -250,6 +250,7 @@ def test_the_interface_speaks_chinese(told: dict[str, Any]) -> None:
         "摄像机与帧",
         "使用 X",
         "左 食指 2",
+        "外观",
         "去噪 7/18，第 3/6 步",
         "12 帧，用时 1:09 min",
         "something else",

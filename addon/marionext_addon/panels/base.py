@@ -14,6 +14,7 @@ class SidebarPanel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Marionext"
+    bl_translation_context = "Marionext"
 
 
 def settings_column(layout: Any) -> Any:

@@ -286,6 +286,7 @@ def speak():
         translations = stage.module("translations")
         words = [translations.say("Camera and Frames"), translations.say("Use {name}", name="X")]
         words.append(stage.module("lists").role_words("left_index_2"))
+        words.append(bpy.app.translations.pgettext_iface("Look", "Marionext"))
         messages = stage.module("messages")
         words.append(messages.translated("denoising 7/18, step 3 of 6"))
         words.append(messages.translated("12 frames in 1:09 min"))
