@@ -316,7 +316,7 @@ def test_engine() -> Steps:
         bpy.ops.preferences.addon_show(module=MODULE)
     yield from settle(1.5)
     # Further down are the folders of this computer.
-    picture("blender-preferences.png", upper(place, 538 if IS_EXTENSION else 480))
+    picture("blender-preferences.png", upper(place, 526 if IS_EXTENSION else 480))
     for other in bpy.context.window_manager.windows[1:]:
         with bpy.context.temp_override(window=other):
             bpy.ops.wm.window_close()
