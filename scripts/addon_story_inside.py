@@ -351,7 +351,8 @@ def lose_the_engine() -> Steps:
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
     yield from resize(REQUEST["screen"][1])
-    picture("blender-failed.png", upper(sidebar(), 1360))
+    wide, _, left, top = box(sidebar())
+    picture("blender-failed.png", (wide, 260, left, top + 1148))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
