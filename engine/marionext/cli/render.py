@@ -52,7 +52,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     demo = commands.add_parser("demo", help="render the bundled dance with the bundled character")
     demo.add_argument("--out", default="out/demo", help="folder for the result (out/demo)")
-    demo.add_argument("--frames", help="only these frames")
+    demo.add_argument("--frames", default="1-96", help="only these frames (1-96, of 192)")
     add_engine_options(demo)
     _add_run_options(demo)
     demo.set_defaults(run=_demo)
@@ -145,7 +145,7 @@ def _demo(options: argparse.Namespace) -> int:
         character=str(presets.folder("characters") / "hero.png"),
         frames=options.frames,
         pose=PoseSettings(fit="limbs"),
-        settings=default_settings("puppet"),
+        settings=replace(default_settings("puppet"), width=256, height=384),
         output=OutputSettings(
             directory=str(Path(options.out).expanduser().absolute()), side_by_side=True
         ),
