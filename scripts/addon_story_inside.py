@@ -332,8 +332,10 @@ def running(above: float) -> Callable[[], bool]:
 def render_and_cancel() -> Steps:
     """Start a render, watch it, stop it."""
     yield from click_tab()
+    # A short shot would be done before anybody could look at it.
+    settings().steps = max(6, 300 // (REQUEST["last_frame"] - FIRST + 1))
     in_view(bpy.ops.marionext.render)
-    yield from until(running(0.35), "the render to come along")
+    yield from until(running(0.3), "the render to come along", seconds=600)
     check(job().state == "RUNNING", f"a running render, got {job().message} {job().hint}")
     yield from scroll_sidebar(down=True)
     picture("blender-rendering.png")
@@ -346,7 +348,7 @@ def lose_the_engine() -> Steps:
     """Kill the engine in the middle of its work, then go on."""
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state == "RUNNING" and runner()._engine is not None, "a retry")
-    yield from until(running(0.4), "the render to come along")
+    yield from until(running(0.4), "the render to come along", seconds=600)
     os.kill(runner()._engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
