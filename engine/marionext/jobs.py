@@ -124,9 +124,9 @@ class RenderSettings:
     """Frames denoised together, the reference slot included."""
     overlap: int = 6
     """Frames that neighbouring windows share at least."""
-    blend: Literal["crossfade", "uniform", "shifted"] = "crossfade"
-    """How shared frames are weighed; ``shifted``: cross-faded, every other step with the windows
-    half their length further on."""
+    blend: Literal["shifted", "crossfade", "uniform"] = "shifted"
+    """How windows are joined: frames they share cross-fade or weigh the same; ``shifted``:
+    cross-faded, and in every other step the windows are where the seams were."""
     noise_augmentation: float = 0.02
     """Deviation of the noise added to the character picture (-1 to 1) before it is encoded."""
     motion_bucket: int = 128
