@@ -96,7 +96,7 @@ def tell(
         "screen": SCREEN,
     }
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-    environment = _environment(folder)
+    environment = _environment(folder, blender)
     with virtual_screen() as display:
         environment["DISPLAY"] = display
         shot = folder / "dance.blend"
@@ -120,10 +120,14 @@ def tell(
     return told
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(folder: Path, blender: str) -> dict[str, str]:
     user = folder / "user"
+    program = shutil.which(blender)
+    # A distribution's Blender takes the first Python on the PATH for its own.
+    first = [str(Path(program).parent)] if program else []
     environment = {
         **os.environ,
+        "PATH": os.pathsep.join([*first, os.environ.get("PATH", "")]),
         "BLENDER_USER_RESOURCES": str(user),
         "BLENDER_USER_CONFIG": str(user / "config"),
         "BLENDER_USER_SCRIPTS": str(user / "scripts"),

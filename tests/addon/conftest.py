@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,19 @@ def need_blender(series: str) -> Blender:
         what = "no blender on the PATH" if series == "window" else f"no bpy {series} in .blenders"
         pytest.skip(f"{what}: 'bootstrap.py test' installs what this computer can have")
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _blenders_own_python_first() -> Iterator[None]:
+    """Let a distribution's Blender find its own Python: it takes the first one on the PATH.
+
+    With another one before it, such as that of a version manager, it starts without numpy.
+    """
+    program = shutil.which("blender")
+    with pytest.MonkeyPatch.context() as patch:
+        if program is not None:
+            patch.setenv("PATH", str(Path(program).parent), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")
