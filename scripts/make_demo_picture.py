@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-COLUMNS = 8
+COLUMNS = 7
 BRIGHTER = 3.0
 """Pose maps are dark; the picture shows them brighter."""
 
@@ -20,12 +20,10 @@ def main() -> int:
     video, target = map(Path, sys.argv[1:3])
     with av.open(str(video)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    chosen = np.linspace(0, len(frames) - 1, 2 * COLUMNS).round().astype(int)
+    chosen = np.linspace(0, len(frames) - 1, COLUMNS).round().astype(int)
     half = frames[0].shape[1] // 2
-    rows = []
-    for part in (chosen[:COLUMNS], chosen[COLUMNS:]):
-        maps = [np.clip(frames[i][:, :half] * BRIGHTER, 0, 255).astype(np.uint8) for i in part]
-        rows += [np.hstack(maps), np.hstack([frames[i][:, half:] for i in part])]
+    maps = [np.clip(frames[i][:, :half] * BRIGHTER, 0, 255).astype(np.uint8) for i in chosen]
+    rows = [np.hstack(maps), np.hstack([frames[i][:, half:] for i in chosen])]
     target.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(target), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
     return 0
