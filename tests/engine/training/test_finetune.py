@@ -76,10 +76,11 @@ def test_a_training_stopped_by_the_user_keeps_its_last_step(
             steps.append(event.done)
 
     stopping = TrainingReporter(listen, lambda: len(steps) >= 2)
-    with pytest.raises(JobCancelled, match="after step 3"):
+    # Steps that follow each other quickly are not all told, so it may be one later.
+    with pytest.raises(JobCancelled, match=r"after step [34];") as raised:
         run_training(tmp_path / "stopped", 5, report=stopping)
     assert bundles.require(str(tmp_path / "stopped" / "bundle"))
-    assert state_of(tmp_path / "stopped")["step"] == 3
+    assert f"after step {state_of(tmp_path / 'stopped')['step']};" in str(raised.value)
     run_training(tmp_path / "stopped", 5, run={"resume": True})
     run_training(tmp_path / "through", 5)
     assert same_weights(tmp_path / "through", tmp_path / "stopped")
