@@ -180,14 +180,4 @@ class MARIONEXT_UL_jobs(bpy.types.UIList):
 
 _CLASSES = (MARIONEXT_UL_people, MARIONEXT_UL_mapping, MARIONEXT_UL_jobs)
 
-
-def register() -> None:
-    """Add the lists."""
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    """Take the lists away."""
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)
