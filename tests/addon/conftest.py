@@ -195,7 +195,7 @@ class Inside:
         return self.run(story, options=options, window=True)
 
 
-@pytest.fixture(params=["4.5", "5.2"])
+@pytest.fixture(params=["4.2", "4.5", "5.2"])
 def inside(request: pytest.FixtureRequest, addon_zip: Path, tmp_path: Path) -> Inside:
     """Both long-term versions of Blender, as a module."""
     return Inside(need_blender(request.param), addon_zip, tmp_path)

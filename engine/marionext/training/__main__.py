@@ -32,13 +32,14 @@ from marionext.training.character import draw_character
 from marionext.training.clips import ClipMaker
 from marionext.training.control import train_control
 from marionext.training.export import export_bundle
+from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
-from marionext.training.vae import VaeSettings, encoder_of, load_vae, train_vae
+from marionext.training.vae import CHECKPOINT as VAE_CHECKPOINT
+from marionext.training.vae import VaeSettings, components_in, load_vae, train_vae
 from marionext.training.video import VideoSettings, draw_samples, held_out_batch, train_video
 
 logger = logging.getLogger(__name__)
 
-VAE_CHECKPOINT = "vae.pt"
 VIDEO_CHECKPOINT = "video.pt"
 
 
@@ -59,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument("--steps", type=int, default=3000)
     video.add_argument("--anneal", type=int, default=800, help="last steps with a falling rate")
     video.add_argument("--clips", type=int, default=VideoSettings().clips, help="windows in a step")
+    video.add_argument(
+        "--large-every", type=int, default=0, metavar="STEPS", help="now and then large pictures"
+    )
     for command in (vae, control, video):
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
@@ -110,15 +114,16 @@ def _run(options: argparse.Namespace) -> None:
             steps=options.steps,
             anneal=options.anneal,
             resume=options.resume,
+            large_every=options.large_every,
             evaluate_every=options.evaluate_every,
         )
     elif options.command == "export":
         _export(options.out, options.bundle, options.note)
     else:
-        vae = load_vae(options.out / VAE_CHECKPOINT)
+        vae = load_vae(options.out)
         networks, _ = _networks(options.out)
         video = VideoSettings()
-        encode = encoder_of(options.out, VaeSettings())
+        encode = PatchEncoder(*components_in(options.out, VaeSettings()))
         held_out = held_out_batch(ClipMaker(encode, video.size), video)
         draw_samples(networks, vae, held_out, options.picture)
 
@@ -142,7 +147,7 @@ def _curve(path: Path) -> list[dict[str, float]]:
 
 
 def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
-    vae: AutoencoderKLTemporalDecoder = load_vae(folder / VAE_CHECKPOINT)
+    vae: AutoencoderKLTemporalDecoder = load_vae(folder)
     networks, state = _networks(folder)
     vae_state = torch.load(folder / VAE_CHECKPOINT, map_location="cpu", weights_only=True)
     record = {

@@ -4,17 +4,21 @@ Drawing and encoding a frame takes two milliseconds, so nothing is stored: every
 of its own, made from its number while the step before it is computed.
 """
 
+import multiprocessing
+import pickle
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.diffusion.conditioning import clip_pixels
+from marionext.errors import ModelError
 from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
 from marionext.training.figures import HELD_OUT, Clip, make_clip
@@ -60,6 +64,10 @@ class ClipMaker:
         self._encode, self._size = encode, size
         self._drawer = SmallDrawer(size)
 
+    def __reduce__(self) -> tuple[type, tuple[PatchEncoder, tuple[int, int]]]:
+        """Be made anew in another process: the drawer's arrays share memory."""
+        return ClipMaker, (self._encode, self._size)
+
     def batch(self, seeds: list[int], frames: int) -> Batch:
         """Make the clips of some seeds, each of ``frames`` slots with the reference's."""
         clips = [make_clip(seed, frames - 1, self._size, parts=True) for seed in seeds]
@@ -103,11 +111,46 @@ class ClipMaker:
 
 
 def prefetched(make: Callable[[int], Made], first: int, stop: int) -> Iterator[tuple[int, Made]]:
-    """Yield ``make(step)`` for each step, the next one being made in the background."""
-    with ThreadPoolExecutor(1) as worker:
-        waiting = worker.submit(make, first)
+    """Yield ``make(step)`` for each step; the next one is made by another process meanwhile.
+
+    Args:
+        make: can be pickled, and gives the same for the same step.
+        first: the first step.
+        stop: the step after the last.
+
+    Raises:
+        ModelError: the other process ended, with its own last words on stderr.
+    """
+    # Drawing is Python's own work: a thread would hold up every small step of the networks.
+    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context: Any = multiprocessing.get_context(kind)
+    if kind == "forkserver":
+        context.set_forkserver_preload([type(make).__module__])
+    receiving, sending = context.Pipe(duplex=False)
+    work = (make, first, stop, sending)
+    maker = context.Process(target=_make_all, args=work, daemon=True)
+    maker.start()
+    sending.close()
+    try:
         for step in range(first, stop):
-            ready = waiting.result()
-            if step + 1 < stop:
-                waiting = worker.submit(make, step + 1)
-            yield step, ready
+            try:
+                made = receiving.recv_bytes()
+            except EOFError:
+                raise ModelError(f"the process that draws the clips ended at step {step}") from None
+            yield step, pickle.loads(made)
+    finally:
+        receiving.close()
+        maker.terminate()
+        maker.join()
+
+
+def _make_all(make: Callable[[int], Made], first: int, stop: int, sending: Connection) -> None:
+    """Send what is made, each when it is asked for: the pipe holds less than one."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    for step in range(first, stop):
+        made = pickle.dumps(make(step), pickle.HIGHEST_PROTOCOL)
+        try:
+            sending.send_bytes(made)
+        except BrokenPipeError:  # the training ended
+            return

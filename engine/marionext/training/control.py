@@ -18,8 +18,9 @@ from torch import nn
 from marionext.errors import ModelError
 from marionext.training.checkpoints import save_checkpoint
 from marionext.training.clips import Batch, ClipMaker, prefetched
+from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
-from marionext.training.vae import VaeSettings, build_vae, encoder_of
+from marionext.training.vae import VaeSettings, components_in
 from marionext.training.video import VideoSettings
 
 __all__ = ["train_control"]
@@ -27,6 +28,18 @@ __all__ = ["train_control"]
 logger = logging.getLogger(__name__)
 
 CLIPS, FRAMES = 4, 3
+
+
+class ControlClips:
+    """Makes the clips of each step."""
+
+    def __init__(self, maker: ClipMaker, seed: int) -> None:
+        self._maker, self._seed = maker, seed
+
+    def __call__(self, step: int) -> Batch:
+        """Make a few short clips, none of which the training after this one sees."""
+        first = ((self._seed + 1) << 32) + (1 << 31) + step * CLIPS
+        return self._maker.batch([first + number for number in range(CLIPS)], FRAMES)
 
 
 def train_control(
@@ -55,25 +68,23 @@ def train_control(
     # The UNet gets the map at half the size of the latents: what lies within a cell has to be in
     # its channels.
     head = nn.Conv2d(control.config.out_channels, 4 * settings.sizes.latent_channels, 1)
-    maker = ClipMaker(encoder_of(folder, VaeSettings()), settings.size)
-    scale = float(build_vae(VaeSettings()).config.scaling_factor)
+    encode = PatchEncoder(*components_in(folder, VaeSettings()))
+    make = ControlClips(ClipMaker(encode, settings.size), settings.seed)
+    scale = encode.scaling_factor
     parameters = [value for value in control.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW([*parameters, *head.parameters()], rate, weight_decay=1e-3)
     losses: list[float] = []
-
-    def make(step: int) -> Batch:
-        first = ((settings.seed + 1) << 32) + (1 << 31) + step * CLIPS
-        return maker.batch([first + number for number in range(CLIPS)], FRAMES)
 
     for step, batch in prefetched(make, 0, steps):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 30) * max(0.05, 1 - step / steps)
         generator = torch.Generator().manual_seed(step)
         times = 0.25 * torch.randn(CLIPS, generator=generator) * settings.sigma_deviation
-        found = control(batch.maps, times + 0.25 * settings.sigma_mean)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            found = control(batch.maps, times + 0.25 * settings.sigma_mean)
         target = batch.parts.flatten(0, 1) * scale
         height, width = target.shape[-2:]
-        pooled = F.adaptive_avg_pool2d(found, (height // 2, width // 2))
+        pooled = F.adaptive_avg_pool2d(found.float(), (height // 2, width // 2))
         loss = F.mse_loss(F.pixel_shuffle(head(pooled), 2), target)
         if not torch.isfinite(loss):
             raise ModelError(f"the loss of step {step} of the control network is {loss.item()}")

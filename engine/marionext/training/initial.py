@@ -8,8 +8,8 @@ constants that are centred and scaled, nothing but a sign is left.
 
 With the default values a temporal VAE 64 wide had learnt only grey outlines after 500 steps. Here
 the encoder is constructed instead of learnt: it gathers each patch of 8 x 8 into channels and
-projects them on their principal components (twelve of them keep drawn figures at 28 dB), and its
-residual branches are silent. `PatchEncoder` computes the same without convolutions. The decoder
+projects them on their principal components (twelve of them keep plain drawn figures at 28 dB), and
+its residual branches are silent. `PatchEncoder` computes the same without convolutions. The decoder
 begins by spreading the mean colours smoothly; it is trained.
 """
 
@@ -98,6 +98,8 @@ class PatchEncoder:
     """
 
     def __init__(self, components: Tensor, deviations: Tensor) -> None:
+        self.scaling_factor = round(float(1 / deviations.mean().sqrt()), 4)
+        """Brings the latents to unit variance."""
         self._projection = components / deviations[:, None]
         self._scale = deviations.sqrt().view(1, -1, 1, 1)
 

@@ -1,11 +1,18 @@
 """The puppet's networks: Stable Video Diffusion's classes in small widths.
 
-Nothing here is a new architecture. What differs from SVD is configuration: widths, eight latent
-channels instead of four, a small image encoder, a noise schedule that begins at a lower level.
+Nothing here is a new architecture. What differs from SVD is configuration: two levels instead of
+four, widths, latent channels, a small image encoder, a noise schedule that begins at a lower level.
+
+What a part of the body looks like has to be fetched from where it is in the reference picture.
+Attention over space does that, once attention over time has told every frame where the reference's
+parts are; so there is attention wherever the control has arrived, up to the finest level. Of the
+finest level's 96 channels three share a normalisation (diffusers fixes 32 groups), the fewest
+that keep a colour's level; see `initial.py`.
 """
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers import UNetSpatioTemporalConditionModel
@@ -30,13 +37,13 @@ CONTROL_CHANNELS_SCALE = 0.1
 class PuppetSizes:
     """Widths of the networks."""
 
-    latent_channels: int = 12
-    unet: tuple[int, int, int] = (64, 128, 128)
-    heads: tuple[int, int, int] = (2, 4, 4)
+    latent_channels: int = 16
+    unet: tuple[int, ...] = (96, 160)
+    heads: tuple[int, ...] = (3, 5)
     embedding: int = 64
     """Width of the image embedding, the UNet's only context token."""
     stem: tuple[int, ...] = (16, 16, 16)
-    blocks: tuple[int, ...] = (16, 64)
+    blocks: tuple[int, ...] = (16, 96)
     clip_width: int = 96
     clip_layers: int = 2
 
@@ -52,16 +59,12 @@ def _unet(sizes: PuppetSizes) -> UNetSpatioTemporalConditionModel:
         addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=32 * len(ADDED_TIME_IDS),
         num_frames=8,
+        # The control arrives behind the first block.
         down_block_types=(
             "DownBlockSpatioTemporal",
-            "CrossAttnDownBlockSpatioTemporal",
-            "DownBlockSpatioTemporal",
+            *["CrossAttnDownBlockSpatioTemporal"] * (len(sizes.unet) - 1),
         ),
-        up_block_types=(
-            "UpBlockSpatioTemporal",
-            "CrossAttnUpBlockSpatioTemporal",
-            "UpBlockSpatioTemporal",
-        ),
+        up_block_types=("CrossAttnUpBlockSpatioTemporal",) * len(sizes.unet),
     )
 
 
@@ -101,8 +104,11 @@ class PuppetNetworks(nn.Module):
         self._make_room_for_control()
         self.parts = nn.Conv2d(sizes.unet[1], sizes.latent_channels, 1)
         """Only for training: reads the parts of the body from the block before the last."""
-        self.unet.up_blocks[1].register_forward_hook(self._keep_layout)
-        self.layout = torch.empty(0)
+        self.origin = nn.Conv2d(sizes.unet[-1], sizes.latent_channels, 1)
+        """Likewise: reads from the middle, in every frame, where the reference has its parts."""
+        self.layout = self.middle = torch.empty(0)
+        self.unet.up_blocks[-2].register_forward_hook(self._keep_layout)
+        self.unet.mid_block.register_forward_hook(self._keep_middle)
 
     def _make_room_for_control(self) -> None:
         """Begin with half of the steered channels quiet and the control map in that half.
@@ -120,6 +126,9 @@ class PuppetNetworks(nn.Module):
 
     def _keep_layout(self, _block: nn.Module, _inputs: object, output: Tensor) -> None:
         self.layout = output
+
+    def _keep_middle(self, _block: nn.Module, _inputs: object, output: Tensor) -> None:
+        self.middle = output
 
     def forward(
         self,
@@ -180,6 +189,37 @@ class _OneToken:
         return output
 
 
+FEW_TOKENS = 512
+"""Up to here attention is quicker as plain products than in tiles: three times, over 96 tokens
+forwards and backwards on a processor."""
+
+
+class _FewTokens:
+    """Self-attention as two products, where there are few tokens."""
+
+    def __init__(self, tiled: Any) -> None:
+        self._tiled = tiled
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        if hidden_states.shape[1] > FEW_TOKENS:
+            result: Tensor = self._tiled(attention, hidden_states, encoder_hidden_states, **options)
+            return result
+        query, key, value = (
+            projection(hidden_states).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            for projection in (attention.to_q, attention.to_k, attention.to_v)
+        )
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        mixed = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+        output: Tensor = attention.to_out[0](mixed)
+        return output
+
+
 class _TemporalConvolution(nn.Conv3d):
     """A (k, 1, 1) convolution computed as a two-dimensional one, several times as fast."""
 
@@ -197,5 +237,6 @@ def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:
     for module in unet.modules():
         if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
             module.attn2.set_processor(_OneToken())
+            module.attn1.set_processor(_FewTokens(module.attn1.processor))
         if type(module) is nn.Conv3d and module.kernel_size[1:] == (1, 1):
             module.__class__ = _TemporalConvolution

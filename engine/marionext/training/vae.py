@@ -9,7 +9,7 @@ into chunks, and a step costs a quarter less. The first level is 64 wide because
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
@@ -21,12 +21,21 @@ from torch import Tensor, nn
 
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
+from marionext.training.clips import prefetched
 from marionext.training.figures import HELD_OUT, make_clip
 from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
 
-__all__ = ["VaeSettings", "build_vae", "encoder_of", "load_vae", "train_vae"]
+__all__ = ["Components", "VaeSettings", "build_vae", "components_in", "load_vae", "train_vae"]
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT = "vae.pt"
+
+ANALYSED = 128
+"""Pictures that the components are taken from."""
+
+Components = tuple[Tensor, Tensor]
+"""(channels, 192) principal components of patches of pictures, and their deviations (channels,)."""
 
 SPATIAL_ONLY = -30.0
 """Mixing weight before the sigmoid at which float32 gives the spatial path all of the output."""
@@ -38,27 +47,32 @@ class VaeSettings:
 
     steps: int = 2000
     batch: int = 4
-    crop: int = 64
+    crop: int = 96
     size: tuple[int, int] = (128, 192)
+    large_size: tuple[int, int] = (256, 384)
+    """Of every second picture."""
     rate: float = 3e-4
     seed: int = 0
     widths: tuple[int, ...] = (96, 64, 96, 128)
-    channels: int = 12
+    channels: int = 16
     latent_noise: float = 0.05
     bfloat16: bool = False
 
 
-def build_vae(settings: VaeSettings) -> AutoencoderKLTemporalDecoder:
-    """Make the untrained network, temporal layers switched off."""
+def build_vae(settings: VaeSettings, components: Components) -> AutoencoderKLTemporalDecoder:
+    """Make the untrained network, temporal layers switched off.
+
+    Its scaling factor brings its latents to unit variance.
+    """
     vae = AutoencoderKLTemporalDecoder(
         block_out_channels=settings.widths,
         layers_per_block=1,
         latent_channels=settings.channels,
         down_block_types=("DownEncoderBlock2D",) * len(settings.widths),
         force_upcast=False,
+        scaling_factor=PatchEncoder(*components).scaling_factor,
     )
-    components, deviations = components_of_figures(settings)
-    begin_as_components(vae, components, deviations)
+    begin_as_components(vae, *components)
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     silent = silent_block(vae)
@@ -74,29 +88,35 @@ def build_vae(settings: VaeSettings) -> AutoencoderKLTemporalDecoder:
     nn.init.dirac_(through_time.weight)
     nn.init.zeros_(through_time.bias)
     through_time.requires_grad_(False)
-    scale = float(1 / deviations.mean().sqrt())
-    vae.register_to_config(scaling_factor=round(scale, 4))
     return vae
 
 
-def components_of_figures(settings: VaeSettings) -> tuple[Tensor, Tensor]:
-    """Analyse drawn pictures: the components that the encoder projects on, and deviations."""
-    pictures = random_pictures(replace(settings, batch=128), 0, full=True)
-    return patch_components(pictures, settings.channels)
+def components_of_figures(settings: VaeSettings) -> Components:
+    """Analyse drawn pictures of both sizes: the components that the encoder projects on."""
+    half = ANALYSED // 2
+    small, large = (
+        torch.stack([_picture(seed, size) for seed in range(half)])
+        for size in (settings.size, settings.large_size)
+    )
+    # Of the large pictures as many patches as of the small.
+    height, width = small.shape[-2:]
+    down, right = ((large.shape[axis] - small.shape[axis]) // 16 * 8 for axis in (-2, -1))
+    middle = large[..., down : down + height, right : right + width]
+    return patch_components(torch.cat([small, middle]), settings.channels)
 
 
-def encoder_of(folder: Path, settings: VaeSettings) -> PatchEncoder:
-    """Return the encoder of a training; made of drawn figures once, and kept in the folder.
+def components_in(folder: Path, settings: VaeSettings) -> Components:
+    """Return the components of a training; made of drawn figures once, and kept in the folder.
 
     Figures drawn differently later would give other components, and latents that nobody knows.
     """
     path = folder / "components.pt"
     if path.is_file():
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return PatchEncoder(state["components"], state["deviations"])
+        return state["components"], state["deviations"]
     components, deviations = components_of_figures(settings)
     save_checkpoint(path, {"components": components, "deviations": deviations})
-    return PatchEncoder(components, deviations)
+    return components, deviations
 
 
 def silent_block(vae: AutoencoderKLTemporalDecoder) -> ResnetBlock2D:
@@ -128,24 +148,34 @@ def decode_pictures(vae: AutoencoderKLTemporalDecoder, latents: Tensor) -> Tenso
     return result
 
 
-def random_pictures(settings: VaeSettings, step: int, *, full: bool = False) -> Tensor:
-    """Draw the pictures of a step: (batch, 3, h, w) in [-1, 1]."""
-    pictures = []
-    for index in range(settings.batch):
-        seed = (settings.seed << 32) + step * settings.batch + index
-        # The second frame: dancing, where the first often stands at ease.
-        picture = make_clip(seed, 1, settings.size).frames[1]
-        if not full:
+def _picture(seed: int, size: tuple[int, int]) -> Tensor:
+    """Draw a figure: (3, h, w) in [-1, 1]."""
+    # The second frame: dancing, where the first often stands at ease.
+    picture = torch.from_numpy(make_clip(seed, 1, size).frames[1])
+    return picture.permute(2, 0, 1).float().div(127.5).sub(1)
+
+
+class StepPictures:
+    """Draws the pictures of each step: (batch, 3, crop, crop) in [-1, 1], cut out of figures."""
+
+    def __init__(self, settings: VaeSettings) -> None:
+        self._settings = settings
+
+    def __call__(self, step: int) -> Tensor:
+        """Draw them; most of the cuts lie where the figure is."""
+        settings = self._settings
+        cuts = []
+        for index in range(settings.batch):
+            seed = (settings.seed << 32) + step * settings.batch + index
+            picture = _picture(seed, settings.large_size if index % 2 else settings.size)
             rng = np.random.default_rng([seed, 1])
             if rng.uniform() < 0.5:
-                picture = picture[:, ::-1]
-            # Most of the crops lie where the figure is.
-            top = int(rng.integers(0, settings.size[1] - settings.crop + 1))
-            left = int(rng.integers(0, settings.size[0] - settings.crop + 1))
-            picture = picture[top : top + settings.crop, left : left + settings.crop]
-        pictures.append(picture)
-    stacked = torch.from_numpy(np.stack(pictures))
-    return stacked.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+                picture = picture.flip(-1)
+            top, left = (
+                int(rng.integers(0, side - settings.crop + 1)) for side in picture.shape[1:]
+            )
+            cuts.append(picture[:, top : top + settings.crop, left : left + settings.crop])
+        return torch.stack(cuts)
 
 
 def _edges(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,8 +193,7 @@ def _loss(result: Tensor, pictures: Tensor) -> Tensor:
 
 def held_out_pictures(settings: VaeSettings, count: int = 12) -> Tensor:
     """Draw pictures of clips that are never trained on."""
-    frames = [make_clip(HELD_OUT + seed, 1, settings.size).frames[1] for seed in range(count)]
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return torch.stack([_picture(HELD_OUT + seed, settings.size) for seed in range(count)])
 
 
 def peak_signal_to_noise(result: Tensor, truth: Tensor) -> float:
@@ -201,11 +230,12 @@ def train_vae(
         ModelError: the loss is no longer a number; the last good checkpoint is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / "vae.pt"
+    checkpoint = folder / CHECKPOINT
     torch.manual_seed(settings.seed)
-    vae = build_vae(settings)
+    components = components_in(folder, settings)
+    vae = build_vae(settings, components)
     skip_unused_layers(vae)
-    encode = encoder_of(folder, settings)
+    encode = PatchEncoder(*components)
     parameters = [value for value in vae.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(parameters, settings.rate, betas=(0.9, 0.95), weight_decay=0)
     # More or fewer steps may be asked for when a training goes on.
@@ -220,13 +250,12 @@ def train_vae(
     curve = Curve(folder / "vae.csv", ("loss", "psnr", "latent_mean", "latent_std"), step)
     if step == 0:
         logger.info("vae at the start: %s", _evaluate(vae, encode, settings, folder / "vae.png"))
-    while step < settings.steps:
-        share = step / settings.steps
+    for number, pictures in prefetched(StepPictures(settings), step, settings.steps):
+        share = number / settings.steps
         for group in optimiser.param_groups:
             group["lr"] = (
-                settings.rate * min(1.0, (step + 1) / 100) * min(1.0, 2.5 * (1 - share) + 0.02)
+                settings.rate * min(1.0, (number + 1) / 100) * min(1.0, 2.5 * (1 - share) + 0.02)
             )
-        pictures = random_pictures(settings, step)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             latents = encode(pictures)
             noise = settings.latent_noise * torch.randn_like(latents)
@@ -234,14 +263,14 @@ def train_vae(
         loss = _loss(result.float(), pictures)
         if not torch.isfinite(loss):
             raise ModelError(
-                f"the loss of step {step} is {loss.item()}; "
+                f"the loss of step {number} is {loss.item()}; "
                 f"the last good checkpoint is {checkpoint}"
             )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        step += 1
+        step = number + 1
         running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
         if step % evaluate_every == 0 or step == settings.steps:
             numbers = {"loss": running, **_evaluate(vae, encode, settings, folder / "vae.png")}
@@ -259,16 +288,18 @@ def train_vae(
     return checkpoint
 
 
-def load_vae(checkpoint: Path) -> AutoencoderKLTemporalDecoder:
-    """Load a trained autoencoder; its scaling factor makes its latents unit variance.
+def load_vae(folder: Path) -> AutoencoderKLTemporalDecoder:
+    """Load the autoencoder that was trained in a folder.
 
     Raises:
         ModelError: there is no such checkpoint.
     """
+    checkpoint = folder / CHECKPOINT
     if not checkpoint.is_file():
         raise ModelError(f"{checkpoint}: missing", hint="Train with the command vae first.")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    vae = build_vae(VaeSettings(**state["config"]))
+    settings = VaeSettings(**state["config"])
+    vae = build_vae(settings, components_in(folder, settings))
     missing = vae.load_state_dict(state["vae"], strict=False).missing_keys
     if any(not name.startswith("decoder.time_conv_out") for name in missing):
         raise ModelError(f"{checkpoint}: lacks {', '.join(missing)}")

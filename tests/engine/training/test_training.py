@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,25 +10,39 @@ from marionext.errors import ModelError
 from marionext.training import vae as vae_module
 from marionext.training import video as video_module
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
+from marionext.training.clips import Batch, prefetched
 from marionext.training.control import train_control
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
-from marionext.training.vae import VaeSettings, build_vae, components_of_figures, train_vae
-from marionext.training.video import VideoSettings, train_video
+from marionext.training.vae import (
+    Components,
+    VaeSettings,
+    build_vae,
+    components_of_figures,
+    load_vae,
+    train_vae,
+)
+from marionext.training.video import StepClips, VideoSettings, train_video
 
-TINY_VAE = VaeSettings(steps=2, batch=1, crop=32, size=(64, 96))
+TINY_VAE = VaeSettings(steps=2, batch=2, crop=32, size=(64, 96), large_size=(96, 128))
 TINY = VideoSettings(
-    sizes=PuppetSizes(
-        unet=(32, 32, 32), heads=(2, 2, 2), stem=(4, 4, 8), blocks=(8, 8), clip_width=32
-    ),
+    sizes=PuppetSizes(unet=(32, 32), heads=(2, 2), stem=(4, 4, 8), blocks=(8, 8), clip_width=32),
     size=(64, 64),
+    large_size=(96, 96),
     frames=8,
+    clips=1,
 )
 
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_module, "VALIDATION_CLIPS", 2)
+
+
+@pytest.fixture(scope="module")
+def components() -> Components:
+    """The components that encoders of tiny trainings project on."""
+    return components_of_figures(TINY_VAE)
 
 
 def trained(folder: Path, steps: int, *, resume: bool = False) -> dict[str, object]:
@@ -58,38 +74,62 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
     assert (tmp_path / "video.pt").read_bytes() == before
 
 
-def test_the_autoencoder_resumes_too(tmp_path: Path) -> None:
+def test_clips_made_by_another_process_are_the_same(components: Components) -> None:
+    make = StepClips(PatchEncoder(*components), TINY)
+    for step, batch in prefetched(make, 0, 3):
+        for name in Batch.__slots__:
+            assert torch.equal(getattr(batch, name), getattr(make(step), name)), name
+        assert batch.maps.any(dim=(2, 3, 4)).all()
+
+
+class Broken:
+    """Makes one step and then nothing more."""
+
+    def __call__(self, step: int) -> int:
+        if step == 1:
+            os._exit(3)
+        return step
+
+
+def test_a_maker_that_ended_is_told() -> None:
+    with pytest.raises(ModelError, match="ended at step 1"):
+        list(prefetched(Broken(), 0, 3))
+
+
+def test_the_autoencoder_resumes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(TINY_VAE, steps=4)
-    through = train_vae(settings, tmp_path / "through", resume=False, evaluate_every=2)
-    # Stopped by an error right after the checkpoint of step 2.
-    calls = vae_module.random_pictures
-
-    def failing(settings: VaeSettings, step: int, *, full: bool = False) -> torch.Tensor:
-        if step == 2 and not full:
-            raise KeyboardInterrupt
-        return calls(settings, step, full=full)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vae_module, "random_pictures", failing)
+    train_vae(settings, tmp_path / "through", resume=False, evaluate_every=2)
+    with monkeypatch.context() as patch:
+        # Stopped right after the checkpoint of step 2.
+        patch.setattr(vae_module, "save_checkpoint", stopping_at(2))
         with pytest.raises(KeyboardInterrupt):
             train_vae(settings, tmp_path / "stopped", resume=False, evaluate_every=2)
-    resumed = train_vae(settings, tmp_path / "stopped", resume=True, evaluate_every=2)
-    one, two = (torch.load(path, weights_only=True)["vae"] for path in (through, resumed))
+    train_vae(settings, tmp_path / "stopped", resume=True, evaluate_every=2)
+    one, two = (load_vae(tmp_path / name).state_dict() for name in ("through", "stopped"))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
-def test_the_constructed_encoder_is_the_patch_encoder() -> None:
-    vae = build_vae(TINY_VAE)
-    encode = PatchEncoder(*components_of_figures(TINY_VAE))
+def stopping_at(step: int) -> Callable[[Path, dict[str, object]], None]:
+    def save(path: Path, state: dict[str, object]) -> None:
+        save_checkpoint(path, state)
+        if state.get("step") == step:
+            raise KeyboardInterrupt
+
+    return save
+
+
+def test_the_constructed_encoder_is_the_patch_encoder(components: Components) -> None:
+    vae = build_vae(TINY_VAE, components)
+    encode = PatchEncoder(*components)
     pictures = vae_module.held_out_pictures(TINY_VAE, 2)
     with torch.no_grad():
         network = vae.encode(pictures).latent_dist.mode()
     assert torch.allclose(network, encode(pictures), atol=1e-4)
 
 
-def test_decoding_does_not_depend_on_the_chunk() -> None:
-    vae = build_vae(TINY_VAE)
-    latents = torch.randn(2, 12, 8, 8)
+def test_decoding_does_not_depend_on_the_chunk(components: Components) -> None:
+    vae = build_vae(TINY_VAE, components)
+    latents = torch.randn(2, TINY_VAE.channels, 8, 8)
     with torch.no_grad():
         together = vae.decode(latents, num_frames=2).sample
         apart = [vae.decode(part[None], num_frames=1).sample[0] for part in latents]
