@@ -35,8 +35,13 @@ OURS = {LOCK, LOG, STAMP, UNFINISHED, MADE_HERE}
 SPACE_NEEDED = 4 << 30
 
 BLENDERS = ROOT / ".blenders"
-BLENDER_MODULES = {"4.5": ("bpy==4.5.15", (3, 11)), "5.2": ("bpy==5.2.3", (3, 13))}
-"""What the add-on is tested in, and the one Python that each is built for."""
+BLENDER_MODULES = {
+    "4.2": ("bpy==4.2.23 numpy==1.24.3", (3, 11)),
+    "4.5": ("bpy==4.5.15", (3, 11)),
+    "5.2": ("bpy==5.2.3", (3, 13)),
+}
+"""What the add-on is tested in, and the one Python that each is built for. The numpy of 4.2 is the
+one that Blender 4.2 brings: its module alone would take any."""
 
 EXTRAS = {"test": ("lint", "test")}
 DEBIAN_PACKAGES = {
@@ -391,10 +396,10 @@ def install_blenders() -> None:
     """
     if not (ROOT / "tests" / "addon").is_dir():
         return
-    for series, (requirement, version) in BLENDER_MODULES.items():
+    for series, (requirements, version) in BLENDER_MODULES.items():
         folder = BLENDERS / f"bpy-{series}"
         stamp = folder / "installed"
-        if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirement:
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirements:
             continue
         maker = find_python(version)
         if maker is None:
@@ -405,14 +410,14 @@ def install_blenders() -> None:
             )
             continue
         try:
-            install_blender(maker, folder, requirement)
-            stamp.write_text(requirement, encoding="utf-8")
+            install_blender(maker, folder, requirements)
+            stamp.write_text(requirements, encoding="utf-8")
         except BootstrapError as error:
             say(str(error))
             say(f"The tests in Blender {series} are skipped.")
 
 
-def install_blender(maker: Path, folder: Path, requirement: str) -> None:
+def install_blender(maker: Path, folder: Path, requirements: str) -> None:
     """Make an environment with one Blender.
 
     Raises:
@@ -423,11 +428,11 @@ def install_blender(maker: Path, folder: Path, requirement: str) -> None:
     step(f"making {folder.name}", [str(maker), "-m", "venv", "--clear", str(folder)], lines=3)
     inside = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     pip = [str(inside), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    step(f"installing {requirement}", [*pip, requirement], lines=3)
+    step(f"installing {requirements}", [*pip, *requirements.split()], lines=3)
     # Leaving at once: Blender as a module may hang when Python tears it down.
     tried = ask([str(inside), "-c", "import bpy, os; os._exit(0)"])
     if tried.returncode != 0:
-        raise BootstrapError(f"{requirement} does not start:\n{tried.stderr.strip()[-300:]}")
+        raise BootstrapError(f"{requirements} does not start:\n{tried.stderr.strip()[-300:]}")
 
 
 def find_python(version: "tuple[int, int]") -> Path | None:

@@ -55,7 +55,7 @@ def _module(series: str) -> Blender | None:
 
 
 def find_blender(series: str) -> Blender | None:
-    """Return a Blender: ``4.5`` or ``5.2`` (bpy modules), or ``window`` (the one on the PATH)."""
+    """Return a Blender: ``4.2``, ``4.5`` or ``5.2`` (bpy modules), or ``window`` (the one on the PATH)."""
     if series != "window":
         return _module(series)
     program = shutil.which("blender")
@@ -197,7 +197,7 @@ class Inside:
 
 @pytest.fixture(params=["4.2", "4.5", "5.2"])
 def inside(request: pytest.FixtureRequest, addon_zip: Path, tmp_path: Path) -> Inside:
-    """Both long-term versions of Blender, as a module."""
+    """The long-term versions of Blender, as a module."""
     return Inside(need_blender(request.param), addon_zip, tmp_path)
 
 

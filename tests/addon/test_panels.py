@@ -127,7 +127,7 @@ def test_translations_keep_the_fields_of_what_they_translate() -> None:
 # ------------------------------------------------------------------------------- in real Blenders
 
 
-@pytest.fixture(scope="module", params=["4.5", "5.2", "window"])
+@pytest.fixture(scope="module", params=["4.2", "4.5", "5.2", "window"])
 def told(request: pytest.FixtureRequest, new_inside: Any) -> dict[str, Any]:
     """What the story `inside/panels.py` tells of a Blender; told once for all tests."""
     return dict(new_inside(request.param).run("panels"))

@@ -98,7 +98,7 @@ class VideoSettings:
     """Whole windows in a step."""
     bfloat16: bool = True
     """Mixed precision: up to three times as fast on a processor that has it."""
-    rate: float = 5e-4
+    rate: float = 1e-3
     seed: int = 0
     sigma_mean: float = 2.4
     """Of ln sigma: high, so that nothing but the control tells where the figure is."""
