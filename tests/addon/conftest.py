@@ -55,7 +55,7 @@ def _module(series: str) -> Blender | None:
 
 
 def find_blender(series: str) -> Blender | None:
-    """Return a Blender: ``4.2``, ``4.5`` or ``5.2`` (bpy modules), or ``window`` (the one on the PATH)."""
+    """Return a Blender: a series of the bpy module, or ``window``: the program on the PATH."""
     if series != "window":
         return _module(series)
     program = shutil.which("blender")

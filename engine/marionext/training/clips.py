@@ -4,29 +4,20 @@ Drawing and encoding a frame takes two milliseconds, so nothing is stored: every
 of its own, made from its number while the step before it is computed.
 """
 
-import multiprocessing
-import pickle
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.diffusion.conditioning import clip_pixels
-from marionext.errors import ModelError
 from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
 from marionext.training.figures import HELD_OUT, Clip, make_clip
 from marionext.training.initial import PatchEncoder
 
-__all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor", "prefetched"]
-
-Made = TypeVar("Made")
+__all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor"]
 
 NOISE_AUGMENTATION = 0.02
 
@@ -108,49 +99,3 @@ class ClipMaker:
             for points, scores, row in zip(clip.points, clip.scores, rows, strict=True)
         ]
         return pictures_to_tensor(np.stack(maps))
-
-
-def prefetched(make: Callable[[int], Made], first: int, stop: int) -> Iterator[tuple[int, Made]]:
-    """Yield ``make(step)`` for each step; the next one is made by another process meanwhile.
-
-    Args:
-        make: can be pickled, and gives the same for the same step.
-        first: the first step.
-        stop: the step after the last.
-
-    Raises:
-        ModelError: the other process ended, with its own last words on stderr.
-    """
-    # Drawing is Python's own work: a thread would hold up every small step of the networks.
-    kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context: Any = multiprocessing.get_context(kind)
-    if kind == "forkserver":
-        context.set_forkserver_preload([type(make).__module__])
-    receiving, sending = context.Pipe(duplex=False)
-    work = (make, first, stop, sending)
-    maker = context.Process(target=_make_all, args=work, daemon=True)
-    maker.start()
-    sending.close()
-    try:
-        for step in range(first, stop):
-            try:
-                made = receiving.recv_bytes()
-            except EOFError:
-                raise ModelError(f"the process that draws the clips ended at step {step}") from None
-            yield step, pickle.loads(made)
-    finally:
-        receiving.close()
-        maker.terminate()
-        maker.join()
-
-
-def _make_all(make: Callable[[int], Made], first: int, stop: int, sending: Connection) -> None:
-    """Send what is made, each when it is asked for: the pipe holds less than one."""
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    for step in range(first, stop):
-        made = pickle.dumps(make(step), pickle.HIGHEST_PROTOCOL)
-        try:
-            sending.send_bytes(made)
-        except BrokenPipeError:  # the training ended
-            return

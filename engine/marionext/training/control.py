@@ -17,9 +17,10 @@ from torch import nn
 
 from marionext.errors import ModelError
 from marionext.training.checkpoints import save_checkpoint
-from marionext.training.clips import Batch, ClipMaker, prefetched
+from marionext.training.clips import Batch, ClipMaker
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks
+from marionext.training.prefetching import drawn_ahead
 from marionext.training.vae import VaeSettings, components_in
 from marionext.training.video import VideoSettings
 
@@ -75,7 +76,7 @@ def train_control(
     optimiser = torch.optim.AdamW([*parameters, *head.parameters()], rate, weight_decay=1e-3)
     losses: list[float] = []
 
-    for step, batch in prefetched(make, 0, steps):
+    for step, batch in drawn_ahead(make, 0, steps):
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 30) * max(0.05, 1 - step / steps)
         generator = torch.Generator().manual_seed(step)

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.clips import prefetched
 from marionext.training.figures import HELD_OUT, make_clip
 from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
+from marionext.training.prefetching import drawn_ahead
 
 __all__ = ["Components", "VaeSettings", "build_vae", "components_in", "load_vae", "train_vae"]
 
@@ -250,7 +250,7 @@ def train_vae(
     curve = Curve(folder / "vae.csv", ("loss", "psnr", "latent_mean", "latent_std"), step)
     if step == 0:
         logger.info("vae at the start: %s", _evaluate(vae, encode, settings, folder / "vae.png"))
-    for number, pictures in prefetched(StepPictures(settings), step, settings.steps):
+    for number, pictures in drawn_ahead(StepPictures(settings), step, settings.steps):
         share = number / settings.steps
         for group in optimiser.param_groups:
             group["lr"] = (

@@ -27,9 +27,10 @@ from torch import Tensor
 from marionext.diffusion.schedule import make_schedule
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.clips import HELD_OUT, Batch, ClipMaker, prefetched
+from marionext.training.clips import HELD_OUT, Batch, ClipMaker
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.prefetching import drawn_ahead
 from marionext.training.updates import Updates
 from marionext.training.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.vae import VaeSettings, components_in, load_vae
@@ -343,7 +344,7 @@ def train_video(
     began = time.monotonic() - seconds
     losses: list[float] = []
     make = StepClips(encode, settings, large_every=large_every)
-    for number, batch in prefetched(make, step, steps):
+    for number, batch in drawn_ahead(make, step, steps):
         left = min(1.0, (steps - number) / anneal) if anneal else 1.0
         loss = _loss(networks, batch, scale, settings, number)
         if not torch.isfinite(loss):

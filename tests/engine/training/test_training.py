@@ -10,10 +10,11 @@ from marionext.errors import ModelError
 from marionext.training import vae as vae_module
 from marionext.training import video as video_module
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.clips import Batch, prefetched
+from marionext.training.clips import Batch
 from marionext.training.control import train_control
 from marionext.training.initial import PatchEncoder
 from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.prefetching import drawn_ahead
 from marionext.training.vae import (
     Components,
     VaeSettings,
@@ -76,7 +77,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
 
 def test_clips_made_by_another_process_are_the_same(components: Components) -> None:
     make = StepClips(PatchEncoder(*components), TINY)
-    for step, batch in prefetched(make, 0, 3):
+    for step, batch in drawn_ahead(make, 0, 3):
         for name in Batch.__slots__:
             assert torch.equal(getattr(batch, name), getattr(make(step), name)), name
         assert batch.maps.any(dim=(2, 3, 4)).all()
@@ -93,7 +94,7 @@ class Broken:
 
 def test_a_maker_that_ended_is_told() -> None:
     with pytest.raises(ModelError, match="ended at step 1"):
-        list(prefetched(Broken(), 0, 3))
+        list(drawn_ahead(Broken(), 0, 3))
 
 
 def test_the_autoencoder_resumes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

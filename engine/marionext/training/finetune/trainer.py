@@ -30,7 +30,6 @@ from marionext.frames import FrameRate
 from marionext.jobs import default_settings
 from marionext.output import FolderLock, write_json
 from marionext.training.checkpoints import Curve
-from marionext.training.clips import prefetched
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
 from marionext.training.finetune.dataset import Dataset, prepare
@@ -41,6 +40,7 @@ from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.result import base_identity, model_name, write_result
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.state import read_state, write_state
+from marionext.training.prefetching import prefetched
 
 __all__ = ["CHECKPOINT", "RESULT", "TrainingRun", "train"]
 
