@@ -18,7 +18,7 @@ Made = TypeVar("Made")
 
 
 def prefetched(make: Callable[[int], Made], first: int, stop: int) -> Iterator[tuple[int, Made]]:
-    """Yield ``make(step)`` for each step; a thread makes the next one: for what is read or copied."""
+    """Yield ``make(step)`` for each step; a thread makes the next one: for what is read."""
     with ThreadPoolExecutor(1) as worker:
         waiting = worker.submit(make, first)
         for step in range(first, stop):
