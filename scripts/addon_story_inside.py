@@ -326,7 +326,8 @@ def test_engine() -> Steps:
 
 def running(above: float) -> Callable[[], bool]:
     """Return a question: whether the newest render runs and is further than that."""
-    return lambda: job().state != "QUEUED" and (job().progress > above or job().state != "RUNNING")
+    early = ("QUEUED", "RECORDING")
+    return lambda: job().state not in early and (job().progress > above or job().state != "RUNNING")
 
 
 def render_and_cancel() -> Steps:

@@ -147,7 +147,7 @@ def sample(armature: Any, report: Any) -> Any:
     step = max(1, (end - start) // MOST_FRAMES)
     timing = sampling.Timing(
         times=tuple(Fraction(frame) for frame in range(start, end + 1, step)[:MOST_FRAMES]),
-        rate=marionext_addon.jobs.scene_rate(scene),
+        rate=marionext_addon.shots.scene_rate(scene),
         first=start,
     )
     people = [rig.Person(armature, report.mapping)]
@@ -183,7 +183,7 @@ def motion_range(armature: Any) -> tuple[int, int]:
 def compare(armature: Any, report: Any, take: Any) -> float:
     """Return how far sampled joints are from where Blender itself sees them, at most."""
     scene = bpy.context.scene
-    left, top, width, height = cameras.frame_in_picture(scene, SIZE, "CROP")
+    left, top, width, height = cameras.frame_in_picture(cameras.Frame.of(scene), SIZE, "CROP")
     worst = 0.0
     for index in range(0, len(take.track), max(1, len(take.track) // 6)):
         moment = take.timing.times[index]

@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 
 from marionext.errors import EngineError, SettingsError
-from marionext.frames import parse_frames
+from marionext.frames import joined_frames, parse_frames
 
 from . import folders, jobs
 from .runner import runner
@@ -31,9 +31,9 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("kind", nargs="?", choices=tuple(_KINDS), default="render")
     parser.add_argument("--scene", help="name of the scene (default: the file's active one)")
-    parser.add_argument("--frames", help="another range than the settings', as 1-48")
+    parser.add_argument("--frames", help="others than the settings', as 1-48 or 1-47:2")
     parser.add_argument("--output", help="folder for the job's folder")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(joined_frames(arguments))
     try:
         scene = _scene(options.scene)
         _apply(scene, options)
@@ -69,8 +69,15 @@ def _apply(scene: Any, options: argparse.Namespace) -> None:
         settings.output = options.output
     if options.frames:
         numbers = parse_frames(options.frames)
+        step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+        if numbers != tuple(range(numbers[0], numbers[-1] + 1, step)):
+            raise SettingsError(
+                f"--frames {options.frames} leaves frames out here and there",
+                hint="Give one range, with a step if need be, as 101-148:2; or several renders.",
+            )
         settings.frame_range = "OWN"
         settings.frame_start, settings.frame_end = numbers[0], numbers[-1]
+        settings.frame_step = step
 
 
 def _say(text: str) -> None:

@@ -8,7 +8,7 @@ frame. Checked against ``bpy_extras.object_utils.world_to_camera_view``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,39 @@ from numpy.typing import NDArray
 from marionext.errors import MotionError
 from marionext.motion import Camera
 
-__all__ = ["Look", "camera_objects", "current_camera", "frame_in_picture", "joined", "look_of"]
+__all__ = [
+    "Frame",
+    "Look",
+    "camera_objects",
+    "current_camera",
+    "frame_in_picture",
+    "joined",
+    "look_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The frame that a scene's cameras are set up for; only its shape matters."""
+
+    width: int
+    height: int
+    aspect: float
+    """Of its pixels: width over height."""
+
+    @classmethod
+    def of(cls, scene: Any) -> Self:
+        """Return a scene's frame as it is now; the render's percentage scales both sides."""
+        render = scene.render
+        aspect = render.pixel_aspect_x / render.pixel_aspect_y
+        return cls(int(render.resolution_x), int(render.resolution_y), float(aspect))
+
+    def laid_over(self, size: tuple[int, int], fit: str) -> tuple[float, float]:
+        """Return its width and height in pixels of a picture of that size."""
+        wide, high = self.width * self.aspect, float(self.height)
+        ratios = (size[0] / wide, size[1] / high)
+        factor = max(ratios) if fit == "CROP" else min(ratios)
+        return wide * factor, high * factor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +83,7 @@ def current_camera(scene: Any, frame: float, chosen: Any = None) -> Any:
 
     Args:
         scene: the user's scene.
-        frame: with fractions for sub-frames.
+        frame: of the scene, with fractions for sub-frames; before time stretching.
         chosen: a camera's object that goes before all that, or None.
 
     Raises:
@@ -64,7 +96,9 @@ def current_camera(scene: Any, frame: float, chosen: Any = None) -> Any:
         for marker in scene.timeline_markers
         if marker.camera is not None and not marker.camera.hide_render
     ]
-    before = [marker for marker in bound if marker.frame <= frame]
+    # Markers stand in stretched time, and between two frames the first of them counts.
+    moment = int(frame * scene.render.frame_map_old / scene.render.frame_map_new)
+    before = [marker for marker in bound if marker.frame <= moment]
     if before:
         return _checked(max(before, key=lambda marker: marker.frame).camera)
     if bound:
@@ -90,40 +124,27 @@ def _checked(camera: Any) -> Any:
     return camera
 
 
-def _scene_frame(scene: Any, size: tuple[int, int], fit: str) -> tuple[float, float, float]:
-    """Return width and height of the scene's frame in pixels of the picture, and its pixel aspect.
-
-    The render's percentage changes nothing: it scales both sides.
-    """
-    render = scene.render
-    aspect = render.pixel_aspect_x / render.pixel_aspect_y
-    wide, high = render.resolution_x * aspect, float(render.resolution_y)
-    ratios = (size[0] / wide, size[1] / high)
-    factor = max(ratios) if fit == "CROP" else min(ratios)
-    return wide * factor, high * factor, aspect
-
-
 def frame_in_picture(
-    scene: Any, size: tuple[int, int], fit: str
+    frame: Frame, size: tuple[int, int], fit: str
 ) -> tuple[float, float, float, float]:
     """Return where the scene's frame lies in the picture: left, top, width, height in pixels.
 
     Beyond the picture where the frame is cropped, inside where there is room at its sides.
 
     Args:
-        scene: whose render size is the frame.
+        frame: the scene's.
         size: width and height of the picture.
         fit: ``CROP`` or ``LETTERBOX``.
     """
-    wide, high, _ = _scene_frame(scene, size, fit)
+    wide, high = frame.laid_over(size, fit)
     return (size[0] - wide) / 2, (size[1] - high) / 2, wide, high
 
 
-def look_of(scene: Any, camera: Any, size: tuple[int, int], fit: str) -> Look:
+def look_of(frame: Frame, camera: Any, size: tuple[int, int], fit: str) -> Look:
     """Return what an evaluated camera sees, in a picture of a size of its own.
 
     Args:
-        scene: whose render size and pixel aspect the camera is set up for.
+        frame: of the scene that the camera is set up for.
         camera: the camera's object, evaluated.
         size: width and height of the picture in pixels.
         fit: what becomes of the scene's frame in it: ``CROP`` or ``LETTERBOX``.
@@ -131,12 +152,9 @@ def look_of(scene: Any, camera: Any, size: tuple[int, int], fit: str) -> Look:
     Raises:
         MotionError: the camera has no size: its object is scaled to nothing.
     """
-    wide, high, aspect = _scene_frame(scene, size, fit)
+    wide, high = frame.laid_over(size, fit)
     data = camera.data
-    render = scene.render
-    horizontal = data.sensor_fit == "HORIZONTAL" or (
-        data.sensor_fit == "AUTO" and render.resolution_x * aspect >= render.resolution_y
-    )
+    horizontal = data.sensor_fit == "HORIZONTAL" or (data.sensor_fit == "AUTO" and wide >= high)
     sensor = data.sensor_height if data.sensor_fit == "VERTICAL" else data.sensor_width
     span = (wide if horizontal else high) / size[0]
     matrix = np.array(camera.matrix_world, dtype=np.float64)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where renders go: a numbered folder each, beside the .blend file or where the user says."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +12,38 @@ from marionext.errors import OutputError
 
 from . import preferences, properties
 
-__all__ = ["JOB_FILE", "MOTION_FILE", "Kind", "new_folder", "output_root", "plain_name"]
+__all__ = [
+    "JOB_FILE",
+    "MOTION_FILE",
+    "Kind",
+    "new_folder",
+    "output_root",
+    "plain_name",
+    "write_json",
+]
 
 JOB_FILE = "job.json"
 MOTION_FILE = "motion.npz"
 """Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
 
 Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = path.with_suffix(".part")
+    try:
+        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="Is the disk full? Choose another output folder.",
+        ) from None
 
 
 def output_root(scene: Any) -> Path:

@@ -11,6 +11,7 @@ from .translations import say
 __all__ = ["STATE_ICONS", "role_words"]
 
 STATE_ICONS = {
+    "RECORDING": "REC",
     "QUEUED": "SORTTIME",
     "RUNNING": "PLAY",
     "FINISHED": "CHECKMARK",
@@ -171,10 +172,10 @@ class MARIONEXT_UL_jobs(bpy.types.UIList):
         row = layout.row(align=True)
         row.label(text=job.name, icon=STATE_ICONS.get(job.state, "NONE"), translate=False)
         # A name needs the room: what has ended says the rest below the list.
-        if job.state in {"RUNNING", "QUEUED"}:
+        if job.state in {"RECORDING", "QUEUED", "RUNNING"}:
             side = row.row(align=True)
             side.alignment = "RIGHT"
-            shown = f"{100 * job.progress:.0f} %" if job.state == "RUNNING" else say("Waiting")
+            shown = say("Waiting") if job.state == "QUEUED" else f"{100 * job.progress:.0f} %"
             side.label(text=shown, translate=False)
 
 

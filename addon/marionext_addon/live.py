@@ -20,7 +20,7 @@ from marionext.frames import FrameRate
 from marionext.motion import Figure, JointAnimation, View, view_people
 from marionext.pose.skeleton import BODY_NAMES
 
-from . import cameras, jobs, recording, rig
+from . import cameras, jobs, recording, rig, shots
 from .skeletons import Skeleton, animation_of, skeleton_of
 from .stage import Key, key_of
 from .visibility import Eyes
@@ -82,8 +82,8 @@ class Watcher:
             self._signature = signature
         size = self._size(scene)
         fit = scene.marionext.fit
-        eye = cameras.current_camera(scene, scene.frame_current_final, jobs.chosen_camera(scene))
-        look = cameras.look_of(scene, eye.evaluated_get(graph), size, fit)
+        eye = _eye(scene)
+        look = cameras.look_of(cameras.Frame.of(scene), eye.evaluated_get(graph), size, fit)
         people = [(self._read(known, graph), known.figure) for known in self._known]
         moment = _fingerprint(people, look, size)
         if moment != self._moment:
@@ -100,7 +100,7 @@ class Watcher:
             *(render.pixel_aspect_x, render.pixel_aspect_y),
         )
         if self._size_key != key:
-            self._size_key, self._size_found = key, jobs.render_size(scene)
+            self._size_key, self._size_found = key, shots.render_size(scene)
         return self._size_found
 
     def _sign(self, scene: Any) -> object:
@@ -148,11 +148,12 @@ class Watcher:
         if self._casting is None:
             graph = layer.depsgraph
             people = [(self._read(known, graph), known.figure) for known in self._known]
-            eye = cameras.current_camera(
-                scene, scene.frame_current_final, jobs.chosen_camera(scene)
-            )
+            eye = _eye(scene)
             look = cameras.look_of(
-                scene, eye.evaluated_get(graph), self._size(scene), scene.marionext.fit
+                cameras.Frame.of(scene),
+                eye.evaluated_get(graph),
+                self._size(scene),
+                scene.marionext.fit,
             )
             self._casting = self._eyes.look(_Scene(scene, layer), people, look)
         try:
@@ -173,6 +174,11 @@ class _Scene:
         return self._scene, self._layer.depsgraph
 
 
+def _eye(scene: Any) -> Any:
+    frame = scene.frame_current + scene.frame_subframe
+    return cameras.current_camera(scene, frame, jobs.chosen_camera(scene))
+
+
 def _signed(armature: Any) -> tuple[object, ...]:
     bones = armature.data.bones
     heads = np.empty(3 * len(bones), dtype=np.float32)
@@ -188,10 +194,32 @@ def _signed(armature: Any) -> tuple[object, ...]:
 
 
 def _animation(armature: Any, skeleton: Skeleton, graph: Any) -> JointAnimation:
+    if not _is_played(armature, graph.view_layer):
+        raise MotionError(
+            f"{armature.name} is disabled in viewports, or in an excluded collection: it is "
+            "rendered, but cannot be shown here",
+            hint="Enable it in the Outliner.",
+        )
     key = None if skeleton.shape_key is None else bpy.data.shape_keys.get(skeleton.shape_key)
     shapes = None if key is None else key.evaluated_get(graph)
     frame = skeleton.read(armature.evaluated_get(graph), shapes)
     return animation_of(skeleton, [frame], rate=_RATE, first=0, camera=None, source="")
+
+
+def _is_played(armature: Any, layer: Any) -> bool:
+    """Tell whether Blender evaluates an armature in a view layer; the eye icons do not matter.
+
+    What is not played may be in the dependency graph all the same, as it was some time ago.
+    """
+    if armature.visible_get(view_layer=layer):
+        return True
+
+    def holds(part: Any) -> bool:
+        if part.exclude or part.collection.hide_viewport:
+            return False
+        return armature.name in part.collection.objects or any(map(holds, part.children))
+
+    return not armature.hide_viewport and holds(layer.layer_collection)
 
 
 def _fingerprint(

@@ -400,6 +400,12 @@ class MARIONEXT_OT_save_preset(_PersonOperator, bpy.types.Operator):
     title: StringProperty(
         name="Name", description="What the convention is called in the list", default="My rig"
     )
+    replace: BoolProperty(
+        name="Replace",
+        description="Replace a convention of your own that is called the same",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
 
     def invoke(self, context: Any, _event: Any) -> set[str]:
         """Ask for a name."""
@@ -412,6 +418,11 @@ class MARIONEXT_OT_save_preset(_PersonOperator, bpy.types.Operator):
         try:
             overrides = {i.role: i.bone or None for i in person.mapping if i.source == "HAND"}
             report = rig.inspect(person.armature, preset=person.preset or None, overrides=overrides)
+            if rig.preset_path(self.title).is_file() and not self.replace:
+                raise SettingsError(
+                    f"there is a convention of your own called {self.title!r}",
+                    hint="Choose another name, or Replace.",
+                )
             path = rig.save_preset(report.mapping, self.title)
         except EngineError as error:
             self.report({"ERROR"}, f"{error.message}\n{error.hint or ''}".strip())

@@ -5,8 +5,9 @@ All of them can be called from scripts. With ``wait=True`` they return when the 
 and a failure is raised as Blender raises every operator's error.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from . import folders, jobs, preparing, properties
+from . import folders, jobs, properties
 from .runner import runner
 
 __all__ = ["add_selected_armatures"]
@@ -34,9 +35,13 @@ def add_selected_armatures(context: Any) -> None:
     people = context.scene.marionext.people
     if any(person.armature is not None for person in people):
         return
-    for candidate in context.selected_objects if hasattr(context, "selected_objects") else ():
-        if candidate.type == "ARMATURE":
-            people.add().armature = candidate
+    selected = context.selected_objects if hasattr(context, "selected_objects") else ()
+    found = [candidate for candidate in selected if candidate.type == "ARMATURE"]
+    for candidate in found:
+        people.add().armature = candidate
+    if found and not bpy.app.background:
+        # The operators that call this are no undo steps: a render cannot be taken back.
+        bpy.ops.ed.undo_push(message="Add Person")
 
 
 class _Render:
@@ -68,7 +73,8 @@ class _Render:
             folder = folders.new_folder(
                 folders.output_root(context.scene), context.scene, self.kind
             )
-            record = runner.add(context.scene, self.kind, folder, patient=not wait)
+            with _busy(context):
+                record = runner.add(context.scene, self.kind, folder, patient=not wait)
         except EngineError as error:
             return self._end(str(error), error.exit_status)
         if not wait:
@@ -88,6 +94,19 @@ class _Render:
             sys.exit(status)
         self.report({"ERROR" if status else "INFO"}, text)
         return {"CANCELLED"} if status else {"FINISHED"}
+
+
+@contextlib.contextmanager
+def _busy(context: Any) -> Iterator[None]:
+    """Show the waiting cursor: a picture of the scene may have to be rendered first."""
+    window = getattr(context, "window", None)
+    if window is not None:
+        window.cursor_set("WAIT")
+    try:
+        yield
+    finally:
+        if window is not None:
+            window.cursor_set("DEFAULT")
 
 
 def _say(text: str) -> None:
@@ -140,10 +159,17 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
         subtype="DIR_PATH",
         options={"SKIP_SAVE", *properties.RELATIVE},
     )
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the job has been written: for scripts",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
 
     def execute(self, context: Any) -> set[str]:
         """Write the job's folder under the queue's."""
         scene = context.scene
+        wait = self.wait or bpy.app.background
         try:
             chosen = self.folder or scene.marionext.queue_folder
             if not chosen:
@@ -154,10 +180,15 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
             add_selected_armatures(context)
             jobs.check(scene, "RENDER")
             folder = folders.new_folder(_shot_root(properties.absolute(chosen)), scene, "RENDER")
-            for _ in preparing.prepare(scene, folder, "RENDER"):
-                pass
+            with _busy(context):
+                record = runner.add(scene, "RENDER", folder, patient=not wait, hand_over=True)
         except EngineError as error:
             return report_error(self, error)
+        if wait:
+            runner.wait(record, _say)
+            if record.state != "FINISHED":
+                self.report({"ERROR"}, f"{record.message}\n{record.hint}".strip())
+                return {"CANCELLED"}
         self.report({"INFO"}, f"Render it with: marionext batch {folder / folders.JOB_FILE}")
         return {"FINISHED"}
 

@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from . import folders, jobs, properties, reference, results
+from . import cameras, folders, jobs, properties, reference, results, shots
 from .operators_jobs import OnJob
 from .operators_render import add_selected_armatures, report_error
 from .runner import Record
@@ -27,10 +27,11 @@ class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
     bl_idname = "marionext.show_result"
     bl_label = "Show in Image Editor"
     bl_description = "Show the render as an image sequence that follows the timeline"
+    bl_options = {"REGISTER", "UNDO"}
 
     def act(self, context: Any, record: Record) -> set[str]:
         """Load the sequence and give it to an Image Editor."""
-        pictures = results.find_pictures(Path(record.folder), _scene_of(context, record))
+        pictures = results.find_pictures(Path(record.folder))
         image = results.as_image(pictures, record.name)
         space = _image_editor(context)
         if space is not None:
@@ -48,7 +49,7 @@ def _image_editor(context: Any) -> Any:
         return None
     areas = list(window.screen.areas)
     for area in areas:
-        if area.type == "IMAGE_EDITOR":
+        if area.ui_type == "IMAGE_EDITOR":
             return area.spaces.active
     others = [area for area in areas if area.type not in {"VIEW_3D", "PROPERTIES", "OUTLINER"}]
     views = [area for area in areas if area.type == "VIEW_3D"]
@@ -77,7 +78,7 @@ class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):
     def act(self, context: Any, record: Record) -> set[str]:
         """Add the strip."""
         scene = _scene_of(context, record)
-        pictures = results.find_pictures(Path(record.folder), scene)
+        pictures = results.find_pictures(Path(record.folder))
         results.add_strip(scene, pictures, record.name)
         # From Blender 5 on, the sequencer shows a scene of its own choice.
         workspace = getattr(context, "workspace", None)
@@ -97,11 +98,15 @@ class MARIONEXT_OT_camera_background(OnJob, bpy.types.Operator):
     def act(self, context: Any, record: Record) -> set[str]:
         """Add the background."""
         scene = _scene_of(context, record)
-        camera = jobs.chosen_camera(scene) or scene.camera
-        if camera is None:
+        shot = shots.read_shot(Path(record.folder))
+        chosen = scene.objects.get(shot.camera) if shot.camera else None
+        # Markers may switch between cameras: each shows the render while it is looked through.
+        looking = cameras.camera_objects(scene) if chosen is None else (chosen,)
+        if not looking:
             raise SettingsError("the scene has no camera")
-        pictures = results.find_pictures(Path(record.folder), scene)
-        results.as_camera_background(camera, pictures, record.name, fit=scene.marionext.fit)
+        pictures = results.find_pictures(Path(record.folder))
+        for camera in looking:
+            results.as_camera_background(camera, pictures, record.name, fit=shot.fit)
         return {"FINISHED"}
 
 
@@ -146,17 +151,16 @@ class MARIONEXT_OT_render_character(bpy.types.Operator):
             add_selected_armatures(context)
             if jobs.camera_of(scene) is None:
                 raise SettingsError("the scene has no camera")
-            name = f"character-{scene.frame_current:06d}.png"
+            shot = shots.shot_of(scene)
+            name = f"character-{folders.plain_name(scene.name)}-{scene.frame_current:06d}.png"
             path = Path(bpy.path.abspath(self.filepath or str(folders.output_root(scene) / name)))
-            reference.render_reference(scene, path, jobs.render_size(scene))
+            reference.render_reference(scene, shot, path)
         except EngineError as error:
             return report_error(self, error)
-        except OSError as error:
-            self.report({"ERROR"}, f"The picture cannot be written: {error.strerror or error}")
-            return {"CANCELLED"}
         settings.character_source = "SCENE"
-        settings.character = str(path)
-        settings.character_frame = scene.frame_current
+        settings.scene_picture = str(path)
+        settings.scene_picture_frame = scene.frame_current
+        settings.scene_picture_form = reference.form_of(shot.size, shot.fit, shot.camera)
         self.report({"INFO"}, f"The character's picture: {path}")
         return {"FINISHED"}
 

@@ -165,15 +165,36 @@ def _opened(*_arguments: object) -> None:
     sync()
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _undone(*_arguments: object) -> None:
+    sync()
+
+
+def _handlers() -> tuple[tuple[Any, Any], ...]:
+    handlers = bpy.app.handlers
+    return (
+        (handlers.load_post, _opened),
+        (handlers.undo_post, _undone),
+        (handlers.redo_post, _undone),
+    )
+
+
 def register() -> None:
-    """Follow the scenes' switches from file to file."""
-    bpy.app.handlers.load_post.append(_opened)
+    """Follow the scenes' switches from file to file, and through undo."""
+    for handlers, follow in _handlers():
+        handlers.append(follow)
+    if not bpy.app.background:
+        # Add-ons that are enabled when Blender starts may not look at any scene yet.
+        bpy.app.timers.register(sync, first_interval=0.0)
 
 
 def unregister() -> None:
     """Take the drawing away."""
-    if _opened in bpy.app.handlers.load_post:
-        bpy.app.handlers.load_post.remove(_opened)
+    for handlers, follow in _handlers():
+        if follow in handlers:
+            handlers.remove(follow)
+    if bpy.app.timers.is_registered(sync):
+        bpy.app.timers.unregister(sync)
     show(False)
     if bpy.app.timers.is_registered(_cast):
         bpy.app.timers.unregister(_cast)

@@ -1,57 +1,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fill a job's folder with all that its render needs: then nobody needs the scene any more.
 
-The folder holds the motion as keypoints, the joints they came from, the character's picture and the
-job file.
+The folder holds the motion as keypoints, the joints they came from, the character's picture, what
+of the scene it all is (``shot.json``), and the job file.
 """
 
-import json
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from marionext.errors import EngineError, OutputError
+from marionext.errors import OutputError
 from marionext.jobs import RenderJob, encode_job
 
-from . import jobs, recording, reference
-from .folders import JOB_FILE, Kind
+from . import jobs, recording, reference, shots
+from .folders import JOB_FILE, write_json
+from .shots import Shot
 
-__all__ = ["prepare"]
+__all__ = ["Preparation", "prepare"]
+
+Preparation = Generator[float, None, tuple[str, ...]]
+"""Yields how far it is, 0 to 1; its value is what had to be left out, for people to read."""
 
 
-def prepare(
-    scene: Any, folder: Path, kind: Kind, *, patience: float | None = None
-) -> Iterator[float]:
-    """Fill a job's folder: sample the motion, copy the character, write the job file.
+def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = None) -> Preparation:
+    """Make ready to fill a job's folder.
 
-    A generator, so that a long range does not stop Blender: each step yields how far it is, 0 to 1.
+    The scene's settings are read, and a picture that is still to be made of the scene is rendered,
+    before this returns: what the user changes from then on is for the next render. The motion is
+    sampled by what is returned, in pieces that leave Blender free between them.
 
     Args:
         scene: to render.
-        folder: of the job, empty.
-        kind: of render.
-        patience: seconds that a step may take; None: all in one.
+        shot: what of it.
+        folder: of the job.
+        patience: seconds that a piece may take; None: all in one.
 
     Raises:
-        EngineError: the motion cannot be sampled, or the folder cannot be written.
+        EngineError: something is missing, or the folder cannot be written.
     """
-    shot = jobs.shot_of(scene, draft=kind == "DRAFT")
-    character = "" if kind == "POSE_MAPS" else _take_character(scene, folder, shot.size)
-    job = jobs.build_job(scene, shot, character, kind)
-    yield from recording.record(scene, shot, folder, patience=patience)
+    shots.write_shot(shot, folder)
+    character = "" if shot.kind == "POSE_MAPS" else _take_character(scene, shot, folder)
+    job = jobs.build_job(scene, shot, character)
+    return _fill(job, recording.record(scene, shot, folder, patience=patience), folder)
+
+
+def _fill(job: RenderJob, motion: Preparation, folder: Path) -> Preparation:
+    notes = yield from motion
     # Last: a folder with a job file is one that can be rendered.
-    _write_job(job, folder)
+    write_json(folder / JOB_FILE, encode_job(job))
     yield 1.0
+    return notes
 
 
-def _take_character(scene: Any, folder: Path, size: tuple[int, int]) -> str:
+def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
     """Copy the character's picture, with its pose where that is known; return its name."""
-    if scene.marionext.character_source == "SCENE" and not _has_picture(scene):
-        reference.render_reference(scene, folder / "character.png", size)
-        return "character.png"
-    source = jobs.character_picture(scene)
+    if scene.marionext.character_source == "SCENE":
+        source = reference.current_picture(scene, shot)
+        if source is None:
+            chosen = scene.marionext.scene_picture_frame if scene.marionext.scene_picture else None
+            reference.render_reference(scene, shot, folder / "character.png", frame=chosen)
+            return "character.png"
+    else:
+        source = jobs.character_picture(scene)
     name = f"character{source.suffix.lower()}"
     try:
         shutil.copyfile(source, folder / name)
@@ -64,27 +75,3 @@ def _take_character(scene: Any, folder: Path, size: tuple[int, int]) -> str:
             hint="Is the disk full? Choose another output folder.",
         ) from None
     return name
-
-
-def _has_picture(scene: Any) -> bool:
-    with suppress(EngineError):
-        return jobs.character_picture(scene).is_file()
-    return False
-
-
-def _write_job(job: RenderJob, folder: Path) -> None:
-    """Write the job file; it appears whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    path = folder / JOB_FILE
-    part = path.with_suffix(".part")
-    try:
-        part.write_text(json.dumps(encode_job(job), indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None

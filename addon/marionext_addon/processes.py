@@ -2,7 +2,7 @@
 """Programs that Blender starts and looks after without ever waiting for them.
 
 `CommandProcess` writes into files, not into pipes: nobody has to read along, and it may outlive
-Blender. `is_running` tells of a process that an earlier Blender has started.
+Blender. `is_running` and `born` tell of a process that an earlier Blender has started.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from marionext.errors import OutputError, ProtocolError
 
-__all__ = ["CommandProcess", "interrupt", "is_running", "last_words"]
+__all__ = ["CommandProcess", "born", "interrupt", "is_running", "last_words"]
 
 _WINDOWS_DETACHED = 0x00000008 | 0x00000200 | 0x08000000
 """DETACHED_PROCESS, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW."""
@@ -117,6 +117,17 @@ if sys.platform == "win32":
         ctypes.windll.kernel32.CloseHandle(handle)
         return status.value == still_active
 
+    def born(pid: int) -> str:
+        """Return when a process was started, in words of the system's own; empty: not known."""
+        query = 0x1000
+        handle = ctypes.windll.kernel32.OpenProcess(query, False, pid)
+        if not handle:
+            return ""
+        times = [ctypes.c_ulonglong() for _ in range(4)]
+        told = ctypes.windll.kernel32.GetProcessTimes(handle, *map(ctypes.byref, times))
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return str(times[0].value) if told else ""
+
 else:
 
     def is_running(pid: int) -> bool:
@@ -128,6 +139,22 @@ else:
         except PermissionError:
             return True
         return True
+
+    def born(pid: int) -> str:
+        """Return when a process was started, in words of the system's own; empty: not known."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            # The name of the program, in brackets, may hold anything.
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+            return f"{boot} {fields.split()[19]}"
+        except (OSError, IndexError):
+            pass
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            # Not Linux: the system's own list of processes, which takes some milliseconds.
+            command = ["ps", "-o", "lstart=", "-p", str(pid)]
+            told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=2.0)
+            return told.stdout.strip()
+        return ""
 
 
 def last_words(log: Path) -> str:

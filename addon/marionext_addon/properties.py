@@ -259,8 +259,20 @@ class MarionextScene(bpy.types.PropertyGroup):
         subtype="FILE_PATH",
         options=RELATIVE,
     )
-    character_frame: IntProperty(
+    # Of the picture that was made of the scene itself; the image above is the user's own.
+    scene_picture: StringProperty(
+        name="Scene picture",
+        description="The picture of the character that was rendered from this scene",
+        subtype="FILE_PATH",
+        options={"HIDDEN", *RELATIVE},
+    )
+    scene_picture_frame: IntProperty(
         name="Frame", description="The frame that the picture was rendered from", default=1
+    )
+    scene_picture_form: StringProperty(
+        name="Form",
+        description="Size, fit and camera that the picture was rendered with",
+        options={"HIDDEN"},
     )
     pose_fit: EnumProperty(
         name="Fit",
@@ -367,6 +379,7 @@ class MarionextJob(bpy.types.PropertyGroup):
     )
     state: EnumProperty(
         items=[
+            ("RECORDING", "Recording", ""),
             ("QUEUED", "Queued", ""),
             ("RUNNING", "Running", ""),
             ("FINISHED", "Finished", ""),

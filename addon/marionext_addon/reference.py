@@ -16,71 +16,141 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.errors import CharacterError
+from marionext.errors import CharacterError, OutputError
 from marionext.pose.formats import write_native
 
-from . import jobs, recording, rig, sampling
+from . import jobs, properties, recording, rig, sampling
+from .shots import Shot
+from .stage import without_listeners
 
-__all__ = ["render_reference"]
+__all__ = ["current_picture", "form_of", "render_reference"]
 
 
-def render_reference(scene: Any, path: Path, size: tuple[int, int]) -> None:
-    """Render the current frame of a scene, cropped or letter-boxed as the render will be.
+def form_of(size: tuple[int, int], fit: str, camera: str) -> str:
+    """Return in a word what else than the frame decides how the scene's picture is cut."""
+    return f"{size[0]}x{size[1]} {fit} {camera}"
+
+
+def current_picture(scene: Any, shot: Shot) -> Path | None:
+    """Return the picture that was made of a scene for shots of this form, or None."""
+    settings = scene.marionext
+    if settings.scene_picture_form != form_of(shot.size, shot.fit, shot.camera):
+        return None
+    path = properties.absolute(settings.scene_picture)
+    return path if settings.scene_picture and path.is_file() else None
+
+
+def render_reference(scene: Any, shot: Shot, path: Path, *, frame: int | None = None) -> None:
+    """Render a frame of a scene, cropped or letter-boxed as the render will be.
 
     Args:
         scene: to render with its own engine and camera.
+        shot: what of it.
         path: of the PNG; the pose goes beside it.
-        size: width and height in pixels.
+        frame: of the scene; None: as it is now, with poses that were not keyed.
 
     Raises:
         CharacterError: Blender could not render it.
         EngineError: the rig cannot be sampled, or a file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_name(f".{path.stem}-whole.png")
-    fit = scene.marionext.fit
-    with _copied(scene) as copy:
-        _prepare(copy, whole, size, fit, jobs.chosen_camera(scene))
-        try:
-            bpy.ops.render.render(write_still=True, scene=copy.name)
-        except RuntimeError as error:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _copied(scene) as copy:
+            _prepare(copy, whole, shot, jobs.chosen_camera(scene))
+            if frame is not None and frame != scene.frame_current:
+                with without_listeners():
+                    copy.frame_set(frame)
+            try:
+                bpy.ops.render.render(write_still=True, scene=copy.name)
+            except RuntimeError as error:
+                raise CharacterError(
+                    f"Blender could not render this frame: {error}",
+                    hint="Render it once with F12 to see what is the matter, or choose an image.",
+                ) from None
+        if not whole.is_file():
             raise CharacterError(
-                f"Blender could not render this frame: {error}",
-                hint="Render it once with F12 to see what is the matter, or choose an image.",
-            ) from None
-    if not whole.is_file():
-        raise CharacterError(
-            "Blender rendered this frame, but no picture came of it",
-            hint="Is another render running? Choose an image of the character instead.",
-        )
-    _write_cut(whole, path, size)
-    whole.unlink()
-    _write_pose(scene, path.with_suffix(".pose.npz"), size)
+                "Blender rendered this frame, but no picture came of it",
+                hint="Is another render running? Choose an image of the character instead.",
+            )
+        _write_cut(whole, path, shot.size)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="Is the disk full? Choose another output folder.",
+        ) from None
+    finally:
+        whole.unlink(missing_ok=True)
+    _write_pose(scene, shot, path.with_suffix(".pose.npz"), frame)
 
 
 @contextlib.contextmanager
 def _copied(scene: Any) -> Iterator[Any]:
-    """Give a copy of a scene that shares its objects, and take it away again."""
+    """Give a copy of a scene that shares its objects and writes no file, and take it away again."""
     copy = scene.copy()
     copy.name = "Marionext reference"
+    trees: list[Any] = []
     try:
+        _own_compositor(scene, copy, trees)
         yield copy
     finally:
         bpy.data.scenes.remove(copy)
+        for tree in trees:
+            bpy.data.node_groups.remove(tree)
 
 
-def _prepare(copy: Any, path: Path, size: tuple[int, int], fit: str, camera: Any) -> None:
+def _own_compositor(scene: Any, copy: Any, trees: list[Any]) -> None:
+    """Give a copied scene a compositor that shows the copy and writes no files.
+
+    Its File Output nodes would replace frames of the user's own.
+
+    Args:
+        scene: the original.
+        copy: of it.
+        trees: the node groups that had to be copied for it are added.
+    """
+    if hasattr(copy, "compositing_node_group"):  # Blender 5: shared by both scenes
+        tree = copy.compositing_node_group
+        if tree is not None:
+            copy.compositing_node_group = tree = tree.copy()
+            trees.append(tree)
+    else:
+        tree = copy.node_tree if copy.use_nodes else None
+    if tree is not None:
+        for node in tree.nodes:
+            if node.type == "R_LAYERS" and node.scene == scene:
+                node.scene = copy
+        _remove_outputs(tree, trees)
+
+
+def _writes(tree: Any) -> bool:
+    return any(
+        node.type == "OUTPUT_FILE"
+        or (node.type == "GROUP" and node.node_tree is not None and _writes(node.node_tree))
+        for node in tree.nodes
+    )
+
+
+def _remove_outputs(tree: Any, trees: list[Any]) -> None:
+    for node in list(tree.nodes):
+        if node.type == "OUTPUT_FILE":
+            tree.nodes.remove(node)
+        elif node.type == "GROUP" and node.node_tree is not None and _writes(node.node_tree):
+            node.node_tree = node.node_tree.copy()
+            trees.append(node.node_tree)
+            _remove_outputs(node.node_tree, trees)
+
+
+def _prepare(copy: Any, path: Path, shot: Shot, camera: Any) -> None:
     render = copy.render
-    aspect_x, aspect_y = render.pixel_aspect_x, render.pixel_aspect_y
-    shown = render.resolution_x * aspect_x, render.resolution_y * aspect_y
-    ratios = size[0] / shown[0], size[1] / shown[1]
     # The whole frame of the camera, so large that the part that is kept has the size wanted.
-    scale = max(ratios) if fit == "CROP" else min(ratios)
-    render.resolution_x, render.resolution_y = (max(1, round(side * scale)) for side in shown)
+    whole = shot.frame.laid_over(shot.size, shot.fit)
+    render.resolution_x, render.resolution_y = (max(1, round(side)) for side in whole)
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
     render.resolution_percentage = 100
     render.use_border = False
     render.use_sequencer = False
+    render.use_multiview = False
     render.use_file_extension = False
     render.filepath = str(path)
     image = render.image_settings
@@ -130,7 +200,7 @@ def _centred(picture: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
     return result
 
 
-def _write_pose(scene: Any, path: Path, size: tuple[int, int]) -> None:
+def _write_pose(scene: Any, shot: Shot, path: Path, frame: int | None) -> None:
     if not jobs.armatures(scene):
         path.unlink(missing_ok=True)
         return
@@ -138,9 +208,14 @@ def _write_pose(scene: Any, path: Path, size: tuple[int, int]) -> None:
     take = sampling.sample(
         scene,
         rig.people_of(scene),
-        sampling.Timing(times=(now,), rate=jobs.scene_rate(scene), first=scene.frame_current),
-        size,
-        fit=scene.marionext.fit,
+        sampling.Timing(
+            times=(now if frame is None else Fraction(frame),),
+            rate=shot.scene_rate,
+            first=scene.frame_current if frame is None else frame,
+        ),
+        shot.size,
+        fit=shot.fit,
+        frame=shot.frame,
         camera=jobs.chosen_camera(scene),
         rays=recording.groups_of_rays(scene),
     )

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 
 from marionext.client import EngineProcess
 from marionext.errors import EngineError, OutputError, ProtocolError
-from marionext.frames import parse_frames
 from marionext.jobs import RenderJob, encode_job
 from marionext.protocol import (
     Event,
@@ -31,7 +30,8 @@ from marionext.protocol import (
 
 from . import engine
 from .engine import EngineCommand
-from .processes import CommandProcess, interrupt, is_running, last_words
+from .processes import CommandProcess, born, interrupt, is_running, last_words
+from .shots import read_shot
 
 __all__ = ["EVENTS_FILE", "DetachedRender", "PoseMapRun", "Starting", "Work", "WorkerRender"]
 
@@ -131,17 +131,21 @@ class WorkerRender:
 class DetachedRender:
     """An engine of its own, which outlives Blender; its events are in the job's folder."""
 
-    def __init__(self, folder: Path, pid: int, process: CommandProcess | None = None) -> None:
+    def __init__(
+        self, folder: Path, pid: int, process: CommandProcess | None = None, *, birth: str = ""
+    ) -> None:
         """Follow the render of a folder.
 
         Args:
             folder: of the job.
             pid: number of the engine's process.
             process: the process, where this Blender has started it.
+            birth: when it was started, as `processes.born` says it, where another Blender has.
         """
         self._folder = folder
         self._pid = pid
         self._process = process
+        self._birth = birth
         self._read = 0
         self._ended = False
         self._next_check = 0.0
@@ -166,7 +170,7 @@ class DetachedRender:
             environment=engine.environment(),
             detached=True,
         )
-        about = {"pid": process.pid, "host": socket.gethostname()}
+        about = {"pid": process.pid, "born": born(process.pid), "host": socket.gethostname()}
         try:
             (folder / PROCESS_FILE).write_text(json.dumps(about), encoding="utf-8")
         except OSError as error:
@@ -181,12 +185,13 @@ class DetachedRender:
         """Return the render that an earlier Blender left running in a folder, or None."""
         try:
             about = json.loads((folder / PROCESS_FILE).read_text(encoding="utf-8"))
-            pid, host = int(about["pid"]), str(about["host"])
+            pid, birth, host = int(about["pid"]), str(about["born"]), str(about["host"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if host != socket.gethostname() or not is_running(pid) or _has_ended(folder):
+        # After a reboot, or long after, the number may be another program's.
+        if host != socket.gethostname() or not birth or born(pid) != birth or _has_ended(folder):
             return None
-        return cls(folder, pid)
+        return cls(folder, pid, birth=birth)
 
     def poll(self) -> list[Event]:
         """Return the events that were written since the last call."""
@@ -209,7 +214,8 @@ class DetachedRender:
         """Ask the engine to stop."""
         self._cancelled = True
         self._next_check = 0.0
-        interrupt(self._pid)
+        if self._process is not None or born(self._pid) == self._birth:
+            interrupt(self._pid)
 
     def _is_gone(self) -> bool:
         if self._process is not None:
@@ -268,27 +274,24 @@ def _has_ended(folder: Path) -> bool:
 class PoseMapRun:
     """Draws the pose maps of a job, and nothing else."""
 
-    def __init__(
-        self, folder: Path, job: RenderJob, command: EngineCommand, *, first: int, count: int
-    ) -> None:
+    def __init__(self, folder: Path, job: RenderJob, command: EngineCommand) -> None:
         """Start the engine's ``posemap``.
 
         Raises:
-            ProtocolError: it cannot be started.
+            SettingsError: the folder does not say which frames it is of.
+            ProtocolError: the engine cannot be started.
             OutputError: the folder cannot be written.
         """
         width, height = job.settings.size
         self._maps = folder / POSE_MAPS
         self._folder = folder
-        self._numbers = (
-            parse_frames(job.frames) if job.frames else tuple(range(first, first + count))
-        )
+        self._numbers = tuple(read_shot(folder).numbers)
         arguments = [
             *("posemap", job.motion.path, "-o", str(self._maps), "--size", f"{width}x{height}"),
             *("--kind", "track", "--person", "all", "--no-clean"),
         ]
         if job.frames:
-            arguments += ["--frames", job.frames]
+            arguments.append(f"--frames={job.frames}")
         self._started = time.monotonic()
         self._done = 0
         self._cancelled = False

@@ -5,22 +5,19 @@ Everywhere, scene frame F shows the picture of frame F. A render that left frame
 of its own, is given a folder of links in which every scene frame has its picture.
 """
 
-import json
+import math
 import os
 import re
 import shutil
-from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-from marionext.errors import EngineError, OutputError, SettingsError
-from marionext.frames import FrameRate
+from marionext.errors import OutputError, SettingsError
 
-from . import jobs
+from .shots import Shot, read_shot
 
 __all__ = [
     "Pictures",
@@ -52,29 +49,28 @@ class Pictures:
         return self.folder / f"{self.number + index:06d}.png"
 
 
-def find_pictures(folder: Path, scene: Any) -> Pictures:
-    """Return the pictures of a render, in step with a scene.
+def find_pictures(folder: Path) -> Pictures:
+    """Return the pictures of a render, in step with the scene that it was made of.
 
     Args:
         folder: of the job; frames, or else pose maps, are taken.
-        scene: whose frames they are to match.
 
     Raises:
-        SettingsError: there is no picture yet.
+        SettingsError: there is no picture yet, or the folder does not say of which frames.
         OutputError: the links cannot be made.
     """
+    shot = read_shot(folder)
     found = _numbered(folder / "frames") or _numbered(folder / "posemaps")
     if not found:
         raise SettingsError(
             f"{folder.name} has no pictures yet", hint="Wait for its first frames, or press Retry."
         )
     numbers = sorted(found)
-    per_frame = _renders_per_frame(folder, scene)
     first, count = numbers[0], len(numbers)
     # Blender takes no minus for part of a picture's number.
-    if per_frame == 1 and first >= 0 and numbers == list(range(first, first + count)):
+    if shot.per_frame == 1 and first >= 0 and numbers == list(range(first, first + count)):
         return Pictures(found[first].parent, first, first, count)
-    return _link(folder / _LINKS, found, numbers, per_frame)
+    return _link(folder / _LINKS, found, numbers, shot)
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
@@ -85,34 +81,24 @@ def _numbered(folder: Path) -> dict[int, Path]:
         return {}
 
 
-def _renders_per_frame(folder: Path, scene: Any) -> Fraction:
-    """Return how many frames were sampled for a frame of the scene; the step is not in it."""
-    with suppress(OSError, ValueError, KeyError, TypeError, EngineError):
-        told = json.loads((folder / "render.json").read_text(encoding="utf-8"))
-        rate = FrameRate.parse(told["rate"]).fraction
-        return rate / jobs.scene_rate(scene).fraction
-    return Fraction(1)
-
-
-def _link(
-    folder: Path, found: dict[int, Path], numbers: list[int], per_frame: Fraction
-) -> Pictures:
+def _link(folder: Path, found: dict[int, Path], numbers: list[int], shot: Shot) -> Pictures:
     """Give every scene frame a link to its picture: the last one that is due by then."""
-    first = numbers[0]
-    count = int((numbers[-1] - first) / per_frame) + 1
+    first = math.ceil(shot.time_of(numbers[0]))
+    # The last picture holds until the next one would be due, or to the end of the range.
+    after = math.ceil(shot.time_of(numbers[-1] + shot.step))
+    last = max(min(after - 1, shot.last_frame), first)
     start = max(first, 0)
     shown = 0
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        for index in range(count):
-            due = first + index * per_frame
-            while shown + 1 < len(numbers) and numbers[shown + 1] <= due:
+        for frame in range(first, last + 1):
+            while shown + 1 < len(numbers) and shot.time_of(numbers[shown + 1]) <= frame:
                 shown += 1
-            _link_or_copy(found[numbers[shown]], folder / f"{start + index:06d}.png")
+            _link_or_copy(found[numbers[shown]], folder / f"{start + frame - first:06d}.png")
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
-    return Pictures(folder, first, start, count)
+    return Pictures(folder, first, start, last - first + 1)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

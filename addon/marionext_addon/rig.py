@@ -33,6 +33,7 @@ __all__ = [
     "inspect",
     "label_of",
     "people_of",
+    "preset_path",
     "read_rest",
     "save_preset",
     "shape_names",
@@ -297,7 +298,14 @@ def people_of(scene: Any) -> tuple[Person, ...]:
         overrides = {
             item.role: item.bone or None for item in entry.mapping if item.source == "HAND"
         }
-        report = inspect(entry.armature, preset=entry.preset or None, overrides=overrides)
+        try:
+            report = inspect(entry.armature, preset=entry.preset or None, overrides=overrides)
+        except SettingsError:
+            # A preset that somebody saved on another computer: the file holds what it came to.
+            stored = {item.role: item.bone for item in entry.mapping if item.bone}
+            if not stored:
+                raise
+            report = inspect(entry.armature, preset="guessed", overrides=stored)
         people.append(Person(entry.armature, report.mapping))
     if not people:
         raise MotionError(
@@ -311,14 +319,11 @@ def people_of(scene: Any) -> tuple[Person, ...]:
     return tuple(people)
 
 
-def save_preset(mapping: RigMapping, title: str) -> Path:
-    """Keep a mapping for rigs of the same make, in the user's folder; detection finds it there.
-
-    Returns:
-        The file.
+def preset_path(title: str) -> Path:
+    """Return the file in which a preset of the user's own is kept.
 
     Raises:
-        SettingsError: the title has no letters, or the folder cannot be written to.
+        SettingsError: the title has no letters, or is that of a built-in preset.
     """
     name = re.sub(r"\W+", "_", title.strip().casefold()).strip("_")
     if not name:
@@ -328,6 +333,18 @@ def save_preset(mapping: RigMapping, title: str) -> Path:
     taken = {preset.name for preset in load_presets(presets.home() / "no such folder")}
     if name in taken:
         raise SettingsError(f"{name!r} is the name of a built-in preset", hint="Type another name.")
-    path = presets.home() / "rigs" / f"{name}.toml"
-    write_preset(path, mapping.as_preset(name, title.strip()))
+    return presets.home() / "rigs" / f"{name}.toml"
+
+
+def save_preset(mapping: RigMapping, title: str) -> Path:
+    """Keep a mapping for rigs of the same make, in the user's folder; detection finds it there.
+
+    Returns:
+        The file; one that was there is replaced.
+
+    Raises:
+        SettingsError: the title has no letters, or the folder cannot be written to.
+    """
+    path = preset_path(title)
+    write_preset(path, mapping.as_preset(path.stem, title.strip()))
     return path

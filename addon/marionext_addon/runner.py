@@ -10,6 +10,7 @@ folder, and `retry` goes on from there.
 
 import itertools
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -25,9 +26,10 @@ from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
 from marionext.jobs import read_job
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
 
-from . import engine, folders, jobs, preferences, preparing
-from .records import Record, mirror, read_record, renders_in
+from . import engine, folders, jobs, preferences, preparing, shots
+from .records import Record, mirror, read_record, renders_of
 from .renders import DetachedRender, PoseMapRun, Starting, Work, WorkerRender
+from .shots import Shot
 
 __all__ = ["Record", "Runner", "runner"]
 
@@ -53,8 +55,8 @@ class Runner:
         self.slowest_of_own = 0.0
         """The same as time of this thread: what other programs took is not in it."""
         self._numbers = itertools.count(1)
-        self._work: Work | None = None
-        self._current = ""
+        self._works: dict[str, Work] = {}
+        """What is at work: one job of the queue, and renders that an earlier Blender left."""
         self._engine: EngineProcess | None = None
         self._engine_command: tuple[str, ...] = ()
         self._idle_since = 0.0
@@ -62,7 +64,15 @@ class Runner:
 
     # --------------------------------------------------------------------------- what users ask
 
-    def add(self, scene: Any, kind: folders.Kind, folder: Path, *, patient: bool = True) -> Record:
+    def add(
+        self,
+        scene: Any,
+        kind: folders.Kind,
+        folder: Path,
+        *,
+        patient: bool = True,
+        hand_over: bool = False,
+    ) -> Record:
         """Queue a render of a scene as it is now.
 
         Args:
@@ -70,42 +80,50 @@ class Runner:
             kind: of render.
             folder: an empty one, for the job.
             patient: record the motion in small steps, Blender free between them.
+            hand_over: only record: another computer renders it.
 
         Returns:
             The record; its state tells what becomes of it.
         """
-        numbers = jobs.frame_numbers(scene)
-        record = Record(
-            job_id=f"{folder.name}-{next(self._numbers)}",
-            name=folder.name,
-            kind=kind,
-            folder=str(folder),
-            scene_name=scene.name,
-            message="Recording the motion",
-            first_frame=numbers.start,
-            frame_count=len(numbers),
-            step=numbers.step,
-            patient=patient,
-        )
-        record.preparation = preparing.prepare(
-            scene, folder, kind, patience=PATIENCE if patient else None
-        )
+        shot = shots.shot_of(scene, kind)
+        record = Record.of(shot, folder, f"{folder.name}-{next(self._numbers)}")
+        record.patient, record.hand_over = patient, hand_over
+        try:
+            self._begin_recording(record, scene, shot)
+        except EngineError:
+            # Nothing is in it but what was just begun.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self.records[record.job_id] = record
         self._touch(record)
         self._select(record)
         self.wake()
         return record
 
+    def _begin_recording(self, record: Record, scene: Any, shot: Shot) -> None:
+        record.show(shot)
+        record.preparation = preparing.prepare(
+            scene, shot, Path(record.folder), patience=PATIENCE if record.patient else None
+        )
+        record.state, record.message, record.lost = "RECORDING", "Recording the motion", False
+
     def cancel(self, record: Record) -> None:
         """Stop a job, wherever it is; what is finished is kept."""
-        if record.job_id == self._current and self._work is not None:
+        work = self._works.get(record.job_id)
+        if work is not None:
             record.message = "Stopping after the work in hand"
-            self._work.cancel()
+            work.cancel()
             self._touch(record)
         elif record.is_open:
-            record.preparation = None
+            self._stop_recording(record)
             self._close(record, "CANCELLED", "Cancelled before it began")
         self.wake()
+
+    @staticmethod
+    def _stop_recording(record: Record) -> None:
+        preparation, record.preparation = record.preparation, None
+        if preparation is not None:
+            preparation.close()
 
     def retry(self, record: Record) -> None:
         """Begin a job again that has ended; what its folder holds is not rendered again.
@@ -116,24 +134,43 @@ class Runner:
         if record.is_open:
             raise SettingsError(f"{record.name} is at work already")
         folder = Path(record.folder)
-        if not (folder / folders.JOB_FILE).is_file():
-            scene = bpy.data.scenes.get(record.scene_name)
-            if scene is None:
-                raise SettingsError(
-                    f"the scene {record.scene_name!r}, whose motion was to be recorded, is gone"
-                )
-            jobs.check(scene, record.kind)
+        recorded = (folder / folders.JOB_FILE).is_file()
+        if recorded:
+            record.state, record.message = "QUEUED", "Waiting"
+        else:
+            scene = self._scene_to_record(record)
             with suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
-            record.preparation = preparing.prepare(
-                scene, folder, record.kind, patience=PATIENCE if record.patient else None
-            )
-        record.state, record.message, record.hint = "QUEUED", "Waiting", ""
-        record.progress, record.seconds_left, record.code = 0.0, -1.0, ""
+            self._begin_recording(record, scene, shots.shot_of(scene, record.kind))
+        record.hint = record.code = ""
+        record.progress, record.seconds_left = 0.0, -1.0
         record.exit_status = record.frames_done = 0
         record.warnings.clear()
         self._touch(record)
         self.wake()
+
+    @staticmethod
+    def _scene_to_record(record: Record) -> Any:
+        """Return the scene of a job whose motion was not recorded to its end.
+
+        Raises:
+            EngineError: it is not there any more, or cannot be rendered.
+        """
+        here = bool(record.file) and record.file == shots.file_name()
+        if record.lost and not here:
+            raise SettingsError(
+                f"the motion of {record.name} was to be recorded from another file",
+                hint=f"Open {record.file} and press Retry there."
+                if record.file
+                else "It was never saved: render it again.",
+            )
+        scene = bpy.data.scenes.get(record.scene_name)
+        if scene is None:
+            raise SettingsError(
+                f"the scene {record.scene_name!r}, whose motion was to be recorded, is gone"
+            )
+        jobs.check(scene, record.kind)
+        return scene
 
     def remove(self, record: Record) -> None:
         """Take a job off the list; its folder stays.
@@ -192,9 +229,9 @@ class Runner:
                 self._record_motion(record)
                 break
         started, own = time.perf_counter(), time.thread_time()
-        if self._work is not None:
-            self._follow(self.records[self._current], self._work)
-        if self._work is None:
+        for job_id, work in list(self._works.items()):
+            self._follow(self.records[job_id], work)
+        if not self._works:
             self._start_next()
         self.slowest = max(self.slowest, time.perf_counter() - started)
         self.slowest_of_own = max(self.slowest_of_own, time.thread_time() - own)
@@ -204,9 +241,15 @@ class Runner:
         try:
             # The share of the whole that recording is said to be.
             record.progress = 0.05 * next(record.preparation)
-        except StopIteration:
+        except StopIteration as end:
             record.preparation = None
-            record.message = "Waiting"
+            record.warnings.extend(end.value)
+            if record.hand_over:
+                record.progress = 1.0
+                text = f"Render it with: marionext batch {record.folder}/{folders.JOB_FILE}"
+                self._close(record, "FINISHED", text, "\n".join(record.warnings[:3]))
+            else:
+                record.state, record.message = "QUEUED", "Waiting"
         except EngineError as error:
             record.preparation = None
             self._fail(record, error)
@@ -224,13 +267,12 @@ class Runner:
 
     def _start_next(self) -> None:
         for record in list(self.records.values()):
-            if record.state == "QUEUED" and record.preparation is None:
+            if record.state == "QUEUED":
                 try:
-                    self._work = Starting(self._beginning_of(record))
+                    self._works[record.job_id] = Starting(self._beginning_of(record))
                 except EngineError as error:
                     self._fail(record, error)
                     continue
-                self._current = record.job_id
                 record.state, record.message = "RUNNING", "Starting the engine"
                 self._touch(record)
                 return
@@ -245,8 +287,7 @@ class Runner:
         job_file = folder / folders.JOB_FILE
         command, settings = engine.find(), engine.engine_settings()
         if record.kind == "POSE_MAPS":
-            first, count = record.first_frame, record.frame_count
-            return lambda: PoseMapRun(folder, read_job(job_file), command, first=first, count=count)
+            return lambda: PoseMapRun(folder, read_job(job_file), command)
         if record.patient and preferences.get().on_close == "LEAVE":
             return lambda: DetachedRender.start(folder, job_file, command, settings)
         if self._engine is not None and (
@@ -270,8 +311,7 @@ class Runner:
             self._apply(record, event)
             self._touch(record)
         if not record.is_open:
-            self._work = None
-            self._current = ""
+            del self._works[record.job_id]
             self._idle_since = time.monotonic()
 
     def _apply(self, record: Record, event: Event) -> None:
@@ -363,11 +403,11 @@ class Runner:
     def pick_up(self, scene: Any) -> None:
         """List the newest renders of a scene's folder, and follow one that still runs."""
         known = {record.folder for record in self.records.values()}
-        for folder in renders_in(folders.output_root(scene)):
+        for folder in renders_of(scene, folders.output_root(scene)):
             if str(folder) not in known:
-                # A folder that is not ours, or damaged, is not listed.
+                # A damaged folder is not listed.
                 with suppress(EngineError, OSError, ValueError, LookupError, TypeError):
-                    record = read_record(folder, scene, f"{folder.name}-{next(self._numbers)}")
+                    record = read_record(folder, f"{folder.name}-{next(self._numbers)}")
                     self._resume(record)
                     self.records[record.job_id] = record
         self.rebuildmirror()
@@ -378,30 +418,48 @@ class Runner:
         if record.state == "FINISHED":
             return
         left = DetachedRender.find(Path(record.folder))
-        if left is not None and self._work is None:
-            self._work, self._current = left, record.job_id
+        if left is not None:
+            self._works[record.job_id] = left
             record.state, record.message = "RUNNING", "Went on while Blender was closed"
             record.frames_done = 0  # the events tell of all frames again
             return
         record.state = "CANCELLED"
-        there = f"{record.frames_done} of {record.frame_count} frames are there"
-        record.message = there if record.frame_count else "Not begun"
+        record.message = f"{record.frames_done} of {record.frame_count} frames are there"
         record.hint = "Press Retry to go on."
+
+    def leave_file(self) -> None:
+        """Give up what is being recorded: the file that it is recorded from is being closed."""
+        for record in self.records.values():
+            if record.preparation is not None:
+                self._stop_recording(record)
+                self._close(
+                    record,
+                    "FAILED",
+                    "The file was closed while its motion was recorded",
+                    "Open it again and press Retry.",
+                )
+            # Whatever has no job file by now was of that file, too.
+            record.lost = True
 
     def close(self) -> None:
         """End the engine, unless it was to outlive Blender; nothing is lost either way."""
         if bpy.app.timers.is_registered(_pump):
             bpy.app.timers.unregister(_pump)
-        if isinstance(self._work, Starting):
-            self._work.join(_CLOSING_SECONDS)
-            if isinstance(self._work.begun, PoseMapRun):
-                self._work.begun.cancel()
-        self._work, self._current = None, ""
+        for work in self._works.values():
+            if isinstance(work, Starting):
+                work.join(_CLOSING_SECONDS)
+                if isinstance(work.begun, PoseMapRun):
+                    work.begun.cancel()
+        self._works.clear()
         if self._engine is not None:
             self._engine.close(timeout=_CLOSING_SECONDS)
             self._engine = None
+        for record in self.records.values():
+            self._stop_recording(record)
         self.records.clear()
         self._changed.clear()
+        # Blender would keep the list, for the add-on enabled again to show.
+        _session().jobs.clear()
 
 
 runner = Runner()
@@ -445,12 +503,30 @@ def _opened(_path: object) -> None:
         runner.pick_up(scene)
 
 
+@persistent  # type: ignore[untyped-decorator]
+def _leaving(_path: object) -> None:
+    runner.leave_file()
+
+
+def _look_here() -> None:
+    """Find the renders of the file that was open before the add-on was enabled."""
+    if bpy.data.filepath and not runner.records:
+        _opened("")
+
+
 def register() -> None:
     """Follow the opening of files."""
+    bpy.app.handlers.load_pre.append(_leaving)
     bpy.app.handlers.load_post.append(_opened)
+    if not bpy.app.background:
+        # Add-ons that are enabled when Blender starts may not look at any file yet.
+        bpy.app.timers.register(_look_here, first_interval=0.0)
 
 
 def unregister() -> None:
     """End what runs."""
+    if bpy.app.timers.is_registered(_look_here):
+        bpy.app.timers.unregister(_look_here)
+    bpy.app.handlers.load_pre.remove(_leaving)
     bpy.app.handlers.load_post.remove(_opened)
     runner.close()

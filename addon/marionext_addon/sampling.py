@@ -6,7 +6,7 @@ over many ticks while the animator goes on working; `sample` does all at once (b
 scripts). Both leave scene, frame, selection and undo as they were.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -103,11 +103,12 @@ def sample(
     size: tuple[int, int],
     *,
     fit: str = "CROP",
+    frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
 ) -> Take:
     """Sample a shot at once; see `sampling`."""
-    steps = sampling(scene, people, timing, size, fit=fit, camera=camera, rays=rays)
+    steps = sampling(scene, people, timing, size, fit=fit, frame=frame, camera=camera, rays=rays)
     while True:
         try:
             next(steps)
@@ -123,12 +124,14 @@ def sampling(
     size: tuple[int, int],
     *,
     fit: str = "CROP",
+    frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
 ) -> Generator[Progress, None, Take]:
-    """Sample a shot a little at a time.
+    """Make ready to sample a shot a little at a time.
 
-    Closing the generator, or an error, takes everything temporary away.
+    Rigs, cameras, markers and the scene's frame are looked at before this returns. Closing the
+    generator, or an error, takes everything temporary away.
 
     Args:
         scene: the user's scene.
@@ -136,12 +139,13 @@ def sampling(
         timing: when to look.
         size: width and height of the picture in pixels.
         fit: what becomes of the scene's frame in it: ``CROP`` or ``LETTERBOX``.
+        frame: the scene's, or None to take it as it is now.
         camera: a camera's object, or None for the scene's, with its markers.
         rays: groups of points whose visibility is found by rays through the scene's meshes:
             ``body``, ``hands``, ``face``. Slow: all meshes are evaluated in every frame.
 
     Returns:
-        The take, as the generator's value.
+        The generator; the take is its value.
 
     Raises:
         MotionError: there is nobody or no camera, or something was deleted meanwhile.
@@ -160,14 +164,31 @@ def sampling(
         others=() if eyes is None else eyes.objects,
     )
     numbers = [looking.index(each) for each in seen_by]
-    notes = tuple(_notes(scene, people))
-    total = len(timing.times)
+    notes = (*_notes(scene, people), *(() if eyes is None else visibility.notes(scene)))
+    shown = frame or cameras.Frame.of(scene)
+
+    def seen(eye: Any) -> cameras.Look:
+        return cameras.look_of(shown, eye, size, fit)
+
+    return _run(recording, stage, eyes, numbers, seen, notes)
+
+
+def _run(
+    recording: "_Recording",
+    stage: Stage,
+    eyes: visibility.Eyes | None,
+    numbers: Sequence[int],
+    seen: Callable[[Any], cameras.Look],
+    notes: tuple[str, ...],
+) -> Generator[Progress, None, Take]:
+    """Read frame after frame; ``numbers`` says through which of the stage's cameras."""
+    times = recording.timing.times
+    total = len(times)
     with stage:
         yield Progress(0, total)
-        for done, (time, number) in enumerate(zip(timing.times, numbers, strict=True), 1):
+        for done, (time, number) in enumerate(zip(times, numbers, strict=True), 1):
             graph = stage.go(time)
-            eye = stage.camera(number).evaluated_get(graph)
-            look = cameras.look_of(stage.scene, eye, size, fit)
+            look = seen(stage.camera(number).evaluated_get(graph))
             recording.add(stage, graph, look)
             if eyes is not None:
                 rays_cast = eyes.look(stage, recording.now(), look)
@@ -277,7 +298,7 @@ def _notes(scene: Any, people: Sequence[Person]) -> Iterator[str]:
     """Yield what will not be sampled as the animator sees it."""
     for person in people:
         armature = person.armature
-        if scene.objects.get(armature.name) != armature:
+        if scene not in armature.users_scene:
             yield (
                 f"{armature.name}: it is in the scene through an instance only, whose place is not "
                 "followed; make a library override of it"

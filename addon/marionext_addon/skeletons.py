@@ -77,8 +77,10 @@ class Skeleton:
         weights = np.zeros(len(self.shapes))
         if key is not None and self.shapes:
             values = np.empty(len(key.key_blocks), dtype=np.float32)
+            muted = np.empty(len(key.key_blocks), dtype=bool)
             key.key_blocks.foreach_get("value", values)
-            weights = values[list(self.shape_places)].astype(np.float64)
+            key.key_blocks.foreach_get("mute", muted)
+            weights = np.where(muted, 0, values)[list(self.shape_places)].astype(np.float64)
         return Sampled(
             heads=bulk("head", 3) @ turn.T + move,
             tails=bulk("tail", 3) @ turn.T + move,

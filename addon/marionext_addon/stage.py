@@ -11,8 +11,9 @@ saves meanwhile must not find it in the file: `sweep` runs before saving and aft
 stage that lost its scene builds another.
 """
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Self
 
@@ -21,7 +22,7 @@ from bpy.app.handlers import persistent
 
 from marionext.errors import MotionError
 
-__all__ = ["Key", "Stage", "key_of", "register", "sweep", "unregister"]
+__all__ = ["Key", "Stage", "key_of", "register", "sweep", "unregister", "without_listeners"]
 
 _MARK = "marionext_temporary"
 _NAME = "Marionext (sampling)"
@@ -115,8 +116,15 @@ class Stage:
         """
         if not self._alive():
             self._build()
+        for armature in self.armatures:
+            if armature.mode == "EDIT":
+                raise MotionError(
+                    f"the armature {armature.name!r} went into Edit Mode, which shows it at rest",
+                    hint="Leave Edit Mode and press Retry.",
+                )
         whole = math.floor(time)
-        self._made.frame_set(whole, subframe=float(time - whole))
+        with without_listeners():
+            self._made.frame_set(whole, subframe=float(time - whole))
         self._time = time
         return self._made.view_layers[0].depsgraph
 
@@ -185,6 +193,21 @@ class Stage:
             target = driver.variables.new().targets[0]
             target.id_type, target.id, target.data_path = "CAMERA", camera.data, "lens"
         return helper
+
+
+@contextlib.contextmanager
+def without_listeners() -> Iterator[None]:
+    """Keep the frame handlers of other scripts from taking the stage's frame for the user's."""
+    handlers = bpy.app.handlers
+    lists = [handlers.frame_change_pre, handlers.frame_change_post]
+    kept = [list(each) for each in lists]
+    for each in lists:
+        each.clear()
+    try:
+        yield
+    finally:
+        for each, functions in zip(lists, kept, strict=True):
+            each.extend(functions)
 
 
 def sweep() -> None:

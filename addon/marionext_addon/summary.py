@@ -11,7 +11,7 @@ from typing import Any
 from marionext.errors import EngineError
 from marionext.jobs import RenderSettings, default_settings
 
-from . import cameras, jobs
+from . import cameras, shots
 
 __all__ = ["Frames", "Framing", "frames", "framing", "model_settings"]
 
@@ -53,10 +53,10 @@ def frames(scene: Any) -> Frames:
 
     def compute() -> Frames:
         try:
-            numbers = jobs.frame_numbers(scene)
+            numbers = shots.frame_numbers(scene)
         except EngineError as error:
             return Frames(0, 0, 0, 0.0, error.message)
-        rate = float(jobs.frame_rate(scene).fraction) / chosen.frame_step
+        rate = float(shots.frame_rate(scene).fraction) / chosen.frame_step
         return Frames(numbers[0], numbers[-1], len(numbers), rate)
 
     found: Frames = _keep("frames", key, compute)
@@ -93,12 +93,12 @@ def framing(scene: Any) -> Framing:
     )
 
     def compute() -> Framing:
-        size = jobs.render_size(scene)
+        size = shots.render_size(scene)
         part = render.resolution_percentage / 100
         aspects = render.pixel_aspect_x, render.pixel_aspect_y
         wide = render.resolution_x * part * aspects[0] / min(aspects)
         high = render.resolution_y * part * aspects[1] / min(aspects)
-        _, _, across, down = cameras.frame_in_picture(scene, size, chosen.fit)
+        _, _, across, down = cameras.frame_in_picture(cameras.Frame.of(scene), size, chosen.fit)
         # Cropped, the frame reaches beyond the render: what is left of it, in its own pixels.
         scale = wide / across
         crop = chosen.fit == "CROP"

@@ -6,7 +6,7 @@ another person or a prop does. Whose skin a ray hits is told by the weights of t
 What is found is the share of each point that is in the open; the engine makes scores of it.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -21,7 +21,7 @@ from marionext.pose.skeleton import BODY, FACE, FEET, LEFT_HAND, POINT_COUNT, RI
 from .cameras import Look, joined
 from .rig import Person, read_rest
 
-__all__ = ["GROUPS", "Eyes", "renderable"]
+__all__ = ["GROUPS", "Eyes", "notes", "renderable"]
 
 Floats = NDArray[np.float64]
 
@@ -61,16 +61,37 @@ def renderable(scene: Any) -> list[Any]:
     def walk(layer: Any) -> None:
         if layer.exclude or layer.collection.hide_render:
             return
-        for candidate in layer.collection.objects:
-            solid = candidate.type in _SOLID or candidate.instance_type == "COLLECTION"
-            drawn = candidate.display_type not in {"WIRE", "BOUNDS"}
-            if solid and drawn and not candidate.hide_render:
-                found[candidate] = None
+        found.update(dict.fromkeys(filter(_hides, layer.collection.objects)))
         for child in layer.children:
             walk(child)
 
     walk(scene.view_layers[0].layer_collection)
     return list(found)
+
+
+def _hides(candidate: Any) -> bool:
+    solid = candidate.type in _SOLID or candidate.instance_type == "COLLECTION"
+    drawn = candidate.display_type not in {"WIRE", "BOUNDS"}
+    return solid and drawn and not candidate.hide_render
+
+
+def _instanced(things: Iterable[Any]) -> Iterator[Any]:
+    """Yield what collection instances show: a ray that hits one names the object inside."""
+    for thing in things:
+        if thing.instance_type == "COLLECTION" and thing.instance_collection is not None:
+            inside = [each for each in thing.instance_collection.all_objects if _hides(each)]
+            yield from inside
+            yield from _instanced(inside)
+
+
+def notes(scene: Any) -> Iterator[str]:
+    """Yield what rays will pass through although it is rendered, for people to read."""
+    unseen = sorted(thing.name for thing in renderable(scene) if thing.hide_viewport)
+    if unseen:
+        yield (
+            f"{', '.join(unseen[:3])}{' and others' if len(unseen) > 3 else ''}: disabled in "
+            "viewports, so nothing is hidden behind it"
+        )
 
 
 @dataclass(slots=True)
@@ -103,7 +124,7 @@ class Eyes:
         self.objects = objects
         """What rays may hit."""
         self._owners = owners
-        self._solid = frozenset(thing.name_full for thing in objects)
+        self._solid = frozenset(thing.name_full for thing in (*objects, *_instanced(objects)))
         self._points = tuple(points)
         self._own = {point: own_parts(point) for point in points}
 
@@ -223,7 +244,9 @@ def _targets(place: Floats, pose: Floats, stature: float, point: int) -> Iterato
 def _parts_of(person: Person) -> dict[str, str]:
     """Return the part that each bone moves: that of its role, or of the nearest above with one."""
     rest = read_rest(person.armature)
-    roles = {bone: role for role, bone in person.mapping.bones.items()}
+    mirrored = person.armature.matrix_world.determinant() < 0
+    mapping = person.mapping.mirrored() if mirrored else person.mapping
+    roles = {bone: role for role, bone in mapping.bones.items()}
     parts: dict[str, str] = {}
     for number, name in enumerate(rest.names):
         parent = int(rest.parents[number])

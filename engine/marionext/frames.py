@@ -5,13 +5,14 @@ Frame numbers are those of the source (a Blender scene may start at 101); an ind
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
 from marionext.errors import SettingsError
 
-__all__ = ["FrameRange", "FrameRate", "format_frames", "parse_frames"]
+__all__ = ["FrameRange", "FrameRate", "format_frames", "joined_frames", "parse_frames"]
 
 _NTSC_TOLERANCE = Fraction(1, 200)
 _MOST_FRAMES = 10_000_000
@@ -141,3 +142,17 @@ def format_frames(frames: tuple[int, ...]) -> str:
         parts.append(f"{frames[index]}-{frames[end]}{suffix}")
         index = end + 1
     return ",".join(parts)
+
+
+def joined_frames(arguments: Sequence[str]) -> list[str]:
+    """Return a command line whose ``--frames`` may begin with a minus: ``--frames -10-5``.
+
+    `argparse` takes what begins with a minus for another option, unless it is joined by ``=``.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--frames" and re.match(r"-\d", argument):
+            joined[-1] = f"--frames={argument}"
+        else:
+            joined.append(argument)
+    return joined

@@ -219,8 +219,11 @@ def test_drawing_does_no_work(told: dict[str, Any]) -> None:
 @pytest.mark.blender
 def test_each_state_of_a_render_offers_what_can_be_done(told: dict[str, Any]) -> None:
     jobs = told["jobs"]
-    assert "marionext.cancel" in jobs["RUNNING"][0]
-    assert any("1:23 left" in text for text in jobs["RUNNING"][1])
+    for state in ("RECORDING", "QUEUED", "RUNNING"):
+        assert "marionext.cancel" in jobs[state][0], state
+    for state in ("RECORDING", "RUNNING"):
+        assert any("1:23 left" in text for text in jobs[state][1]), state
+    assert "Told what to do" in jobs["FINISHED"][1], "what had to be left out"
     assert "1 waiting" in jobs["QUEUED"][1]
     assert {"marionext.show_result", "marionext.add_strip", "marionext.camera_background"} <= set(
         jobs["FINISHED"][0]

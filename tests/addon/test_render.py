@@ -59,8 +59,8 @@ def check_stepped_pose_maps(maps: dict[str, Any]) -> None:
         "000103.png",
     ]
     # Every scene frame has its picture, the frames between show the one before.
-    assert maps["strip"] == [101, 104]
-    assert maps["held"] == [True, True, True]
+    assert maps["strip"] == [101, 105], "the last picture is held to the end of the range"
+    assert maps["held"] == [True, True, True, True]
 
 
 def check_couple(job: dict[str, Any]) -> None:
@@ -75,7 +75,8 @@ def check_couple(job: dict[str, Any]) -> None:
 def check_queue(inside, files: list[str]) -> None:
     names = {Path(file).name for file in files}
     copied = {"character.png", "character.pose.npz"}
-    assert names == {"job.json", "motion.npz", "rig_1.npz", "rig_2.npz", *copied}
+    motion = {"motion.npz", "rig_1.npz", "rig_2.npz"}
+    assert names == {"job.json", "shot.json", *motion, *copied}
     folder = inside.folder / "queue" / Path(files[0]).parent
     written = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     for path in (written["motion"]["path"], written["character"], written["output"]["directory"]):
@@ -95,6 +96,13 @@ def test_a_picture_of_the_scene_has_its_pose_where_the_picture_shows_it(inside) 
         assert found[fit]["score"] > 0.3
     assert found["source"] == "SCENE"
     assert found["frame"] == 104
+    # The user's own compositor writes nothing, and is as it was.
+    assert found["written"] == [[], 3]
+    assert found["groups"] == 0
+    first, wide, image = found["pictures"]
+    assert first == [128, 192, False, True]
+    assert wide == [192, 128, False, True], "rendered again in the shape that is wanted now"
+    assert image[2:] == [True, True], "the artist's image is still chosen"
     # Blender keeps its own "Render Result" after any render; nothing else is new.
     before, after = found["before"], found["after"]
     assert after[:4] == before[:4]

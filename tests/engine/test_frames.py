@@ -1,5 +1,6 @@
 """Frame numbers and rates."""
 
+import argparse
 from fractions import Fraction
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marionext.errors import SettingsError
-from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
+from marionext.frames import FrameRange, FrameRate, format_frames, joined_frames, parse_frames
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,19 @@ def test_a_range_includes_its_start_and_not_its_stop() -> None:
     assert 101 in frames
     assert 111 not in frames
     assert str(frames) == "101-110"
+
+
+@pytest.mark.parametrize("frames", ["-10-5", "-10", "1-5", "-3,5-10"])
+def test_frames_before_zero_may_follow_their_option(frames: str) -> None:
+    arguments = ["render", "--frames", frames, "--out", "-"]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command")
+    parser.add_argument("--frames")
+    parser.add_argument("--out")
+    read = parser.parse_args(joined_frames(arguments))
+    assert (read.frames, read.out) == (frames, "-")
+
+
+def test_what_follows_is_not_taken_for_frames() -> None:
+    assert joined_frames(["--frames", "--out", "x"]) == ["--frames", "--out", "x"]
+    assert joined_frames(["--frames"]) == ["--frames"]

@@ -225,7 +225,9 @@ def test_noise_levels_and_steps_equal_the_reference(case: Path) -> None:
         run = name.removesuffix(".sigmas")
         schedule = make_schedule(config, int(run.removeprefix("n")))
         assert torch.equal(torch.tensor(schedule.sigmas), recorded[name])
-        assert torch.equal(torch.tensor(schedule.timesteps), recorded[f"{run}.timesteps"])
+        # A logarithm: processors differ in its last bit.
+        timesteps = torch.tensor(schedule.timesteps)
+        assert difference(timesteps, recorded[f"{run}.timesteps"]) <= 3e-7
         assert schedule.initial == pytest.approx(float(recorded[f"{run}.init_noise_sigma"]), 1e-7)
     if "traj.x0" not in recorded:
         return

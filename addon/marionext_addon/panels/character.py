@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from .. import pictures
+from .. import pictures, reference, summary
 from ..paragraphs import write, write_problem
 from ..translations import say
 from .base import SidebarPanel
@@ -32,23 +32,37 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
         layout.prop(settings, "pose_fit", text="", icon="ARMATURE_DATA")
 
     def _draw_scene_source(self, context: Any, layout: Any, settings: Any) -> None:
-        if settings.character:
-            text = say("Rendered from frame {frame}.", frame=settings.character_frame)
-        else:
+        frame = settings.scene_picture_frame
+        if not settings.scene_picture:
             text = say("The character is rendered as it stands in this scene.")
+        elif settings.scene_picture_form == self._form(context.scene):
+            text = say("Rendered from frame {frame}.", frame=frame)
+        else:
+            text = say("Rendered from frame {frame} in another shape: done again.", frame=frame)
         write(layout, context, text, icon="INFO")
         layout.operator("marionext.render_character", icon="RENDER_STILL")
 
+    @staticmethod
+    def _form(scene: Any) -> str:
+        settings = scene.marionext
+        chosen = settings.camera_object if settings.camera == "OBJECT" else None
+        size = summary.framing(scene).size
+        return reference.form_of(size, settings.fit, "" if chosen is None else chosen.name)
+
     def _draw_picture(self, context: Any, layout: Any, settings: Any) -> None:
-        if not settings.character:
-            if settings.character_source == "IMAGE":
+        of_scene = settings.character_source == "SCENE"
+        path = settings.scene_picture if of_scene else settings.character
+        if not path:
+            if not of_scene:
                 text = say(
                     "Choose one picture of the character: the whole figure, seen from front."
                 )
                 write(layout, context, text, icon="INFO")
             return
-        icon = pictures.icon(settings.character)
-        if icon == pictures.MISSING:
+        icon = pictures.icon(path)
+        if icon == pictures.MISSING and of_scene:
+            write(layout, context, say("The picture is gone: done again."), icon="INFO")
+        elif icon == pictures.MISSING:
             write_problem(
                 layout, context, say("The picture is not there."), say("Choose it again above.")
             )

@@ -5,12 +5,12 @@ from typing import Any
 
 from ..translations import say
 
-__all__ = ["draw_bar", "running", "time_left", "waiting"]
+__all__ = ["at_work", "draw_bar", "time_left", "waiting"]
 
 
-def running(session: Any) -> Any:
-    """Return the render that is running, or None."""
-    return next((job for job in session.jobs if job.state == "RUNNING"), None)
+def at_work(session: Any) -> list[Any]:
+    """Return the renders that are running or being recorded, the running ones first."""
+    return [job for state in ("RUNNING", "RECORDING") for job in session.jobs if job.state == state]
 
 
 def waiting(session: Any) -> int:

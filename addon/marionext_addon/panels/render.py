@@ -7,11 +7,12 @@ from typing import Any
 import bpy
 
 from .. import jobs, pictures, summary
+from ..lists import STATE_ICONS
 from ..messages import translated
 from ..paragraphs import write, write_problem
 from ..translations import say
 from .base import SidebarPanel, preferences_button, settings_column
-from .progress import draw_bar, running, waiting
+from .progress import at_work, draw_bar, waiting
 
 __all__ = ["CLASSES"]
 
@@ -21,7 +22,8 @@ def missing(scene: Any) -> Iterator[str]:
     if not jobs.armatures(scene):
         yield say("Rig: choose an armature.")
     if jobs.camera_of(scene) is None:
-        yield say("Camera: the scene needs one.")
+        chosen = scene.marionext.camera == "OBJECT"
+        yield say("Camera: choose one.") if chosen else say("Camera: the scene needs one.")
     if summary.frames(scene).problem:
         yield say("Frames: the range is empty.")
 
@@ -52,9 +54,8 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         for text in (*lacking, *faceless):
             write(layout, context, text, icon="DOT")
         self._draw_buttons(layout, poses=not lacking, renders=not lacking and not faceless)
-        job = running(session)
-        if job is not None:
-            self._draw_running(context, layout, job)
+        for job in at_work(session):
+            self._draw_at_work(context, layout, job)
         count = waiting(session)
         if count:
             layout.label(text=say("{count} waiting", count=count), icon="SORTTIME", translate=False)
@@ -79,9 +80,9 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         queue.enabled = renders
         queue.operator("marionext.send_to_queue", icon="EXPORT")
 
-    def _draw_running(self, context: Any, layout: Any, job: Any) -> None:
+    def _draw_at_work(self, context: Any, layout: Any, job: Any) -> None:
         box = layout.box()
-        box.label(text=job.name, icon="PLAY", translate=False)
+        box.label(text=job.name, icon=STATE_ICONS[job.state], translate=False)
         draw_bar(box, job)
         if job.message:
             write(box, context, translated(job.message))

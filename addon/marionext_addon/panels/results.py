@@ -47,7 +47,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if not 0 <= session.job_index < len(session.jobs):
             return
         job = session.jobs[session.job_index]
-        if job.state == "FAILED":
+        if job.state == "QUEUED":
+            layout.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
+        elif job.state == "FAILED":
             self._draw_failed(context, layout, job)
         elif job.state == "CANCELLED":
             write(
@@ -74,6 +76,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             layout.template_icon(icon_value=icon, scale=7.0)
         if job.message:
             write(layout, context, translated(job.message))
+        if job.hint:
+            # What had to be left out, or what the engine warned of.
+            write(layout, context, translated(job.hint), icon="INFO")
         column = layout.column(align=True)
         for name, symbol in (
             ("marionext.show_result", "IMAGE_DATA"),

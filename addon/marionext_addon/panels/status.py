@@ -5,14 +5,14 @@ from typing import Any
 
 import bpy
 
-from .progress import draw_bar, running
+from .progress import at_work, draw_bar
 
 __all__ = ["register", "unregister"]
 
 
 def draw_status(header: Any, context: Any) -> None:
-    """Draw bar and Cancel button of the running render; nothing where none runs."""
-    job = running(context.window_manager.marionext)
+    """Draw bar and Cancel button of what is at work first; nothing where nothing is."""
+    job = next(iter(at_work(context.window_manager.marionext)), None)
     if job is None:
         return
     layout = header.layout

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import marionext
 from marionext.cli import console, models, poses, render, train
 from marionext.errors import EngineError, JobCancelled
+from marionext.frames import joined_frames
 
 __all__ = ["main"]
 
@@ -37,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(joined_frames(given))
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(levelname)s %(name)s: %(message)s",

@@ -130,6 +130,11 @@ class JointAnimation:
         points = np.concatenate([self.rest_heads, self.rest_tails])
         return float(np.ptp(points[:, 2]))
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Scaled by a negative number: whoever sees it takes its left arm for a right one."""
+        return bool(np.linalg.det(self.rest_rotations).mean() < 0)
+
     def index(self, name: str) -> int:
         """Return the index of the bone of that name.
 

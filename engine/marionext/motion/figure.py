@@ -130,6 +130,7 @@ class Figure:
     """Where the keypoints of one rig hang."""
 
     mapping: RigMapping
+    """Of a rig that is scaled by a negative number: that of its mirror image."""
     anchors: Indices
     """(134,): the bone of each keypoint; -1 if the rig has none for it."""
     offsets: Floats
@@ -172,6 +173,8 @@ class Figure:
         Raises:
             MotionError: a bone of the mapping is not in the skeleton, or it has no size.
         """
+        if animation.is_mirrored:
+            mapping = mapping.mirrored()
         bones = {role: animation.index(name) for role, name in mapping.bones.items()}
         axes = _find_axes(animation, bones)
         stature = _stature(animation, bones)

@@ -27,6 +27,8 @@ def front_of(animation: JointAnimation) -> NDArray[np.float64]:
     The mean over the motion; of a dancer who turns right round, the first frame.
     """
     fronts = facing(animation.names, animation.parents, animation.heads, animation.tails)
+    if animation.is_mirrored:
+        fronts = -fronts
     mean = fronts.mean(axis=0)
     length = float(np.linalg.norm(mean))
     return np.asarray(mean / length if length > 0.3 else fronts[0], dtype=np.float64)

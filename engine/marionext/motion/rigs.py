@@ -183,10 +183,24 @@ class RigMapping:
         bones |= {role: bone for role, bone in changes.items() if bone}
         return replace(self, bones=bones, guessed=self.guessed - set(changes))
 
+    def mirrored(self) -> Self:
+        """Return the mapping of the rig's mirror image, whose left arm is on its other side."""
+        return replace(
+            self,
+            bones={_other_side(role): bone for role, bone in self.bones.items()},
+            guessed=frozenset(map(_other_side, self.guessed)),
+        )
+
     def as_preset(self, name: str, title: str | None = None) -> RigPreset:
         """Return these bones as a preset for rigs of the same make."""
         bones = {role: (self.bones[role],) for role in ROLES if role in self.bones}
         return RigPreset(name=name, title=title or name, bones=bones)
+
+
+def _other_side(role: str) -> str:
+    side, _, part = role.partition("_")
+    other = {"left": "right", "right": "left"}.get(side)
+    return f"{other}_{part}" if other else role
 
 
 def _check_role(role: str) -> None:

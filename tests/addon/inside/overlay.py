@@ -19,7 +19,7 @@ def sampled(scene, frame, rays=frozenset()):
     timing = sampling.Timing(
         times=(Fraction(frame),), rate=frames.FrameRate.parse("24"), first=frame
     )
-    size = stage.module("jobs").render_size(scene)
+    size = stage.module("shots").render_size(scene)
     people = stage.module("rig").people_of(scene)
     fit = scene.marionext.fit
     return sampling.sample(scene, people, timing, size, fit=fit, rays=rays).track

@@ -234,7 +234,7 @@ def jobs_shown():
     """Draw jobs in each of their states."""
     session = bpy.context.window_manager.marionext
     told = {}
-    for state in ("QUEUED", "RUNNING", "FINISHED", "FAILED", "CANCELLED"):
+    for state in ("RECORDING", "QUEUED", "RUNNING", "FINISHED", "FAILED", "CANCELLED"):
         session.jobs.clear()
         job = session.jobs.add()
         job.job_id, job.name, job.state = "1", "Scene-001", state

@@ -46,6 +46,49 @@ def red_middle(path):
     return [width, height, float(columns.mean() + 0.5), float(rows.mean() + 0.5)]
 
 
+def write_beside(scene, folder):
+    """Have the compositor write every rendered frame into a folder of the user's own, too."""
+    folder.mkdir()
+    if bpy.app.version < (5, 0, 0):
+        scene.use_nodes = True
+        tree = scene.node_tree
+        tree.nodes.clear()
+        end = tree.nodes.new("CompositorNodeComposite")
+        output = tree.nodes.new("CompositorNodeOutputFile")
+        output.base_path = str(folder)
+    else:
+        tree = bpy.data.node_groups.new("Compositor", "CompositorNodeTree")
+        scene.compositing_node_group = tree
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+        end = tree.nodes.new("NodeGroupOutput")
+        output = tree.nodes.new("CompositorNodeOutputFile")
+        output.directory = str(folder)
+        output.file_output_items.new("RGBA", "beauty")
+    layers = tree.nodes.new("CompositorNodeRLayers")
+    layers.scene = scene
+    for node in (end, output):
+        tree.links.new(layers.outputs[0], node.inputs[0])
+    return lambda: [sorted(path.name for path in folder.iterdir()), len(tree.nodes)]
+
+
+def own_image_and_scene(scene, hero):
+    """The artist's image and the scene's picture are two things; its size follows the render's."""
+    settings = scene.marionext
+    preparing, shots = stage.module("preparing"), stage.module("shots")
+    jobs = []
+    for name, preset in (("first", "MODEL"), ("wide", "LANDSCAPE"), ("image", "MODEL")):
+        settings.size_preset = preset
+        settings.character_source = "IMAGE" if name == "image" else "SCENE"
+        folder = stage.FOLDER / f"job {name}"
+        folder.mkdir()
+        list(preparing.prepare(scene, shots.shot_of(scene), folder))
+        picture = bpy.data.images.load(str(folder / "character.png"))
+        same = (folder / "character.png").read_bytes() == Path(hero).read_bytes()
+        jobs.append([*picture.size, same, settings.character == hero])
+        bpy.data.images.remove(picture)
+    return jobs
+
+
 def story():
     stage.empty_file()
     stage.install()
@@ -61,6 +104,10 @@ def story():
     wrist = rig.matrix_world @ bone.head
     ball("wrist", wrist, (1.0, 0.0, 0.0))
     scene.world = bpy.data.worlds.new("World")
+    scene.render.use_multiview = True
+    written = write_beside(scene, stage.FOLDER / "composited")
+    groups = len(bpy.data.node_groups)
+    hero = scene.marionext.character
     before = [scene.render.resolution_x, scene.render.filepath, scene.frame_current]
     before += [len(bpy.data.scenes), len(bpy.data.images), scene.render.image_settings.file_format]
     answer = {}
@@ -80,13 +127,18 @@ def story():
         }
     after = [scene.render.resolution_x, scene.render.filepath, scene.frame_current]
     after += [len(bpy.data.scenes), len(bpy.data.images), scene.render.image_settings.file_format]
+    source = settings.character_source
+    settings.fit = "CROP"
+    pictures = own_image_and_scene(scene, hero)
     return {
         **answer,
+        "written": written(),
+        "groups": len(bpy.data.node_groups) - groups,
+        "pictures": pictures,
         "before": before,
         "after": after,
-        "source": settings.character_source,
-        "character": settings.character,
-        "frame": settings.character_frame,
+        "source": source,
+        "frame": settings.scene_picture_frame,
     }
 
 

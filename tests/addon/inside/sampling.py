@@ -42,7 +42,7 @@ def timing(times, rate="24", first=101):
 def seen_by_blender(scene, camera, heads, size, fit):
     """Return where Blender itself sees places of one frame: (joints, 2)."""
     cameras = stage.module("cameras")
-    left, top, width, height = cameras.frame_in_picture(scene, size, fit)
+    left, top, width, height = cameras.frame_in_picture(cameras.Frame.of(scene), size, fit)
     row = []
     for place in heads:
         x, y, _ = world_to_camera_view(scene, camera, place)

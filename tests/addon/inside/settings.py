@@ -11,7 +11,7 @@ import stage
 def story():
     stage.empty_file()
     stage.install()
-    jobs, results = stage.module("jobs"), stage.module("results")
+    jobs, results, shots = (stage.module(name) for name in ("jobs", "results", "shots"))
     codec = stage.module("marionext.jobs")
     scene, _rig = stage.make_scene()
     settings = scene.marionext
@@ -19,8 +19,8 @@ def story():
     answer = {}
 
     def now(draft=False):
-        shot = jobs.shot_of(scene, draft=draft)
-        job = jobs.build_job(scene, shot, "character.png", "DRAFT" if draft else "RENDER")
+        shot = shots.shot_of(scene, "DRAFT" if draft else "RENDER")
+        job = jobs.build_job(scene, shot, "character.png")
         told = codec.encode_job(job)
         return {
             "settings": told["settings"],
@@ -87,7 +87,9 @@ def story():
     (folder / "frames").mkdir(parents=True)
     for number in range(-2, 3):
         (folder / "frames" / f"{number:06d}.png").write_bytes(f"{number}".encode())
-    pictures = results.find_pictures(folder, scene)
+    settings.frame_range, settings.frame_start, settings.frame_end = "OWN", -2, 2
+    shots.write_shot(shots.shot_of(scene), folder)
+    pictures = results.find_pictures(folder)
     answer["negative"] = [
         pictures.first,
         pictures.count,

@@ -65,11 +65,35 @@ def steps():
     shown = editor.image.filepath_from_user(image_user=editor.image_user)
     ANSWER["image file"] = Path(shown).name
     ANSWER["background"] = sorted(bpy.ops.marionext.camera_background())
+    yield from undo_of_showing()
     ANSWER["slowest"] = 1000 * runner.slowest
     ANSWER["slowest of own"] = 1000 * runner.slowest_of_own
     yield from pause(1.0)
     if stage.REQUEST.get("picture"):
         os.system(f"import -window root {stage.REQUEST['picture']}")
+
+
+def undo_of_showing():
+    """Move something, show the result, undo once; then the same with the overlay's switch."""
+    bpy.data.objects["Rig"].location.z = 0.75
+    bpy.ops.ed.undo_push(message="Moved again")
+    for image in list(bpy.data.images):
+        bpy.data.images.remove(image)
+    bpy.ops.ed.undo_push(message="Without pictures")
+    bpy.ops.marionext.show_result("EXEC_DEFAULT", True)  # as a button does, with its undo step
+    yield
+    bpy.ops.ed.undo()
+    yield
+    pictures = [image.name for image in bpy.data.images if image.source == "SEQUENCE"]
+    ANSWER["undone showing"] = [round(bpy.data.objects["Rig"].location.z, 3), pictures]
+    overlay = stage.module("overlay")
+    bpy.ops.ed.undo_push(message="Overlay off")
+    bpy.context.scene.marionext.overlay = True
+    bpy.ops.ed.undo_push(message="Overlay on")
+    on = [bpy.context.scene.marionext.overlay, overlay.shown()]
+    bpy.ops.ed.undo()
+    yield
+    ANSWER["overlay after undo"] = [*on, bpy.context.scene.marionext.overlay, overlay.shown()]
 
 
 def until(condition, seconds=300.0):

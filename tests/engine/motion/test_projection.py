@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from marionext.motion.framing import frame_motion
 from marionext.motion.loading import load
 from marionext.motion.projection import facing, project, project_people, view_people
 from marionext.motion.rigs import map_rig
+from marionext.pose.edit import mirror
 from marionext.pose.skeleton import (
     FACE,
     FEET,
@@ -64,6 +66,25 @@ def test_from_the_front_the_persons_right_is_on_the_left_of_the_picture(person: 
     assert points[JOINT["nose"], 1] < neck[1] < points[JOINT["left_hip"], 1]
     assert (scores[:18] > 0.3).all()
     assert (scores[FACE] > 0.3).all()
+
+
+def test_a_rig_scaled_by_minus_one_is_seen_as_its_mirror_image(
+    person: Person, about: About
+) -> None:
+    rig = person([_reach(about, [0.3, -0.9, 0.2])])
+    over = np.diag([-1.0, 1.0, 1.0])
+    turned = replace(
+        rig,
+        heads=rig.heads @ over,
+        tails=rig.tails @ over,
+        rotations=over @ rig.rotations,
+        rest_heads=rig.rest_heads @ over,
+        rest_tails=rig.rest_tails @ over,
+        rest_rotations=over @ rig.rest_rotations,
+    )
+    seen, found = mirror(_shot(rig)), _shot(turned)
+    np.testing.assert_allclose(found.points, seen.points, atol=0.01)
+    np.testing.assert_allclose(found.scores, seen.scores, atol=1e-3)
 
 
 def test_from_behind_the_face_is_gone_and_the_sides_are_exchanged(person: Person) -> None:
