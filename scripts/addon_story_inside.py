@@ -334,7 +334,7 @@ def render_and_cancel() -> Steps:
     """Start a render, watch it, stop it."""
     yield from click_tab()
     # A short shot would be done before anybody could look at it.
-    settings().steps = max(6, 300 // (REQUEST["last_frame"] - FIRST + 1))
+    settings().steps = max(6, 60 // (REQUEST["last_frame"] - FIRST + 1))
     in_view(bpy.ops.marionext.render)
     yield from until(running(0.3), "the render to come along", seconds=600)
     check(job().state == "RUNNING", f"a running render, got {job().message} {job().hint}")

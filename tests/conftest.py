@@ -1,6 +1,11 @@
 """What all tests share."""
 
+import os
 import signal
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Of several processes with tests each has one core: more threads would wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and every process started from
 # there inherits that: tests of interruptions need it back.

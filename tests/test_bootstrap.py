@@ -199,7 +199,7 @@ def test_tests_run_after_the_checks_and_their_line_is_the_last(installed: Projec
     assert status == 0, output
     lines = output.splitlines()
     assert lines.index("checks") < len(lines) - 1
-    assert re.fullmatch(r"pytest --rootdir \S+ -ra -q tests/engine", lines[-1])
+    assert re.fullmatch(r"pytest --rootdir \S+ -ra -n auto .* -q tests/engine", lines[-1])
     assert installed.run("test", "bad")[0] == 1
 
 

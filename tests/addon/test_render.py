@@ -100,8 +100,8 @@ def test_a_picture_of_the_scene_has_its_pose_where_the_picture_shows_it(inside) 
     assert found["written"] == [[], 3]
     assert found["groups"] == 0
     first, wide, image = found["pictures"]
-    assert first == [128, 192, False, True]
-    assert wide == [192, 128, False, True], "rendered again in the shape that is wanted now"
+    assert first == [256, 384, False, True]
+    assert wide == [384, 256, False, True], "rendered again in the shape that is wanted now"
     assert image[2:] == [True, True], "the artist's image is still chosen"
     # Blender keeps its own "Render Result" after any render; nothing else is new.
     before, after = found["before"], found["after"]
@@ -178,7 +178,7 @@ def test_a_farm_learns_from_the_exit_status(inside_window) -> None:
 def test_settings_mean_what_they_say(inside_45) -> None:
     found = inside_45.run("settings")
     plain = found["as it is"]
-    assert (plain["settings"]["width"], plain["settings"]["height"]) == (128, 192)
+    assert (plain["settings"]["width"], plain["settings"]["height"]) == (256, 384)
     assert (plain["quality"], plain["settings"]["steps"]) == ("balanced", 4)
     assert plain["numbers"] == plain["times"] == [101, 102, 103, 104]
     assert plain["frames"] is None
@@ -187,7 +187,7 @@ def test_settings_mean_what_they_say(inside_45) -> None:
     def size(name: str) -> tuple[int, int]:
         return found[name]["settings"]["width"], found[name]["settings"]["height"]
 
-    assert size("landscape") == (192, 128)
+    assert size("landscape") == (384, 256)
     assert size("custom") == (576, 1024), "the nearest multiples of 64"
     assert size("scene's shape") == (1024, 576)
     width, height = size("draft")

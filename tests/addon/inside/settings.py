@@ -15,7 +15,7 @@ def story():
     codec = stage.module("marionext.jobs")
     scene, _rig = stage.make_scene()
     settings = scene.marionext
-    settings.steps, settings.quality = 0, "balanced"
+    settings.steps, settings.quality, settings.size_preset = 0, "balanced", "MODEL"
     answer = {}
 
     def now(draft=False):

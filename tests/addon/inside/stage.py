@@ -116,6 +116,8 @@ def make_scene(character=None):
     settings.output = str(FOLDER / "renders")
     settings.quality = "draft"
     settings.steps = 1
+    # Small, to be quick; what a model's own size comes to is asked in `settings.py`.
+    settings.size_preset, settings.width, settings.height = "CUSTOM", 128, 192
     settings.character = str(
         character or Path(REQUEST["root"]) / "presets" / "characters" / "hero.png"
     )
