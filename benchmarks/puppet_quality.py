@@ -1,6 +1,6 @@
 """How well the built-in puppet follows poses and keeps characters, on clips it never saw.
 
-    python benchmarks/puppet_quality.py [--clips 200] [--frames 12] [--steps 6] [--json FILE]
+    python benchmarks/puppet_quality.py [--clips 200] [--frames 12] [--size 128x192] [--json FILE]
 
 Each clip is drawn as in training, from seeds that training leaves out: a character, a reference
 picture, a dance. The real sampling code renders the dance from its pose maps, and the result is
@@ -259,9 +259,9 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=presets.folder("puppet"))
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--frames", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--size", default="128x192", help="width and height")
-    parser.add_argument("--blend", choices=("crossfade", "uniform", "shifted"), default="crossfade")
+    parser.add_argument("--blend", choices=("crossfade", "uniform", "shifted"), default="shifted")
     parser.add_argument("--processes", type=int, default=2, help="clips measured at a time")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--pictures", type=Path, help="write comparisons to this folder")

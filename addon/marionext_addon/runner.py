@@ -182,7 +182,7 @@ class Runner:
             raise SettingsError(f"{record.name} is at work: cancel it first")
         del self.records[record.job_id]
         self._changed.discard(record.job_id)
-        self.rebuildmirror()
+        self.rebuild_mirror()
 
     def wait(self, record: Record, say: Callable[[str], None]) -> None:
         """Block until a job has ended: for scripts and farms, not for windows.
@@ -382,7 +382,7 @@ class Runner:
         self._changed.clear()
         _redraw()
 
-    def rebuildmirror(self) -> None:
+    def rebuild_mirror(self) -> None:
         """Make the window manager's list anew, in the order of the records."""
         session = _session()
         session.jobs.clear()
@@ -410,7 +410,7 @@ class Runner:
                     record = read_record(folder, f"{folder.name}-{next(self._numbers)}")
                     self._resume(record)
                     self.records[record.job_id] = record
-        self.rebuildmirror()
+        self.rebuild_mirror()
         if any(record.is_open for record in self.records.values()):
             self.wake()
 
@@ -498,7 +498,7 @@ def _duration(seconds: float) -> str:
 @persistent  # type: ignore[untyped-decorator]
 def _opened(_path: object) -> None:
     """Show the jobs in the file that was opened, and what its folder holds."""
-    runner.rebuildmirror()
+    runner.rebuild_mirror()
     for scene in bpy.data.scenes:
         runner.pick_up(scene)
 
