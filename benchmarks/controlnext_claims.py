@@ -37,6 +37,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from marionext import bundles
 from marionext.bundles import ModelBundle
+from marionext.cli.options import parse_size
 from marionext.diffusion import ControlNeXtSVD, injected
 from marionext.diffusion.loading import NetworkFiles
 from marionext.jobs import default_settings
@@ -71,6 +72,7 @@ class Convergence:
     rates: tuple[float, ...]
     """Of the control network; the part of the UNet learns at a tenth."""
     seed: int
+    size: tuple[int, int]
 
 
 def count(network: nn.Module) -> int:
@@ -103,7 +105,7 @@ def measure_parameters(bundle: ModelBundle) -> dict[str, dict[str, float]]:
 
 
 @torch.no_grad()
-def measure_time(bundle: ModelBundle, rounds: int) -> dict[str, float]:
+def measure_time(bundle: ModelBundle, rounds: int, size: tuple[int, int]) -> dict[str, float]:
     """Time one evaluation of a window, the three ways in turn; medians in seconds."""
     files = NetworkFiles(bundle.folder, torch.float32)
     unet, control = files.unet().eval(), files.controlnext().eval()
@@ -111,7 +113,7 @@ def measure_time(bundle: ModelBundle, rounds: int) -> dict[str, float]:
     for network in (unet, copied):
         speed_up(network)
     settings = default_settings(bundle.name)
-    width, height = settings.size
+    width, height = size
     levels = (files.configuration(name)["block_out_channels"] for name in ("vae", "unet"))
     factor = 2 ** (len(next(levels)) - 1)
     config = unet.config
@@ -218,6 +220,8 @@ def train_one(
     settings = finetune_settings(
         bundle,
         {
+            "width": plan.size[0],
+            "height": plan.size[1],
             "window": plan.window,
             "control": "fresh",
             "injection": mode,
@@ -412,6 +416,7 @@ def main() -> int:
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--rates", type=float, nargs="+", default=(1e-3, 1e-4))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=parse_size, default=(128, 192), help="WIDTHxHEIGHT")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -420,12 +425,12 @@ def main() -> int:
     if "parameters" in options.parts:
         results["parameters"] = measure_parameters(bundle)
     if "time" in options.parts:
-        results["time"] = measure_time(bundle, options.rounds)
+        results["time"] = measure_time(bundle, options.rounds, options.size)
         results["svd_operations"] = count_operations()
     if "steps" in options.parts:
         plan = Convergence(
             options.steps, options.every, options.window, options.clips, tuple(options.rates),
-            options.seed,
+            options.seed, options.size,
         )  # fmt: skip
         curves = train_all(bundle, plan, options.out)
         results["plan"] = vars(plan)

@@ -145,7 +145,7 @@ def _demo(options: argparse.Namespace) -> int:
         character=str(presets.folder("characters") / "hero.png"),
         frames=options.frames,
         pose=PoseSettings(fit="limbs"),
-        settings=replace(default_settings("puppet"), width=256, height=384),
+        settings=default_settings("puppet"),
         output=OutputSettings(
             directory=str(Path(options.out).expanduser().absolute()), side_by_side=True
         ),
