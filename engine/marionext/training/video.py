@@ -56,7 +56,7 @@ SCHEDULER = {
     "num_train_timesteps": 1000,
     "prediction_type": "v_prediction",
     "sigma_max": 80.0,
-    "sigma_min": 8.0,
+    "sigma_min": 4.0,
     "steps_offset": 1,
     "timestep_spacing": "leading",
     "timestep_type": "continuous",
@@ -64,8 +64,9 @@ SCHEDULER = {
     "use_karras_sigmas": True,
 }
 """SVD's scheduler with a short range. At 80 nothing of a picture is left in latents of 16 x 24. The
-last level before 0 is high: the model is trained mostly where poses are decided, on what a picture
-is on average given pose and character (soft, but in place); it knows little of fine detail."""
+last level before 0 is a compromise, measured: at 8 a picture is what it is on average given pose
+and character (0.3 dB nearer to the truth, soft), at 2 eyes and edges are sharper and some of them
+in the wrong place."""
 
 VALIDATION_CLIPS = 4
 
