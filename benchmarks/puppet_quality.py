@@ -259,7 +259,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=presets.folder("puppet"))
     parser.add_argument("--clips", type=int, default=200)
     parser.add_argument("--frames", type=int, default=12)
-    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--size", default="128x192", help="width and height")
     parser.add_argument("--blend", choices=("crossfade", "uniform", "shifted"), default="shifted")
     parser.add_argument("--processes", type=int, default=2, help="clips measured at a time")

@@ -179,7 +179,7 @@ def test_settings_mean_what_they_say(inside_45) -> None:
     found = inside_45.run("settings")
     plain = found["as it is"]
     assert (plain["settings"]["width"], plain["settings"]["height"]) == (256, 384)
-    assert (plain["quality"], plain["settings"]["steps"]) == ("balanced", 4)
+    assert (plain["quality"], plain["settings"]["steps"]) == ("balanced", 3)
     assert plain["numbers"] == plain["times"] == [101, 102, 103, 104]
     assert plain["frames"] is None
     assert plain["pose"] == {"fit": "linear", "clean": False, "mirror": False}
