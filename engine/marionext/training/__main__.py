@@ -6,7 +6,7 @@ the numbers of that run; the steps can be chosen freely)::
     python -m marionext.training vae    --out work --bfloat16
     python -m marionext.training control --out work
     python -m marionext.training video  --out work --steps 1500 --anneal 0
-    python -m marionext.training video  --out work --steps 2750 --anneal 350 --resume --large-every 2
+    python -m marionext.training video --out work --resume --large-every 2 --steps 2750 --anneal 350
     python -m marionext.training export --out work --bundle presets/puppet
     python -m marionext.training character --picture presets/characters/hero.png
 
