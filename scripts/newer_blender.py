@@ -19,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
-    *("blender", "imagemagick", "libegl1", "libgl1-mesa-dri", "python3-numpy", "xauth", "xdotool"),
+    *("blender", "imagemagick", "python3-numpy", "xauth", "xdotool"),
+    *("libegl1", "libgl1", "libgl1-mesa-dri"),
     # Debian's Blender 5 cannot start its extension system without these, and does not ask for them.
     *("python3-cattr", "python3-requests"),
 )

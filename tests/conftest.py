@@ -1,7 +1,11 @@
 """What all tests share."""
 
+import logging
 import os
 import signal
+from collections.abc import Iterator
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Of several processes with tests each has one core: more threads would wait for one another.
@@ -11,3 +15,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # there inherits that: tests of interruptions need it back.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _level_of_the_log() -> Iterator[None]:
+    """Give back the level that a command line sets, which decides what other tests can read."""
+    root = logging.getLogger()
+    before = root.level
+    yield
+    root.setLevel(before)

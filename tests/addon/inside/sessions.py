@@ -56,7 +56,7 @@ def open_file(name):
 
 def leave_while_recording(answer):
     scene = open_file("one")
-    scene.frame_end = 112
+    scene.frame_end = 1100  # more than one step of recording has time for
     first, second = add(scene), add(scene)
     next(first.preparation)
     answer["recording"] = first.state

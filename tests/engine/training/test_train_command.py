@@ -81,7 +81,7 @@ def test_events_are_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ("options", "status", "words"),
     [
         (["--data", "nowhere"], 3, "not there"),
-        (["--data", "figures", "--size", "100x64"], 2, "width: expected a multiple of 32"),
+        (["--data", "figures", "--size", "100x64"], 2, "width: expected a multiple of 16"),
         (["--data", "figures", "--steps", "0"], 2, "steps: expected at least 1"),
         (["--data", "figures", "--pattern", "("], 2, "no regular expression"),
         (["--data", "figures", "--rate", "-1"], 2, "rate: expected a number above 0"),
