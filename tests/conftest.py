@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,9 +17,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(autouse=True)
-def _level_of_the_log() -> Iterator[None]:
-    """Give back the level that a command line sets, which decides what other tests can read."""
-    root = logging.getLogger()
-    before = root.level
-    yield
-    root.setLevel(before)
+def _log_as_python_starts_it() -> None:
+    """Let no test miss in the log what another test, or a library it used, has switched off."""
+    logging.disable(logging.NOTSET)
+    logging.getLogger().setLevel(logging.WARNING)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.partition(".")[0] == "marionext" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
