@@ -47,9 +47,8 @@ def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = No
 
 def _fill(job: RenderJob, motion: Preparation, folder: Path) -> Preparation:
     notes = yield from motion
-    # Last: a folder with a job file is one that can be rendered.
+    # Last, and no step after it: a folder with a job file is one that can be rendered.
     write_json(folder / JOB_FILE, encode_job(job))
-    yield 1.0
     return notes
 
 

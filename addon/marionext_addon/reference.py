@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from marionext.errors import CharacterError, OutputError
 from marionext.pose.formats import write_native
 
-from . import jobs, properties, recording, rig, sampling
+from . import jobs, properties, recording, rig, sampling, shots
 from .shots import Shot
 from .stage import without_listeners
 
@@ -32,9 +32,15 @@ def form_of(size: tuple[int, int], fit: str, camera: str) -> str:
 
 
 def current_picture(scene: Any, shot: Shot) -> Path | None:
-    """Return the picture that was made of a scene for shots of this form, or None."""
+    """Return the picture that was made of a scene for shots of this form, or None.
+
+    A draft takes the large one where it has the same shape: the engine makes it smaller.
+    """
     settings = scene.marionext
-    if settings.scene_picture_form != form_of(shot.size, shot.fit, shot.camera):
+    width, height = shots.render_size(scene)
+    same = width * shot.size[1] == height * shot.size[0]
+    size = (width, height) if same else shot.size
+    if settings.scene_picture_form != form_of(size, shot.fit, shot.camera):
         return None
     path = properties.absolute(settings.scene_picture)
     return path if settings.scene_picture and path.is_file() else None

@@ -103,6 +103,7 @@ def test_a_picture_of_the_scene_has_its_pose_where_the_picture_shows_it(inside) 
     assert first == [256, 384, False, True]
     assert wide == [384, 256, False, True], "rendered again in the shape that is wanted now"
     assert image[2:] == [True, True], "the artist's image is still chosen"
+    assert found["draft"] == [[128, 192], True], "a draft is smaller, its picture is the large one"
     # Blender keeps its own "Render Result" after any render; nothing else is new.
     before, after = found["before"], found["after"]
     assert after[:4] == before[:4]

@@ -89,6 +89,20 @@ def own_image_and_scene(scene, hero):
     return jobs
 
 
+def draft_of_scene(scene):
+    """A draft takes the picture that is there: what the scene's own engine renders may be slow."""
+    settings = scene.marionext
+    preparing, shots = stage.module("preparing"), stage.module("shots")
+    settings.character_source, settings.size_preset = "SCENE", "MODEL"
+    path = stage.FOLDER / "large.png"
+    bpy.ops.marionext.render_character(filepath=str(path))
+    folder = stage.FOLDER / "job draft"
+    folder.mkdir()
+    shot = shots.shot_of(scene, "DRAFT")
+    list(preparing.prepare(scene, shot, folder))
+    return [shot.size, (folder / "character.png").read_bytes() == path.read_bytes()]
+
+
 def story():
     stage.empty_file()
     stage.install()
@@ -130,11 +144,13 @@ def story():
     source = settings.character_source
     settings.fit = "CROP"
     pictures = own_image_and_scene(scene, hero)
+    draft = draft_of_scene(scene)
     return {
         **answer,
         "written": written(),
         "groups": len(bpy.data.node_groups) - groups,
         "pictures": pictures,
+        "draft": draft,
         "before": before,
         "after": after,
         "source": source,

@@ -347,12 +347,7 @@ def libraries(answer, first):
 def shapes(answer):
     """Shape keys, animated and driven, close the eyes and open the mouth."""
     rig = stage.make_rig("Speaker")
-    mesh = bpy.data.meshes.new("Face")
-    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
-    face = bpy.data.objects.new("Face", mesh)
-    bpy.context.scene.collection.objects.link(face)
-    face.parent = rig
-    face.shape_key_add(name="Basis")
+    face = stage.make_face(rig)
     face.shape_key_add(name="unknown")
     blink = face.shape_key_add(name="eyeBlinkLeft")
     jaw = face.shape_key_add(name="jawOpen")

@@ -99,12 +99,7 @@ def listeners(answer, scene):
 
 
 def shape_keys(answer, rig):
-    mesh = bpy.data.meshes.new("Face")
-    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
-    face = bpy.data.objects.new("Face", mesh)
-    bpy.context.scene.collection.objects.link(face)
-    face.parent = rig
-    face.shape_key_add(name="Basis")
+    face = stage.make_face(rig)
     still = sample(times=(101,)).track
     blink = face.shape_key_add(name="eyeBlinkLeft")
     blink.value = 1.0

@@ -99,6 +99,17 @@ def make_rig(name="Rig", x=0.0, sway=1.0):
     return rig
 
 
+def make_face(rig):
+    """Make a mesh with shape keys that belongs to a rig, and return it."""
+    mesh = bpy.data.meshes.new("Face")
+    mesh.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    face = bpy.data.objects.new("Face", mesh)
+    bpy.context.scene.collection.objects.link(face)
+    face.parent = rig
+    face.shape_key_add(name="Basis")
+    return face
+
+
 def make_scene(character=None):
     """Make a small shot from frame 101 to 104 with a rig and a camera; return scene and rig."""
     scene = bpy.context.scene
