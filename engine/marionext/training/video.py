@@ -64,9 +64,9 @@ SCHEDULER = {
     "use_karras_sigmas": True,
 }
 """SVD's scheduler with a short range. At 80 nothing of a picture is left in latents of 16 x 24. The
-last level before 0 is a compromise, measured: at 8 a picture is what it is on average given pose
-and character (0.3 dB nearer to the truth, soft), at 2 eyes and edges are sharper and some of them
-in the wrong place."""
+last level before 0 is a compromise: at 8 a picture is what it is on average given pose and
+character (0.2 dB nearer to the truth, soft), at 2 eyes and edges are sharper and some of them in
+the wrong place (`benchmarks/puppet_quality.py --last-level`)."""
 
 VALIDATION_CLIPS = 4
 
