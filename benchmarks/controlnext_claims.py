@@ -46,7 +46,7 @@ from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.selection import choose_parameters
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.trainer import TrainingRun, train
-from marionext.training.networks import speed_up
+from marionext.training.speedups import speed_up
 
 PART = (r"attn2\.to_out",)
 """What ControlNeXt's authors train of SDXL's UNet, by their training script."""

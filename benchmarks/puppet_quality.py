@@ -40,8 +40,7 @@ from marionext import presets
 from marionext.backends import svd
 from marionext.jobs import SvdSettings
 from marionext.posemap import SmallDrawer
-from marionext.training.clips import HELD_OUT
-from marionext.training.figures import Clip, make_clip
+from marionext.training.figures.clips import HELD_OUT, Clip, make_clip
 
 LAGS = range(-3, 4)
 STILL = 0.98

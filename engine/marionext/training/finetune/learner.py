@@ -15,8 +15,8 @@ from marionext.training.finetune.selection import choose_parameters, increments,
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.state import Learned
 from marionext.training.finetune.steering import SteeredUNet, fresh_control, sample_losses
-from marionext.training.initial import listen_only
-from marionext.training.networks import speed_up
+from marionext.training.listening import listen_only
+from marionext.training.speedups import speed_up
 
 __all__ = ["Learner", "Taken"]
 

@@ -19,7 +19,7 @@ from marionext.pose.formats import read_track, write_track
 from marionext.pose.people import Who
 from marionext.pose.skeleton import SEEN_SCORE
 from marionext.posemap import PoseMapSource, read_maps
-from marionext.training.figures import make_clip
+from marionext.training.figures.clips import make_clip
 from marionext.training.finetune.manifest import ClipEntry, pose_file
 
 __all__ = ["Recording", "drawn_figure", "open_recording"]

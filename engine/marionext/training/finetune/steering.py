@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
 from marionext.training.finetune.batches import Batch
-from marionext.training.initial import listen_only
+from marionext.training.listening import listen_only
 
 __all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "sample_losses"]
 
@@ -96,8 +96,8 @@ def sample_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
 def fresh_control(config: ControlNeXtConfig, seed: int) -> ControlNeXtSVD:
     """Make a control network that knows nothing yet.
 
-    With cross normalisation its biases stay 0 (see `marionext.training.initial.listen_only`); with
-    a zero convolution its last convolution begins at 0.
+    With cross normalisation its biases stay 0 (see `marionext.training.listening`); with a zero
+    convolution its last convolution begins at 0.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import LEFT_HAND, RIGHT_HAND
-from marionext.training.bodies import Build
-from marionext.training.heads import HEAD, Head
-from marionext.training.look import Look
-from marionext.training.pen import Colour, Limb, Outline, Pen, Picture, closed, darker
-from marionext.training.trunks import Trunk
+from marionext.training.figures.bodies import Build
+from marionext.training.figures.heads import HEAD, Head
+from marionext.training.figures.look import Look
+from marionext.training.figures.pen import Colour, Limb, Outline, Pen, Picture, closed, darker
+from marionext.training.figures.trunks import Trunk
 
 __all__ = ["Figure", "draw_figure", "draw_shadow"]
 

@@ -20,7 +20,7 @@ from marionext.frames import FrameRate
 from marionext.output import Pictures, encode_video
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_track
-from marionext.training.figures import make_clip
+from marionext.training.figures.clips import make_clip
 from marionext.training.finetune.defaults import finetune_settings
 from marionext.training.finetune.reports import Report, TrainingReporter
 from marionext.training.finetune.settings import FinetuneSettings

@@ -8,8 +8,8 @@ shoulders, and an angle from the middle of the front.
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.training.look import Look
-from marionext.training.pen import Colour, Outline, Pen, closed, darker, mixed
+from marionext.training.figures.look import Look
+from marionext.training.figures.pen import Colour, Outline, Pen, closed, darker, mixed
 
 __all__ = ["Trunk"]
 

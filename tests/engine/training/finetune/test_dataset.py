@@ -29,7 +29,7 @@ from marionext.training.finetune.settings import FinetuneSettings
 Trainer = Callable[..., Path]
 VideoMaker = Callable[..., Path]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+REPOSITORY = Path(__file__).resolve().parents[4]
 
 
 def record_of(folder: Path) -> dict[str, Any]:

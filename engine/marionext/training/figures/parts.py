@@ -1,7 +1,7 @@
 """Draw the layout of a pose: one plain figure, a fixed colour for each part of the body.
 
-The control network first learns to paint these (see `marionext.training.control`), so they stay
-as they are when the characters' clothes change.
+The puppet's control network first learns to paint these, so they stay as they are when the
+characters' clothes change.
 """
 
 import cv2
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, LEFT_HAND, RIGHT_HAND
-from marionext.training.bodies import Build
-from marionext.training.heads import HEAD
-from marionext.training.look import PARTS
-from marionext.training.pen import Colour, Picture, mixed
+from marionext.training.figures.bodies import Build
+from marionext.training.figures.heads import HEAD
+from marionext.training.figures.look import PARTS
+from marionext.training.figures.pen import Colour, Picture, mixed
 
 __all__ = ["draw_parts"]
 

@@ -10,11 +10,11 @@ from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 from marionext.pose.formats.native import write_native
 from marionext.pose.skeleton import POINT_COUNT
-from marionext.training.bodies import Build
-from marionext.training.figures import Figure, Look, draw_pictures
-from marionext.training.scenery import Scene
-from marionext.training.stages import Stage, on_picture
-from marionext.training.steps import Steps, pose_figure
+from marionext.training.figures.bodies import Build
+from marionext.training.figures.clips import Figure, Look, draw_pictures
+from marionext.training.figures.scenery import Scene
+from marionext.training.figures.stages import Stage, on_picture
+from marionext.training.figures.steps import Steps, pose_figure
 
 __all__ = ["HERO", "draw_character", "standing"]
 

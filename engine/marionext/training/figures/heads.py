@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, POINT_COUNT
-from marionext.training.look import Look
-from marionext.training.pen import Colour, Outline, Pen, closed, darker, mixed
+from marionext.training.figures.look import Look
+from marionext.training.figures.pen import Colour, Outline, Pen, closed, darker, mixed
 
 __all__ = ["HEAD", "Head"]
 

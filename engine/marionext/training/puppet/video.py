@@ -27,13 +27,15 @@ from torch import Tensor
 from marionext.diffusion.schedule import make_schedule
 from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.clips import HELD_OUT, Batch, ClipMaker
-from marionext.training.initial import PatchEncoder
-from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.figures.clips import HELD_OUT
 from marionext.training.prefetching import drawn_ahead
-from marionext.training.updates import Updates
-from marionext.training.vae import CHECKPOINT as VAE_CHECKPOINT
-from marionext.training.vae import VaeSettings, components_in, load_vae
+from marionext.training.puppet.batches import Batch, ClipMaker
+from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
+from marionext.training.puppet.updates import Updates
+from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
+from marionext.training.puppet.vae import VaeSettings, components_in, load_vae
+from marionext.training.speedups import speed_up
 
 __all__ = [
     "SCHEDULER",

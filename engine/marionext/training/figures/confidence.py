@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from marionext.motion.occlusion import hidden
 from marionext.pose.skeleton import FACE, LEFT_HAND, POINT_COUNT, RIGHT_HAND
-from marionext.training.bodies import Build
-from marionext.training.heads import HEAD
+from marionext.training.figures.bodies import Build
+from marionext.training.figures.heads import HEAD
 
 __all__ = ["confidence"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from marionext.training.networks import PuppetNetworks
+from marionext.training.puppet.networks import PuppetNetworks
 
 __all__ = ["Updates"]
 

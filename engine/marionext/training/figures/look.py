@@ -6,8 +6,8 @@ from typing import Literal, TypeVar
 import cv2
 import numpy as np
 
-from marionext.training.pen import Colour, mixed
-from marionext.training.scenery import Scene, random_scene
+from marionext.training.figures.pen import Colour, mixed
+from marionext.training.figures.scenery import Scene, random_scene
 
 __all__ = ["PARTS", "Cut", "Hair", "Look", "Pattern", "random_colour", "random_look"]
 

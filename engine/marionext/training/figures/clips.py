@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import POINT_COUNT
-from marionext.training.bodies import Build, random_build
-from marionext.training.choreography import at_ease, random_steps
-from marionext.training.confidence import confidence
-from marionext.training.drawing import Figure, draw_figure, draw_shadow
-from marionext.training.look import PARTS, Look, random_look
-from marionext.training.parts import draw_parts
-from marionext.training.pen import Picture
-from marionext.training.recorded import pose_recorded
-from marionext.training.scenery import draw_scene
-from marionext.training.stages import Stage, on_picture, random_stage, seen
-from marionext.training.steps import Steps, pose_figure
+from marionext.training.figures.bodies import Build, random_build
+from marionext.training.figures.choreography import at_ease, random_steps
+from marionext.training.figures.confidence import confidence
+from marionext.training.figures.drawing import Figure, draw_figure, draw_shadow
+from marionext.training.figures.look import PARTS, Look, random_look
+from marionext.training.figures.parts import draw_parts
+from marionext.training.figures.pen import Picture
+from marionext.training.figures.recorded import pose_recorded
+from marionext.training.figures.scenery import draw_scene
+from marionext.training.figures.stages import Stage, on_picture, random_stage, seen
+from marionext.training.figures.steps import Steps, pose_figure
 
 __all__ = ["HELD_OUT", "PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND
-from marionext.training.bodies import Build, feet_points, hand_points, head_layout, unit
+from marionext.training.figures.bodies import Build, feet_points, hand_points, head_layout, unit
 
 __all__ = ["Steps", "pose_figure"]
 

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,15 +6,15 @@ import pytest
 import torch
 
 from marionext.errors import ModelError
-from marionext.training import vae as vae_module
-from marionext.training import video as video_module
-from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
-from marionext.training.clips import Batch
-from marionext.training.control import train_control
-from marionext.training.initial import PatchEncoder
-from marionext.training.networks import PuppetNetworks, PuppetSizes, speed_up
+from marionext.training.checkpoints import load_checkpoint, save_checkpoint
 from marionext.training.prefetching import drawn_ahead
-from marionext.training.vae import (
+from marionext.training.puppet import vae as vae_module
+from marionext.training.puppet import video as video_module
+from marionext.training.puppet.batches import Batch
+from marionext.training.puppet.control import train_control
+from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
+from marionext.training.puppet.vae import (
     Components,
     VaeSettings,
     build_vae,
@@ -23,7 +22,8 @@ from marionext.training.vae import (
     load_vae,
     train_vae,
 )
-from marionext.training.video import StepClips, VideoSettings, train_video
+from marionext.training.puppet.video import StepClips, VideoSettings, train_video
+from marionext.training.speedups import speed_up
 
 TINY_VAE = VaeSettings(steps=2, batch=2, crop=32, size=(64, 96), large_size=(96, 128))
 TINY = VideoSettings(
@@ -81,20 +81,6 @@ def test_clips_made_by_another_process_are_the_same(components: Components) -> N
         for name in Batch.__slots__:
             assert torch.equal(getattr(batch, name), getattr(make(step), name)), name
         assert batch.maps.any(dim=(2, 3, 4)).all()
-
-
-class Broken:
-    """Makes one step and then nothing more."""
-
-    def __call__(self, step: int) -> int:
-        if step == 1:
-            os._exit(3)
-        return step
-
-
-def test_a_maker_that_ended_is_told() -> None:
-    with pytest.raises(ModelError, match="ended at step 1"):
-        list(drawn_ahead(Broken(), 0, 3))
 
 
 def test_the_autoencoder_resumes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,42 +157,6 @@ def test_the_pose_changes_what_is_predicted_and_strength_0_does_not_hear_it() ->
     with torch.no_grad():
         assert not torch.equal(predict(one, 1.0), predict(two, 1.0))
         assert torch.equal(predict(one, 0.0), predict(two, 0.0))
-
-
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "a.pt", {"config": {"rate": 1.0, "seed": 0}})
-    with pytest.raises(ModelError, match="different: rate"):
-        load_checkpoint(tmp_path / "a.pt", {"rate": 2.0, "seed": 0})
-
-
-def test_a_damaged_checkpoint_is_an_error_of_ours(tmp_path: Path) -> None:
-    (tmp_path / "a.pt").write_bytes(b"half of a file")
-    with pytest.raises(ModelError, match="cannot read the checkpoint"):
-        load_checkpoint(tmp_path / "a.pt", {})
-
-
-def test_an_interrupted_save_leaves_the_old_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.pt"
-    save_checkpoint(path, {"config": {}, "step": 1})
-
-    def full_disk(_state: object, stream: object) -> None:
-        stream.write(b"some")
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        save_checkpoint(path, {"config": {}, "step": 2})
-    assert load_checkpoint(path, {})["step"] == 1
-
-
-def test_a_curve_forgets_what_lies_ahead_of_the_step(tmp_path: Path) -> None:
-    curve = Curve(tmp_path / "c.csv", ("loss",), 0)
-    for step in (1, 2, 3):
-        curve.append(step, {"loss": step / 2})
-    Curve(tmp_path / "c.csv", ("loss",), 2).append(3, {"loss": 9.0})
-    assert (tmp_path / "c.csv").read_text().split() == ["step,loss", "1,0.5", "2,1", "3,9"]
 
 
 def test_the_control_network_is_taught_first(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.training.steps import Steps
+from marionext.training.figures.steps import Steps
 
 __all__ = ["at_ease", "random_steps"]
 

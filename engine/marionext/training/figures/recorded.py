@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from marionext import presets
 from marionext.motion import Figure, load, map_rig
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
-from marionext.training.bodies import Build, feet_points, head_layout, unit
+from marionext.training.figures.bodies import Build, feet_points, head_layout, unit
 
 __all__ = ["pose_recorded"]
 
@@ -97,7 +97,7 @@ def pose_recorded(
         part: of the recording to dance, from and to, 0 to 1.
 
     Returns:
-        (frames, 135, 3), as `marionext.training.steps.pose_figure`.
+        (frames, 135, 3), as `marionext.training.figures.steps.pose_figure`.
     """
     recording = _recordings()[number % len(MOTIONS)]
     last = len(recording.points) - 1

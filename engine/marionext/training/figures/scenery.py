@@ -8,7 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from marionext.training.pen import Colour, Picture, darker, mixed
+from marionext.training.figures.pen import Colour, Picture, darker, mixed
 
 __all__ = ["Scene", "draw_scene", "random_scene"]
 

@@ -11,7 +11,7 @@ import torch
 
 from marionext.backends.svd.loading import NetworkFiles
 
-BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[4] / "benchmarks"
 
 
 def module(name: str) -> ModuleType:

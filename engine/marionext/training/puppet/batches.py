@@ -14,10 +14,10 @@ from torch import Tensor
 from marionext.backends.svd.conditioning import clip_pixels
 from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
-from marionext.training.figures import HELD_OUT, Clip, make_clip
-from marionext.training.initial import PatchEncoder
+from marionext.training.figures.clips import Clip, make_clip
+from marionext.training.puppet.initial import PatchEncoder
 
-__all__ = ["HELD_OUT", "Batch", "ClipMaker", "pictures_to_tensor"]
+__all__ = ["Batch", "ClipMaker", "pictures_to_tensor"]
 
 NOISE_AUGMENTATION = 0.02
 

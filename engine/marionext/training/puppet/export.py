@@ -15,8 +15,8 @@ from torch import nn
 
 from marionext.bundles import record_files
 from marionext.codec import encode
-from marionext.training.networks import PuppetNetworks
-from marionext.training.video import SCHEDULER
+from marionext.training.puppet.networks import PuppetNetworks
+from marionext.training.puppet.video import SCHEDULER
 
 __all__ = ["export_bundle"]
 
