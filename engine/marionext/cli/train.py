@@ -50,7 +50,7 @@ _NUMBERS: tuple[tuple[str, str, type, str], ...] = (
 _RUN_NUMBERS = (
     ("--steps", 1000, "steps in all, those of earlier runs included (1000)"),
     ("--eval-every", 100, "steps between measurements, each with a checkpoint (100)"),
-    ("--sample-every", 500, "steps between sample videos; 0: none (500)"),
+    ("--preview-every", 500, "steps between preview videos; 0: none (500)"),
     ("--anneal", 0, "over so many of the last steps the rates fall (0)"),
     ("--validation", 4, "windows that are measured (4)"),
     ("--clips", 200, "clips to draw for --data figures (200)"),
@@ -144,7 +144,7 @@ def _run(options: argparse.Namespace) -> None:
         resume=options.resume,
         device=options.device,
         evaluate_every=options.eval_every,
-        sample_every=options.sample_every,
+        preview_every=options.preview_every,
         anneal=options.anneal,
         validation=options.validation,
         figures=options.clips,

@@ -13,8 +13,8 @@ from marionext.pose.skeleton import POINT_COUNT
 from marionext.training.figures.bodies import Build
 from marionext.training.figures.clips import Figure, Look, draw_pictures
 from marionext.training.figures.scenery import Scene
-from marionext.training.figures.stages import Stage, on_picture
 from marionext.training.figures.steps import Steps, pose_figure
+from marionext.training.figures.viewpoints import Viewpoint, on_picture
 
 __all__ = ["HERO", "draw_character", "standing"]
 
@@ -86,9 +86,9 @@ def standing() -> Steps:
 def draw_character(path: Path, size: tuple[int, int] = (512, 768)) -> None:
     """Draw the character to a PNG file, and write its pose beside it (``.pose.npz``)."""
     body = pose_figure(HERO.build, standing())
-    stage = Stage(0.8, (0.5, 0.53))
-    points, _ = on_picture(body, stage, size)
-    picture = next(draw_pictures(HERO, body, stage, size))
+    viewpoint = Viewpoint(0.8, (0.5, 0.53))
+    points, _ = on_picture(body, viewpoint, size)
+    picture = next(draw_pictures(HERO, body, viewpoint, size))
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), picture[..., ::-1])
     track = PoseTrack(

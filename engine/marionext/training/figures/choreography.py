@@ -57,7 +57,7 @@ def _signal(
 
 
 def random_steps(rng: np.random.Generator, seconds: NDArray[np.float64]) -> Steps:
-    """Invent a dance and sample it at the given times.
+    """Invent a dance and return it at the given times.
 
     Args:
         rng: the source of chance; the number of draws does not depend on ``seconds``.

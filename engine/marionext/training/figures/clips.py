@@ -24,8 +24,8 @@ from marionext.training.figures.parts import draw_parts
 from marionext.training.figures.pen import Picture
 from marionext.training.figures.recorded import pose_recorded
 from marionext.training.figures.scenery import draw_scene
-from marionext.training.figures.stages import Stage, on_picture, random_stage, seen
 from marionext.training.figures.steps import Steps, pose_figure
+from marionext.training.figures.viewpoints import Viewpoint, on_picture, random_viewpoint, seen
 
 __all__ = ["HELD_OUT", "PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
 
@@ -65,14 +65,14 @@ class Clip:
 
 
 def draw_pictures(
-    figure: Figure, body: Floats, stage: Stage, size: tuple[int, int]
+    figure: Figure, body: Floats, viewpoint: Viewpoint, size: tuple[int, int]
 ) -> Iterator[Picture]:
     """Draw the figure in each pose before its scene.
 
     Args:
         figure: the character.
         body: (frames, 135, 3) poses in heights, as `pose_figure` makes them.
-        stage: where it stands in the picture.
+        viewpoint: where it stands in the picture.
         size: width and height in pixels.
 
     Yields:
@@ -81,17 +81,17 @@ def draw_pictures(
     factor = 2 if min(size) < LARGE else 1
     large = size[0] * factor, size[1] * factor
     background = draw_scene(figure.look.scene, large)
-    view = seen(body, stage)
-    points, scale = on_picture(view, stage, large)
+    view = seen(body, viewpoint)
+    points, scale = on_picture(view, viewpoint, large)
     build = figure.build
     feet = body[:, _FEET]
     sole = -build.thigh - build.shin - 0.2 * build.foot
     below = feet.mean(axis=1)
     below[:, 1] = sole
-    places = on_picture(seen(below[:, None], stage), stage, large)[0][:, 0]
+    places = on_picture(seen(below[:, None], viewpoint), viewpoint, large)[0][:, 0]
     heights = np.maximum(feet[..., 1].min(axis=1) - sole - 0.06, 0)
     spreads = (0.1 + np.ptp(points[:, _FEET, 0], axis=1) / scale * 0.5) * scale
-    tall = (0.028 + 0.1 * max(float(np.sin(stage.pitch)), 0.0)) * scale
+    tall = (0.028 + 0.1 * max(float(np.sin(viewpoint.pitch)), 0.0)) * scale
     floor = figure.look.scene.horizon * large[1]
     for index, frame in enumerate(points):
         picture = background.copy()
@@ -108,35 +108,35 @@ def make_clip(
     frames: int,
     size: tuple[int, int],
     *,
-    moving_stage: float = 0.35,
+    moving_viewpoint: float = 0.35,
     parts: bool = False,
 ) -> Clip:
     """Draw a clip: a reference picture first, then ``frames`` consecutive frames of a dance.
 
     The reference shows the same character before the same background, at another moment of
-    another dance; in ``moving_stage`` of the clips also at another place and scale.
+    another dance; in ``moving_viewpoint`` of the clips also at another place and scale.
 
     Args:
         seed: number of the clip.
         frames: frames after the reference.
         size: width and height in pixels.
-        moving_stage: probability that reference and dance are framed differently.
+        moving_viewpoint: probability that reference and dance are framed differently.
         parts: also draw the poses in the colours of the body's parts.
     """
     rng = np.random.default_rng(seed)
     figure = Figure(random_build(rng), random_look(rng))
-    stages = [random_stage(rng)]
-    stages.append(random_stage(rng) if rng.uniform() < moving_stage else stages[0])
+    viewpoints = [random_viewpoint(rng)]
+    viewpoints.append(random_viewpoint(rng) if rng.uniform() < moving_viewpoint else viewpoints[0])
     part = (_SHOWN, 1.0) if seed in _MEASURING else (0.0, _SHOWN)
     poses = [_still(rng, figure.build), _dance(rng, figure.build, frames, part)]
     pixels: list[Floats] = []
     pictures: list[Picture] = []
     scores: list[Floats] = []
     marked: list[Picture] = []
-    for pose, stage in zip(poses, stages, strict=True):
-        pictures.extend(draw_pictures(figure, pose.body, stage, size))
-        view = seen(pose.body, stage)
-        points, scale = on_picture(view, stage, size)
+    for pose, viewpoint in zip(poses, viewpoints, strict=True):
+        pictures.extend(draw_pictures(figure, pose.body, viewpoint, size))
+        view = seen(pose.body, viewpoint)
+        points, scale = on_picture(view, viewpoint, size)
         if parts:
             for frame, depth in zip(points, view[..., 2], strict=True):
                 picture = np.zeros((size[1], size[0], 3), np.uint8)

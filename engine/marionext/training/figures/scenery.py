@@ -12,11 +12,11 @@ from marionext.training.figures.pen import Colour, Picture, darker, mixed
 
 __all__ = ["Scene", "draw_scene", "random_scene"]
 
-SceneKind = Literal["plain", "shapes", "room", "outdoors", "stripes", "checks", "stage"]
+SceneKind = Literal["plain", "shapes", "room", "outdoors", "stripes", "checks", "theatre"]
 
 _KINDS: dict[SceneKind, float] = {
     "plain": 0.4, "shapes": 0.14, "room": 0.2, "outdoors": 0.12, "stripes": 0.05, "checks": 0.03,
-    "stage": 0.06,
+    "theatre": 0.06,
 }  # fmt: skip
 ACROSS, DOWN = 256, 384
 """Scenes are laid out on a sheet of this size and scaled to the picture."""
@@ -54,11 +54,11 @@ def random_scene(
         top = mixed(top, (225, 220, 210), rng.uniform(0.2, 0.8))
         bottom = mixed(top, bottom, 0.15)
         floor = mixed((150, 110, 78), floor, rng.uniform(0.0, 0.7))
-    elif kind == "stage":
+    elif kind == "theatre":
         top = mixed(top, (20, 16, 36), 0.75)
         bottom = mixed(bottom, (30, 24, 48), 0.5)
         floor = mixed(floor, (40, 34, 48), 0.6)
-    if kind in {"outdoors", "room", "stage"} and horizon > 1:
+    if kind in {"outdoors", "room", "theatre"} and horizon > 1:
         horizon = float(rng.uniform(0.7, 0.9))
     return Scene(kind, (top, bottom, floor), horizon, seed)
 
@@ -210,7 +210,7 @@ def _checks(sheet: _Sheet) -> None:
             sheet.box(column * wide, row * wide, wide, wide, other)
 
 
-def _stage(sheet: _Sheet) -> None:
+def _theatre(sheet: _Sheet) -> None:
     """Beams of light from above, before a curtain."""
     rng, floor = sheet.rng, sheet.floor
     curtain = sheet.scene.colours[1]
@@ -230,5 +230,5 @@ def _stage(sheet: _Sheet) -> None:
 
 _WALLS: dict[str, Callable[[_Sheet], None]] = {
     "shapes": _shapes, "room": _room, "outdoors": _outdoors, "stripes": _stripes,
-    "checks": _checks, "stage": _stage,
+    "checks": _checks, "theatre": _theatre,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from marionext.errors import JobError, ModelError, MotionError
 from marionext.files import sha256_of, write_json
+from marionext.training.finetune.clip_list import ClipEntry, find_clips
 from marionext.training.finetune.encoding import (
     EncodedClip,
     Encoders,
@@ -16,7 +17,6 @@ from marionext.training.finetune.encoding import (
     key_of,
     open_encoded,
 )
-from marionext.training.finetune.manifest import ClipEntry, find_clips
 from marionext.training.finetune.recordings import Recording, drawn_figure, open_recording
 from marionext.training.finetune.settings import FinetuneSettings
 

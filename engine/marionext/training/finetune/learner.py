@@ -14,7 +14,7 @@ from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.selection import choose_parameters, increments, originals
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.state import Learned
-from marionext.training.finetune.steering import SteeredUNet, fresh_control, sample_losses
+from marionext.training.finetune.steering import SteeredUNet, fresh_control, window_losses
 from marionext.training.listening import listen_only
 from marionext.training.speedups import speed_up
 
@@ -164,7 +164,7 @@ class Learner:
             last = index == len(batches) - 1
             with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
                 predicted = self._predict(self._wrapped, batch)
-                loss = sample_losses(predicted, batch, self.network.scale).mean() / len(batches)
+                loss = window_losses(predicted, batch, self.network.scale).mean() / len(batches)
                 self._accelerator.backward(loss)
             total += loss.detach()
         parameters = list(self.learned.parameters.values())

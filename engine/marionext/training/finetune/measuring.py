@@ -1,4 +1,4 @@
-"""Measure a training on clips set apart: the error at fixed noise, and sample videos.
+"""Measure a training on clips set apart: the error at fixed noise, and preview videos.
 
 Whether the control is heard shows in two numbers: the error under a window's own control and under
 another's. As long as they are equal the control network is deaf.
@@ -19,9 +19,9 @@ from marionext.frames import FrameRate
 from marionext.output import Pictures, encode_video
 from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.steering import SteeredUNet, sample_losses
+from marionext.training.finetune.steering import SteeredUNet, window_losses
 
-__all__ = ["levels_of", "measure", "sample", "write_sample"]
+__all__ = ["denoise_window", "levels_of", "measure", "write_preview"]
 
 LEVELS = (-1.0, 0.0, 1.0)
 """Noise levels that are measured at, in deviations of ln sigma."""
@@ -61,7 +61,7 @@ def measure(
                 dance = window.weights.clone()
                 dance[:, 0] = 0
                 window = replace(window, weights=dance)
-                sums[kind] += float(sample_losses(predict(window), window, network.scale).sum())
+                sums[kind] += float(window_losses(predict(window), window, network.scale).sum())
     # As if slot 0 had not been among the frames that the mean was taken over.
     frames = batch.latents.shape[1]
     share = len(batch) * len(levels) * (frames - 1) / frames
@@ -69,7 +69,7 @@ def measure(
 
 
 @torch.no_grad()
-def sample(
+def denoise_window(
     predict: Callable[[Batch], Tensor],
     window: Batch,
     scheduler: dict[str, Any],
@@ -95,7 +95,7 @@ def sample(
 
 
 @torch.no_grad()
-def write_sample(
+def write_preview(
     vae: Any, window: Batch, made: Tensor, rate: FrameRate, chunk: int, path: Path
 ) -> None:
     """Write a video: what there is, its control pictures, and what is made of them.

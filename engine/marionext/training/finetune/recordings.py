@@ -20,7 +20,7 @@ from marionext.pose.people import Who
 from marionext.pose.skeleton import SEEN_SCORE
 from marionext.posemap import PoseMapSource, read_maps
 from marionext.training.figures.clips import make_clip
-from marionext.training.finetune.manifest import ClipEntry, pose_file
+from marionext.training.finetune.clip_list import ClipEntry, pose_file
 
 __all__ = ["Recording", "drawn_figure", "open_recording"]
 
@@ -97,7 +97,7 @@ def open_recording(
 
     Args:
         folder: that the entry's paths start from.
-        entry: of the manifest.
+        entry: of the list.
         size: width and height of the training's pictures.
         spare: folder for poses that are detected where the video's own folder is closed.
         on_progress: told how many frames of how many are searched for the person.
@@ -202,7 +202,7 @@ def _fitting(
             f"expected poses for frames {first}-{first + count - 1}, got {track.frames}: "
             f"{format_frames(missing)} are missing",
             hint="Delete the pose file to have the poses detected again, or name the frames to "
-            "use in the manifest.",
+            "use in manifest.json.",
         )
     part = slice(first - track.first, first - track.first + count)
     scale = np.array(size, np.float32) / np.array(track.size, np.float32)

@@ -93,7 +93,7 @@ class TrainingReporter:
         self._emit(Log(job_id="", level="warning" if warning else "info", text=text))
 
     def preview(self, path: str, step: int) -> None:
-        """Point to a sample."""
+        """Point to a preview video."""
         self._emit(Preview(job_id="", path=path, frame=step))
 
     def measured(self, step: int, values: dict[str, float]) -> None:

@@ -15,7 +15,7 @@ from marionext.diffusion.injection import injected
 from marionext.training.finetune.batches import Batch
 from marionext.training.listening import listen_only
 
-__all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "sample_losses"]
+__all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "window_losses"]
 
 TIME_IDS = (6.0, 128.0, 0.02)
 """Frame rate less one, motion bucket, noise augmentation: what the reference always gives."""
@@ -79,7 +79,7 @@ class SteeredUNet(nn.Module):
         return clean
 
 
-def sample_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
+def window_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
     """Return each window's loss, (windows,).
 
     Args:

@@ -2,7 +2,7 @@
 
 `train` is the way through: clips are encoded, networks loaded, steps taken, and at the end a
 bundle is written. One process works without being launched; ``accelerate launch`` makes several of
-it, which share the samples of each step and agree on everything else.
+it, which share the windows of each step and agree on everything else.
 """
 
 import os
@@ -36,7 +36,7 @@ from marionext.training.finetune.curve import draw_curve
 from marionext.training.finetune.dataset import Dataset, prepare
 from marionext.training.finetune.encoding import Encoders
 from marionext.training.finetune.learner import Learner, Taken
-from marionext.training.finetune.measuring import levels_of, measure, sample, write_sample
+from marionext.training.finetune.measuring import denoise_window, levels_of, measure, write_preview
 from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.result import base_identity, model_name, write_result
 from marionext.training.finetune.settings import FinetuneSettings
@@ -67,8 +67,8 @@ class TrainingRun:
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     evaluate_every: int = 100
     """Steps between measurements, each with a checkpoint."""
-    sample_every: int = 500
-    """Steps between sample videos; 0: none."""
+    preview_every: int = 500
+    """Steps between preview videos; 0: none."""
     anneal: int = 0
     """Over so many of the last steps the rates fall to a fiftieth."""
     validation: int = 4
@@ -85,7 +85,7 @@ class TrainingRun:
             SettingsError: a number is out of its range.
         """
         for name, least in (
-            ("steps", 1), ("evaluate_every", 1), ("sample_every", 0), ("anneal", 0),
+            ("steps", 1), ("evaluate_every", 1), ("preview_every", 0), ("anneal", 0),
             ("validation", 1), ("figures", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -315,7 +315,7 @@ class _Training:
         )
 
     def _evaluate(self, losses: list[float], *, last: bool) -> None:
-        """Measure, draw, sample and keep: the first process does, the others wait."""
+        """Measure, draw, preview and keep: the first process does, the others wait."""
         if self._accelerator.is_main_process:
             network = self._learner.network.eval()
             with self._learner.learned.averaged():
@@ -323,9 +323,9 @@ class _Training:
                 numbers = measure(
                     network, held_out, levels_of(self._settings), self._learner.predict
                 )
-                every = self._run.sample_every
+                every = self._run.preview_every
                 if every and (self._step % every == 0 or last):
-                    self._sample(held_out)
+                    self._preview(held_out)
             numbers |= {
                 "seconds": time.monotonic() - self._began,
                 "loss": sum(losses) / max(1, len(losses)),
@@ -345,11 +345,11 @@ class _Training:
         self._saved = self._step
         self._accelerator.wait_for_everyone()
 
-    def _sample(self, held_out: Batch) -> None:
+    def _preview(self, held_out: Batch) -> None:
         """Write a video of one window."""
         usual = default_settings(model_name(self._bundle))
         window = held_out.window(0)
-        made = sample(
+        made = denoise_window(
             self._learner.predict,
             window,
             self._files.scheduler(),
@@ -358,8 +358,8 @@ class _Training:
             self._learner.network.scale,
         )
         vae = self._files.vae().requires_grad_(False).eval().to(self._device)
-        path = self._run.folder / "samples" / f"{self._step:06}.mp4"
-        write_sample(vae, window, made, self._rate, usual.decode_chunk, path)
+        path = self._run.folder / "previews" / f"{self._step:06}.mp4"
+        write_preview(vae, window, made, self._rate, usual.decode_chunk, path)
         self._report.preview(str(path), self._step)
 
     def _write(self) -> Path:

@@ -11,8 +11,8 @@ the numbers of that run; the steps can be chosen freely)::
     python -m marionext.training character --picture presets/characters/hero.png
 
 Every command can be stopped at any moment, also by force, and goes on with ``--resume``. The
-folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of samples (``*.png``).
-``sample`` draws such a picture from a finished bundle's checkpoints.
+folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of results (``*.png``).
+``examples`` draws such a picture from a finished bundle's checkpoints.
 """
 
 import argparse
@@ -37,7 +37,12 @@ from marionext.training.puppet.initial import PatchEncoder
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.puppet.vae import VaeSettings, components_in, load_vae, train_vae
-from marionext.training.puppet.video import VideoSettings, draw_samples, held_out_batch, train_video
+from marionext.training.puppet.video import (
+    VideoSettings,
+    draw_examples,
+    held_out_batch,
+    train_video,
+)
 
 __all__ = ["main"]
 
@@ -74,9 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="write a bundle from the checkpoints")
     export.add_argument("--bundle", type=Path, required=True)
     export.add_argument("--note", action="append", default=[], help="for the training record")
-    sample = commands.add_parser("sample", help="draw samples of clips never trained on")
-    sample.add_argument("--picture", type=Path, required=True)
-    for command in (vae, control, video, export, sample):
+    examples = commands.add_parser("examples", help="draw clips never trained on")
+    examples.add_argument("--picture", type=Path, required=True)
+    for command in (vae, control, video, export, examples):
         command.add_argument("--out", type=Path, required=True, help="folder of the training")
     character = commands.add_parser("character", help="draw the demo's character")
     character.add_argument("--picture", type=Path, required=True)
@@ -128,7 +133,7 @@ def _run(options: argparse.Namespace) -> None:
         video = VideoSettings()
         encode = PatchEncoder(*components_in(options.out, VaeSettings()))
         held_out = held_out_batch(ClipMaker(encode, video.size), video)
-        draw_samples(networks, vae, held_out, options.picture)
+        draw_examples(networks, vae, held_out, options.picture)
 
 
 def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, Any]]:

@@ -203,14 +203,14 @@ def peak_signal_to_noise(result: Tensor, truth: Tensor) -> float:
 
 @torch.no_grad()
 def _evaluate(
-    vae: AutoencoderKLTemporalDecoder, encode: PatchEncoder, settings: VaeSettings, sample: Path
+    vae: AutoencoderKLTemporalDecoder, encode: PatchEncoder, settings: VaeSettings, picture: Path
 ) -> dict[str, float]:
     pictures = held_out_pictures(settings)
     latents = encode(pictures)
     result = decode_pictures(vae, latents)
     rows = [torch.cat(list(part), dim=2) for part in (pictures, result.clamp(-1, 1))]
     grid = torch.cat(rows, dim=1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
-    cv2.imwrite(str(sample), grid[..., ::-1])
+    cv2.imwrite(str(picture), grid[..., ::-1])
     return {
         "psnr": peak_signal_to_noise(result, pictures),
         "latent_mean": float(latents.mean()),
@@ -221,7 +221,7 @@ def _evaluate(
 def train_vae(
     settings: VaeSettings, folder: Path, *, resume: bool, evaluate_every: int = 100
 ) -> Path:
-    """Train, and keep checkpoint, curve and sample pictures in a folder.
+    """Train, and keep checkpoint, curve and pictures of results in a folder.
 
     Returns:
         The checkpoint's path.

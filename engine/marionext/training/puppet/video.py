@@ -40,10 +40,10 @@ from marionext.training.speedups import speed_up
 __all__ = [
     "SCHEDULER",
     "VideoSettings",
-    "draw_samples",
+    "denoise",
+    "draw_examples",
     "hearing",
     "held_out_batch",
-    "sample",
     "train_video",
 ]
 
@@ -246,7 +246,7 @@ def hearing(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[str, f
 
 
 @torch.no_grad()
-def sample(
+def denoise(
     networks: PuppetNetworks, batch: Batch, scale: float, steps: int, seed: int = 0
 ) -> Tensor:
     """Generate the latents of one window per clip, unscaled: (clips, frames, c, h, w)."""
@@ -269,13 +269,13 @@ def sample(
 
 
 @torch.no_grad()
-def draw_samples(
+def draw_examples(
     networks: PuppetNetworks, vae: AutoencoderKLTemporalDecoder, batch: Batch, path: Path
 ) -> None:
     """Write a picture: for each clip the truth, the pose maps (brightened) and what is made."""
     scale = float(vae.config.scaling_factor)
     some = Batch(*(getattr(batch, name)[:4] for name in Batch.__slots__))
-    made = sample(networks, some, scale, 8)
+    made = denoise(networks, some, scale, 8)
     rows: list[Tensor] = []
     for truth, maps, latents in zip(some.latents, some.maps, made, strict=True):
         parts = (
@@ -298,7 +298,7 @@ def train_video(
     large_every: int = 0,
     evaluate_every: int = 100,
 ) -> Path:
-    """Train, and keep checkpoint, curve and sample pictures in a folder.
+    """Train, and keep checkpoint, curve and pictures of results in a folder.
 
     Args:
         settings: what decides the weights.
@@ -376,5 +376,5 @@ def train_video(
             }
             save_checkpoint(checkpoint, state)
             if step % (20 * evaluate_every) == 0 and (folder / VAE_CHECKPOINT).exists():
-                draw_samples(average, load_vae(folder), held_out, folder / "video.png")
+                draw_examples(average, load_vae(folder), held_out, folder / "video.png")
     return checkpoint

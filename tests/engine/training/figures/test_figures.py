@@ -18,13 +18,13 @@ from marionext.training.figures.heads import HEAD
 from marionext.training.figures.look import Cut, Hair, Look, Pattern, random_look
 from marionext.training.figures.recorded import pose_recorded
 from marionext.training.figures.scenery import Scene, SceneKind, draw_scene
-from marionext.training.figures.stages import Stage, on_picture, seen
 from marionext.training.figures.steps import Steps, pose_figure
+from marionext.training.figures.viewpoints import Viewpoint, on_picture, seen
 
 SIZE = (64, 96)
 GREEN = Scene("plain", ((0, 255, 0), (0, 255, 0), (0, 255, 0)), 2.0, 0)
 """A scene without a floor: what is not of its colour is the figure."""
-WHOLE = Stage(0.75, (0.5, 0.53))
+WHOLE = Viewpoint(0.75, (0.5, 0.53))
 
 
 def turned(steps: Steps, angle: float) -> Steps:
@@ -166,9 +166,10 @@ def test_a_figure_is_where_its_map_is(seed: int) -> None:
     look = replace(look, scene=Scene("plain", (screen,) * 3, 2.0, 0))
     body = pose_figure(build, random_steps(rng, np.zeros(1)))
     size = (128, 192)
-    stage = replace(WHOLE, pitch=float(rng.uniform(-0.1, 0.2)), nearness=float(rng.uniform(0, 0.3)))
-    picture = next(draw_pictures(Figure(build, look), body, stage, size))
-    points, scale = on_picture(seen(body, stage), stage, size)
+    pitch, nearness = float(rng.uniform(-0.1, 0.2)), float(rng.uniform(0, 0.3))
+    viewpoint = replace(WHOLE, pitch=pitch, nearness=nearness)
+    picture = next(draw_pictures(Figure(build, look), body, viewpoint, size))
+    points, scale = on_picture(seen(body, viewpoint), viewpoint, size)
     # Near the bones: as far as a skirt, a brim or a pony tail goes, and no farther.
     bones = np.full((size[1], size[0]), 255, np.uint8)
     pairs = [(points[0, a], points[0, b]) for a, b in BODY_LIMBS]
@@ -230,8 +231,10 @@ def test_a_mouth_opens_and_eyes_shut() -> None:
     def drawn(**changes: np.ndarray) -> np.ndarray:
         body = pose_figure(HERO.build, replace(standing(), **changes))
         look = replace(HERO.look, scene=GREEN)
-        stage = Stage(2.0, (0.5, 1.35))
-        return next(draw_pictures(Figure(HERO.build, look), body, stage, (256, 256))).astype(int)
+        viewpoint = Viewpoint(2.0, (0.5, 1.35))
+        return next(draw_pictures(Figure(HERO.build, look), body, viewpoint, (256, 256))).astype(
+            int
+        )
 
     one = np.ones(1, np.float32)
     shut, wide = drawn(mouth=one * 0), drawn(mouth=one)
@@ -271,10 +274,10 @@ def test_every_scene_is_the_same_at_any_size(kind: SceneKind) -> None:
 
 def test_looking_down_brings_near_feet_lower() -> None:
     body = pose_figure(HERO.build, standing())
-    view = seen(body, replace(WHOLE, pitch=0.2))
+    viewpoint = seen(body, replace(WHOLE, pitch=0.2))
     toes, heel = 21, 23
     level = body[0, toes, 1] - body[0, heel, 1]
-    assert view[0, toes, 1] - view[0, heel, 1] < level
+    assert viewpoint[0, toes, 1] - viewpoint[0, heel, 1] < level
     assert np.array_equal(seen(body, WHOLE), body)
 
 

@@ -137,7 +137,7 @@ def run_training(tiny: ModelBundle, settings: FinetuneSettings) -> Trainer:
     ) -> Path:
         options: dict[str, Any] = {
             "data": "figures", "folder": folder, "steps": steps, "figures": 3, "device": "cpu",
-            "evaluate_every": 2, "sample_every": 0, "validation": 1, **(run or {}),
+            "evaluate_every": 2, "preview_every": 0, "validation": 1, **(run or {}),
         }  # fmt: skip
         return train(
             bundle or tiny,

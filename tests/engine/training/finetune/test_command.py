@@ -36,7 +36,7 @@ def test_what_was_trained_on_videos_renders(
     assert "broken.mp4 is left out" in told.err
     assert main([*train, "--steps", "3", "--resume"]) == 0
     assert "going on after step 2" in capsys.readouterr().err
-    assert (out / "samples" / "000003.mp4").is_file()
+    assert (out / "previews" / "000003.mp4").is_file()
 
     def render(model: str, folder: Path) -> np.ndarray:
         arguments = [

@@ -20,8 +20,8 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track, write_track
 from marionext.protocol import Log
 from marionext.training.finetune.batches import Drawing, region_weights
+from marionext.training.finetune.clip_list import ClipEntry, find_clips
 from marionext.training.finetune.encoding import open_encoded
-from marionext.training.finetune.manifest import ClipEntry, find_clips
 from marionext.training.finetune.recordings import open_recording
 from marionext.training.finetune.reports import Report, TrainingReporter
 from marionext.training.finetune.settings import FinetuneSettings
@@ -96,7 +96,7 @@ def test_a_folder_of_nothing_but_bad_clips_is_refused(
         run_training(tmp_path / "out", 1, run={"data": str(data)})
 
 
-def test_a_manifest_chooses_clips_frames_and_what_is_held_out(
+def test_a_list_chooses_clips_frames_and_what_is_held_out(
     tmp_path: Path, run_training: Trainer, make_video: VideoMaker
 ) -> None:
     data = tmp_path / "data"
@@ -119,9 +119,7 @@ def test_a_manifest_chooses_clips_frames_and_what_is_held_out(
         ('{"clips": []}', "found none"),
     ],
 )
-def test_a_wrong_manifest_is_an_error_that_says_where(
-    tmp_path: Path, content: str, words: str
-) -> None:
+def test_a_wrong_list_is_an_error_that_says_where(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises((SettingsError, MotionError), match=words):
         find_clips(tmp_path)

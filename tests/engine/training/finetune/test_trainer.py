@@ -300,7 +300,7 @@ def test_a_training_tells_how_far_it_is(
 ) -> None:
     from marionext.capture import probe
 
-    run_training(tmp_path, 4, report=TrainingReporter(reports.append), run={"sample_every": 2})
+    run_training(tmp_path, 4, report=TrainingReporter(reports.append), run={"preview_every": 2})
     steps = [event for event in reports if isinstance(event, Progress) and event.stage == "train"]
     assert steps[-1].done == steps[-1].total == 4
     assert steps[-1].seconds_left == 0
@@ -310,7 +310,7 @@ def test_a_training_tells_how_far_it_is(
     assert any(isinstance(event, Log) and "too few" in event.text for event in reports)
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     for step in (2, 4):
-        info = probe(tmp_path / "samples" / f"{step:06}.mp4")
+        info = probe(tmp_path / "previews" / f"{step:06}.mp4")
         assert info.size == (96, 48)
         assert info.frames == 2
 
@@ -335,7 +335,7 @@ def test_two_processes_take_the_steps_of_one(tmp_path: Path, tiny_folder: Path) 
 
     common = [
         "-m", "marionext", "train", "--bundle", str(tiny_folder), "--data", "figures",
-        "--clips", "3", "--steps", "2", "--eval-every", "2", "--sample-every", "0", "--size",
+        "--clips", "3", "--steps", "2", "--eval-every", "2", "--preview-every", "0", "--size",
         "32x48", "--window", "3", "--average", "0", "--warm-up", "0", "--device", "cpu",
     ]  # fmt: skip
     # What `accelerate launch` calls for several GPUs of one machine.

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Stage", "on_picture", "random_stage", "seen"]
+__all__ = ["Viewpoint", "on_picture", "random_viewpoint", "seen"]
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Viewpoint:
     """Where and how large the figure stands in the picture."""
 
     height: float
@@ -24,7 +24,7 @@ class Stage:
     """One over the distance of the viewer in heights; 0 is a view without perspective."""
 
 
-def random_stage(rng: np.random.Generator) -> Stage:
+def random_viewpoint(rng: np.random.Generator) -> Viewpoint:
     """Choose a framing: mostly the whole figure, sometimes small or cut by the edge."""
     kind = rng.uniform()
     if kind < 0.72:
@@ -42,7 +42,7 @@ def random_stage(rng: np.random.Generator) -> Stage:
     pitch, nearness = rng.normal(0.06, 0.1), rng.uniform(0.0, 0.35)
     plain = rng.uniform() < 0.5
     aside = 0.1 if rng.uniform() < 0.93 else 0.35
-    return Stage(
+    return Viewpoint(
         height,
         (0.5 + rng.uniform(-aside, aside), hips),
         0.0 if plain else float(np.clip(pitch, -0.15, 0.3)),
@@ -50,30 +50,30 @@ def random_stage(rng: np.random.Generator) -> Stage:
     )
 
 
-def seen(points: Floats, stage: Stage) -> Floats:
+def seen(points: Floats, viewpoint: Viewpoint) -> Floats:
     """Return poses as they are seen from where the viewer stands.
 
     Args:
         points: (frames, n, 3) in heights, x to the right, y up, z towards the viewer.
-        stage: the view.
+        viewpoint: of the viewer.
 
     Returns:
         The same, turned and drawn together by distance.
     """
-    if not stage.pitch and not stage.nearness:
+    if not viewpoint.pitch and not viewpoint.nearness:
         return points
-    cos, sin = np.cos(stage.pitch), np.sin(stage.pitch)
+    cos, sin = np.cos(viewpoint.pitch), np.sin(viewpoint.pitch)
     y, z = points[..., 1], points[..., 2]
     turned = np.stack([points[..., 0], y * cos - z * sin, z * cos + y * sin], axis=-1)
-    turned[..., :2] /= (1 - stage.nearness * turned[..., 2:]).clip(0.2)
+    turned[..., :2] /= (1 - viewpoint.nearness * turned[..., 2:]).clip(0.2)
     return np.asarray(turned, np.float32)
 
 
-def on_picture(points: Floats, stage: Stage, size: tuple[int, int]) -> tuple[Floats, float]:
+def on_picture(points: Floats, viewpoint: Viewpoint, size: tuple[int, int]) -> tuple[Floats, float]:
     """Return (frames, n, 2) pixels, and the standing height in pixels."""
     width, height = size
-    scale = stage.height * height
+    scale = viewpoint.height * height
     pixels = np.empty((*points.shape[:2], 2), np.float32)
-    pixels[..., 0] = stage.centre[0] * width + points[..., 0] * scale
-    pixels[..., 1] = stage.centre[1] * height - points[..., 1] * scale
+    pixels[..., 0] = viewpoint.centre[0] * width + points[..., 0] * scale
+    pixels[..., 1] = viewpoint.centre[1] * height - points[..., 1] * scale
     return pixels, scale

@@ -12,9 +12,9 @@ from pathlib import Path
 from marionext.codec import decode
 from marionext.errors import MotionError, SettingsError
 
-__all__ = ["MANIFEST", "ClipEntry", "Manifest", "find_clips", "pose_file"]
+__all__ = ["CLIP_LIST", "ClipEntry", "ClipList", "find_clips", "pose_file"]
 
-MANIFEST = "manifest.json"
+CLIP_LIST = "manifest.json"
 
 VIDEOS = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"})
 POSES = (".pose.npz", ".npz")
@@ -23,7 +23,7 @@ CONTROL = ".control"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipEntry:
-    """One clip; paths start from the manifest's folder."""
+    """One clip; paths start from the list's folder."""
 
     video: str
     poses: str | None = None
@@ -39,7 +39,7 @@ class ClipEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class ClipList:
     """The list of clips of a folder."""
 
     clips: tuple[ClipEntry, ...]
@@ -47,11 +47,11 @@ class Manifest:
 
 
 def find_clips(folder: Path) -> tuple[ClipEntry, ...]:
-    """List a folder's clips, by its manifest or by what is found in it.
+    """List a folder's clips, by its ``manifest.json`` or by what is found in it.
 
     Raises:
         MotionError: there is no such folder, or no video in it.
-        SettingsError: the manifest cannot be read.
+        SettingsError: ``manifest.json`` cannot be read.
     """
     if not folder.is_dir():
         raise MotionError(
@@ -59,7 +59,7 @@ def find_clips(folder: Path) -> tuple[ClipEntry, ...]:
             f"{'a file' if folder.exists() else 'not there'}",
             hint="Give --data a folder, or 'figures' for drawn ones.",
         )
-    listed = folder / MANIFEST
+    listed = folder / CLIP_LIST
     clips = _listed(listed) if listed.is_file() else _found(folder)
     if not clips:
         where = listed if listed.is_file() else folder
@@ -82,7 +82,7 @@ def _listed(path: Path) -> tuple[ClipEntry, ...]:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise SettingsError(f"{path}: cannot be read as JSON: {error}") from None
     try:
-        return decode(Manifest, data).clips
+        return decode(ClipList, data).clips
     except SettingsError as error:
         raise SettingsError(f"{path}: {error.message}", hint=error.hint) from None
 
