@@ -39,11 +39,11 @@ from marionext.intake import (
     Cancelled,
     Meter,
     OnProgress,
+    explained,
     fetchable,
     incoming_folder,
     put_in_place,
     wanted_files,
-    writing,
 )
 
 __all__ = ["pull"]
@@ -139,7 +139,7 @@ def _fetch(bundle: ModelBundle, remote: _Remote, target: Path, meter: Meter) -> 
         if part.is_file() and part.stat().st_size > remote.size:
             part.unlink()
         file = ModelFile(path=remote.name, repository=remote.source.partition("@")[0])
-        with writing(target):
+        with explained(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with _translated(bundle, file), _MeteredFile(part, remote.name, meter) as stream:
                 http_get(

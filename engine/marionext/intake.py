@@ -31,11 +31,11 @@ __all__ = [
     "OnProgress",
     "PullProgress",
     "adopt",
+    "explained",
     "fetchable",
     "incoming_folder",
     "put_in_place",
     "wanted_files",
-    "writing",
 ]
 
 
@@ -112,7 +112,7 @@ def adopt(
         sizes = {target: place.stat().st_size for target, place in sources.items()}
         meter = Meter(sum(sizes.values()), on_progress, cancelled)
         records = {}
-        with writing(incoming):
+        with explained(incoming):
             for target, place in sources.items():
                 _link_or_copy(place, incoming / target, meter)
                 digest = sha256_of(incoming / target, meter.reader(target))
@@ -170,7 +170,7 @@ class Meter:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Translate the errors of writing; those of the hub's client are translated before."""
     try:
         yield
@@ -196,7 +196,7 @@ def incoming_folder(bundle: ModelBundle) -> Iterator[Path]:
             hint="Should it be fetched already, wait or stop that; this then goes on where it was.",
         ) from None
     with lock:
-        with writing(folder):
+        with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         yield folder
 
@@ -206,7 +206,7 @@ def put_in_place(bundle: ModelBundle, incoming: Path, records: dict[str, FileRec
     kept = {
         name: entry for name, entry in read_record(bundle.folder).items() if name not in records
     }
-    with writing(bundle.folder):
+    with explained(bundle.folder):
         for leftover in incoming.rglob("*.part"):
             leftover.unlink()
         write_record(incoming, bundle.name, {**kept, **records})

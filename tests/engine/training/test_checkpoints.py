@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from marionext.errors import ModelError
+from marionext.errors import ModelError, OutputError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 
 
@@ -30,7 +30,7 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OutputError, match="no space"):
         save_checkpoint(path, {"config": {}, "step": 2})
     assert load_checkpoint(path, {})["step"] == 1
 

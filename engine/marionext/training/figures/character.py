@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from marionext.files import write_bytes
 from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 from marionext.pose.formats.native import write_native
@@ -89,8 +90,7 @@ def draw_character(path: Path, size: tuple[int, int] = (512, 768)) -> None:
     viewpoint = Viewpoint(0.8, (0.5, 0.53))
     points, _ = on_picture(body, viewpoint, size)
     picture = next(draw_pictures(HERO, body, viewpoint, size))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), picture[..., ::-1])
+    write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
     track = PoseTrack(
         points=points[:, None, :POINT_COUNT],
         scores=np.ones((1, 1, POINT_COUNT), np.float32),

@@ -30,7 +30,7 @@ from marionext.files import write_json
 from marionext.frames import FrameRate
 from marionext.jobs import default_settings
 from marionext.output import FolderLock
-from marionext.training.checkpoints import Curve
+from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
 from marionext.training.finetune.dataset import Dataset, prepare
@@ -40,7 +40,6 @@ from marionext.training.finetune.measuring import denoise_window, levels_of, mea
 from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.result import base_identity, model_name, write_result
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.state import read_state, write_state
 from marionext.training.prefetching import prefetched
 
 __all__ = ["CHECKPOINT", "RESULT", "TrainingRun", "train"]
@@ -229,7 +228,7 @@ class _Training:
     def _earlier(self) -> Mapping[str, Any] | None:
         if not (self._run.resume and self._checkpoint.exists()):
             return None
-        return read_state(self._checkpoint, self._config)
+        return load_checkpoint(self._checkpoint, self._config)
 
     def _prepare(self) -> Dataset:
         """Encode the clips: the first process does, the others find them done."""
@@ -341,7 +340,7 @@ class _Training:
                 "seconds": time.monotonic() - self._began,
                 **self._learner.state(),
             }
-            write_state(self._checkpoint, state)
+            save_checkpoint(self._checkpoint, state)
         self._saved = self._step
         self._accelerator.wait_for_everyone()
 

@@ -29,6 +29,7 @@ import torch
 from diffusers import AutoencoderKLTemporalDecoder
 
 from marionext.errors import EngineError, ModelError
+from marionext.files import write_bytes
 from marionext.training.figures.character import draw_character
 from marionext.training.puppet.batches import ClipMaker
 from marionext.training.puppet.control import train_control
@@ -184,4 +185,4 @@ def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
     }
     export_bundle(bundle, vae, networks, record)
     for name in ("vae.csv", "video.csv"):
-        (bundle / name).write_bytes((folder / name).read_bytes())
+        write_bytes(bundle / name, (folder / name).read_bytes())

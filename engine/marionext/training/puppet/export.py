@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from marionext.bundles import record_files
 from marionext.codec import encode
+from marionext.files import write_bytes, write_text
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.video import SCHEDULER
 
@@ -58,10 +59,7 @@ def _plain(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
 def _save(path: Path, network: nn.Module) -> None:
@@ -70,7 +68,4 @@ def _save(path: Path, network: nn.Module) -> None:
         for name, value in network.state_dict().items()
         if not name.endswith("position_ids")
     }
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, metadata={"format": "pt"})
-    partial.chmod(0o644)
-    partial.replace(path)
+    write_bytes(path, save(tensors, {"format": "pt"}))

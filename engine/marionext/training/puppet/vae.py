@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
@@ -20,6 +19,7 @@ from diffusers.models.resnet import ResnetBlock2D, SpatioTemporalResBlock
 from torch import Tensor, nn
 
 from marionext.errors import ModelError
+from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT, make_clip
 from marionext.training.prefetching import drawn_ahead
@@ -210,7 +210,7 @@ def _evaluate(
     result = decode_pictures(vae, latents)
     rows = [torch.cat(list(part), dim=2) for part in (pictures, result.clamp(-1, 1))]
     grid = torch.cat(rows, dim=1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
-    cv2.imwrite(str(picture), grid[..., ::-1])
+    write_png(picture, grid)
     return {
         "psnr": peak_signal_to_noise(result, pictures),
         "latent_mean": float(latents.mean()),

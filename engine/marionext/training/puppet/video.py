@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -26,6 +25,7 @@ from torch import Tensor
 
 from marionext.diffusion.schedule import make_schedule
 from marionext.errors import ModelError
+from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.prefetching import drawn_ahead
@@ -285,7 +285,7 @@ def draw_examples(
         )
         rows += [torch.cat(list(pictures), dim=2) for pictures in parts]
     grid = torch.cat(rows, dim=1).add(1).mul(127.5).byte().permute(1, 2, 0).numpy()
-    cv2.imwrite(str(path), grid[..., ::-1])
+    write_png(path, grid)
 
 
 def train_video(

@@ -232,9 +232,8 @@ def test_a_mouth_opens_and_eyes_shut() -> None:
         body = pose_figure(HERO.build, replace(standing(), **changes))
         look = replace(HERO.look, scene=GREEN)
         viewpoint = Viewpoint(2.0, (0.5, 1.35))
-        return next(draw_pictures(Figure(HERO.build, look), body, viewpoint, (256, 256))).astype(
-            int
-        )
+        figure = Figure(HERO.build, look)
+        return next(draw_pictures(figure, body, viewpoint, (256, 256))).astype(int)
 
     one = np.ones(1, np.float32)
     shut, wide = drawn(mouth=one * 0), drawn(mouth=one)
@@ -274,10 +273,10 @@ def test_every_scene_is_the_same_at_any_size(kind: SceneKind) -> None:
 
 def test_looking_down_brings_near_feet_lower() -> None:
     body = pose_figure(HERO.build, standing())
-    viewpoint = seen(body, replace(WHOLE, pitch=0.2))
+    view = seen(body, replace(WHOLE, pitch=0.2))
     toes, heel = 21, 23
     level = body[0, toes, 1] - body[0, heel, 1]
-    assert viewpoint[0, toes, 1] - viewpoint[0, heel, 1] < level
+    assert view[0, toes, 1] - view[0, heel, 1] < level
     assert np.array_equal(seen(body, WHOLE), body)
 
 
