@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[console.LogLines()],
         force=True,
     )
     try:
@@ -58,3 +58,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (``marionext ... | head``); closing must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        console.close()

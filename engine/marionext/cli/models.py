@@ -76,7 +76,9 @@ def _check(options: argparse.Namespace) -> int:
     bundle = bundles.find(options.model)
 
     def show(done: int, total: int) -> None:
-        console.progress_line(f"reading {done // _MIB} of {total // _MIB} MiB")
+        console.show_progress(
+            f"reading {done // _MIB} of {total // _MIB} MiB", done / total if total else None
+        )
 
     problems = bundles.check(bundle, on_bytes=show)
     if options.json:

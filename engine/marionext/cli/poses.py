@@ -44,7 +44,9 @@ def _reporter() -> Reporter:
     def show(event: Event) -> None:
         match event:
             case Progress():
-                console.progress_line(event.text)
+                console.show_progress(
+                    event.text, event.fraction, event.seconds_left, stage=event.stage
+                )
             case Log():
                 console.say(("warning: " if event.level == "warning" else "") + event.text)
 
@@ -103,7 +105,7 @@ def _posemap(options: argparse.Namespace) -> int:
             index = number - track.first
             write_png(path, drawer.draw(track.points[index], track.scores[index], track.size))
             written += 1
-        console.progress_line(f"drawing {done}/{len(numbers)}")
+        console.show_progress(f"drawing {done}/{len(numbers)}", done / len(numbers), stage="draw")
     kept = len(numbers) - written
     console.say(f"{written} pose maps written" + (f", {kept} were there already" if kept else ""))
     console.show_result(str(folder))
