@@ -132,7 +132,7 @@ class JointAnimation:
 
     @property
     def is_mirrored(self) -> bool:
-        """Scaled by a negative number: whoever sees it takes its left arm for a right one."""
+        """Scaled by a negative number: its left arm looks like a right one."""
         return bool(np.linalg.det(self.rest_rotations).mean() < 0)
 
     def index(self, name: str) -> int:

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _FRAMES = "frames"
 _STATE = "state"
 _SHARE = 20
-"""Recording frames takes one part of the time in so many at most."""
+"""Recording frames takes at most one part in twenty of the time."""
 
 
 class RenderFolder:

@@ -55,7 +55,7 @@ HERO = Figure(
         scene=Scene("plain", ((178, 216, 222), (206, 232, 226), (150, 128, 108)), 0.84, 0),
     ),
 )
-"""The character of the demo. No training clip shows it: its look is not drawn by lot."""
+"""The character of the demo. No training clip shows it: its look is not a random one."""
 
 
 def standing() -> Steps:

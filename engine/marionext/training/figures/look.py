@@ -1,4 +1,4 @@
-"""What a figure looks like: colours, hair and clothes, chosen by lot."""
+"""What a figure looks like: colours, hair and clothes, chosen at random."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeVar

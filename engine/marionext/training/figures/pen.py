@@ -197,7 +197,7 @@ class Limb:
         self.outline = self.grown(0.0)
 
     def grown(self, width: float) -> Outline:
-        """Return the outline with so much round it."""
+        """Return the outline grown by a width."""
         one, two = self.radii
         steps = self.unit * (one + width), self.unit * (two + width)
         return np.asarray(_CAPSULE @ np.array([self.start, self.end, *steps]))

@@ -106,7 +106,7 @@ class _Sheet:
         cv2.fillPoly(self.picture, [scaled.astype(np.int32)], colour, cv2.LINE_AA, 4)
 
     def tint(self, share: float) -> Colour:
-        """Return the wall's colour with a share of one drawn by lot."""
+        """Return the wall's colour with a share of a random one."""
         red, green, blue = (int(value) for value in self.rng.integers(20, 256, 3))
         return mixed(self.scene.colours[0], (red, green, blue), share)
 

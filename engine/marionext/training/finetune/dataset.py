@@ -29,7 +29,7 @@ HELD_OUT_PART = 0.05
 FEWEST_TO_HOLD_OUT = 4
 
 ENCODING = 1
-"""Grows when encoded clips of before are no longer what would be made now."""
+"""Raised when clips encoded earlier are no longer what would be made now."""
 
 
 class Teller(Protocol):

@@ -1,7 +1,7 @@
 """Measure a training on clips set apart: the error at fixed noise, and preview videos.
 
-Whether the control is heard shows in two numbers: the error under a window's own control and under
-another's. As long as they are equal the control network is deaf.
+Whether the control has an effect shows in two numbers: the error under a window's own control and
+under another's. While they are equal, the model ignores it.
 """
 
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def measure(
             for level in levels:
                 window = shown.window(index)
                 window = replace(window, sigmas=torch.full_like(window.sigmas, level))
-                # Slot 0 shows the character as it was given: it is easy, and not what is wanted.
+                # Slot 0 shows the character as it was given: it is easy, and not the point.
                 dance = window.weights.clone()
                 dance[:, 0] = 0
                 window = replace(window, weights=dance)
@@ -111,7 +111,7 @@ def write_preview(
     maps = window.maps[0, 1:].permute(0, 2, 3, 1).cpu().numpy()
     shown = (
         _decoded(vae, window.latents[0, 1:], chunk),
-        # Maps are dim; brighter, people see what the network is told.
+        # Maps are dim; people see brighter ones better.
         np.clip(maps.astype(np.uint16) * 2, 0, 255).astype(np.uint8),
         _decoded(vae, made[1:], chunk),
     )

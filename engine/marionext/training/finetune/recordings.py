@@ -70,7 +70,7 @@ class Recording:
 
 
 def drawn_figure(number: int, frames: int, size: tuple[int, int]) -> Recording:
-    """Draw the clip of a number: a reference first, then so many frames of a dance."""
+    """Draw the clip of a number: a reference first, then the frames of a dance."""
     clip = make_clip(FIRST_SEED + number, frames, size)
     return Recording(
         name=f"figure {number}",
@@ -165,7 +165,7 @@ def _poses(
     on_progress: Callable[[int, int], None],
 ) -> PoseTrack:
     """Read a clip's poses; what is not there is detected and kept, as `marionext track` does."""
-    # Whoever is asked refuses what is no choice.
+    # An unknown word is refused where it is used.
     who = cast(Who, int(entry.person) if entry.person.isdigit() else entry.person)
     kept = folder / entry.poses if entry.poses is not None else pose_file(video)
     apart = spare / f"{entry.video.replace('/', '_')}.npz"

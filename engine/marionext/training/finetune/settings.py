@@ -22,10 +22,10 @@ class FinetuneSettings:
     window: int
     """Slots of a window, the reference's included: frames that are denoised together."""
     stride: int = 1
-    """Each so many-th frame of a video is used (ControlNeXt's authors train on every second)."""
+    """Every n-th frame of a video is used (ControlNeXt's authors train on every second)."""
 
     control: Literal["bundle", "fresh"] = "bundle"
-    """Whether the control network goes on from the bundle's weights or begins anew."""
+    """Whether the control network continues from the bundle's weights or starts from scratch."""
     injection: Literal["cross", "zero"] = "cross"
     """Cross normalisation as in ControlNeXt, or a zero convolution as in ControlNet."""
     main: Main = "evenly"

@@ -81,7 +81,7 @@ class Learned:
             strange = sorted(set(parameters) ^ set(shapes))[:4]
             raise ModelError(
                 f"the checkpoint holds other parameters than are trained: {', '.join(strange)}",
-                hint="Was Marionext or the base model changed? Begin anew in another folder.",
+                hint="Was Marionext or the base model changed? Start again in another folder.",
             )
         for name, value in self.parameters.items():
             value.copy_(parameters[name])

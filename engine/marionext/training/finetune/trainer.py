@@ -69,7 +69,7 @@ class TrainingRun:
     preview_every: int = 500
     """Steps between preview videos; 0: none."""
     anneal: int = 0
-    """Over so many of the last steps the rates fall to a fiftieth."""
+    """Number of last steps over which the rates fall to a fiftieth."""
     validation: int = 4
     """Windows that are measured."""
     figures: int = 200
@@ -106,7 +106,7 @@ def train(
         The folder of the new bundle.
 
     Raises:
-        EngineError: one of its kinds. A checkpoint of before is whole, and ``resume`` goes on.
+        EngineError: any of its kinds. An earlier checkpoint is whole; ``resume`` continues from it.
     """
     device = choose_device(run.device)
     patience = InitProcessGroupKwargs(timeout=timedelta(days=7))

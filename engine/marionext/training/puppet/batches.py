@@ -56,7 +56,7 @@ class ClipMaker:
         self._drawer = SmallDrawer(size)
 
     def __reduce__(self) -> tuple[type, tuple[PatchEncoder, tuple[int, int]]]:
-        """Be made anew in another process: the drawer's arrays share memory."""
+        """Be rebuilt in another process: the drawer's arrays share memory."""
         return ClipMaker, (self._encode, self._size)
 
     def batch(self, seeds: list[int], frames: int) -> Batch:

@@ -10,7 +10,7 @@ the numbers of that run; the steps can be chosen freely)::
     python -m marionext.training export --out work --bundle presets/puppet
     python -m marionext.training character --picture presets/characters/hero.png
 
-Every command can be stopped at any moment, also by force, and goes on with ``--resume``. The
+Every command can be stopped at any moment, even killed, and continues with ``--resume``. The
 folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of results (``*.png``).
 ``examples`` draws such a picture from a finished bundle's checkpoints.
 """

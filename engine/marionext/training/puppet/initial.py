@@ -210,7 +210,7 @@ def _begin_decoder(vae: AutoencoderKLTemporalDecoder, means: Tensor) -> None:
         convolution.weight[channels, channels] += torch.outer(smooth, smooth)
     gain = 0.5
     deviation = (2 * OFFSET**2 / 3 + 2 * 0.08 / 9) ** 0.5
-    # The weights at hand stay random but small: they are what the training grows from.
+    # The existing weights stay random but small: they are what the training grows from.
     decoder.conv_out.weight *= SHARE
     decoder.conv_out.bias.zero_()
     for colour in range(3):

@@ -112,7 +112,7 @@ class PuppetNetworks(nn.Module):
         """Begin with half of the steered channels quiet and the control map in that half.
 
         Cross normalisation gives the control map the deviation of all channels together, and only
-        a fifth of it is added: among channels that are quiet it is heard from the first step on.
+        a fifth of it is added: among quiet channels it has an effect from the first step on.
         """
         quiet = self.controlnext.config.out_channels // 2
         with torch.no_grad():

@@ -108,7 +108,8 @@ def components_of_figures(settings: VaeSettings) -> Components:
 def components_in(folder: Path, settings: VaeSettings) -> Components:
     """Return the components of a training; made of drawn figures once, and kept in the folder.
 
-    Figures drawn differently later would give other components, and latents that nobody knows.
+    Figures drawn differently later would give other components, and latents that no trained
+    network knows.
     """
     path = folder / "components.pt"
     if path.is_file():

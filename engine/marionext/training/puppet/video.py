@@ -7,7 +7,7 @@ latents of the reference picture beside every frame. In some of the clips pictur
 control are taken away together, as guidance does.
 
 Whether the model listens to the pose shows in two numbers from the first minutes on: the error
-with the right poses and with those of another clip. As long as they are equal it is deaf.
+with the right poses and with those of another clip. While they are equal, it ignores the pose.
 """
 
 import logging
@@ -82,7 +82,7 @@ PARTS_WEIGHT = 0.5
 """Weight of the loss on the layout of the body's parts."""
 
 LENGTHS = (2, 4, 2, 1)
-"""In turn: a window is left whole, or exchanged for so many of a half or a quarter its length.
+"""In turn: a window is left whole, or replaced by two of half or four of a quarter its length.
 Short windows show more characters, but a larger part of them are references."""
 
 LARGE_LENGTHS = (2, 4)
@@ -121,7 +121,7 @@ class StepClips:
     Args:
         encode: the encoder of the autoencoder.
         settings: of the training.
-        large_every: every so many steps the pictures are large; 0: never.
+        large_every: steps from one of large pictures to the next; 0: none are.
     """
 
     def __init__(
@@ -202,8 +202,8 @@ def _loss(
         origin = networks.origin(networks.middle.flatten(0, -4)).float()
     level = ((sigmas**2 + 1) / sigmas**2).clamp(max=20).view(-1, 1, 1, 1, 1)
     picture = (level * weights * (predicted - target).square()).mean()
-    # So that the pose is heard early: it has to arrive where the picture is put together. And every
-    # frame has to know where the reference has its parts, to fetch them from there.
+    # So that the pose has an effect early: it has to arrive where the picture is put together. And
+    # every frame has to know where the reference has its parts, to fetch them from there.
     parts = batch.parts * scale
     away = F.adaptive_avg_pool2d(parts[:, 0], origin.shape[-2:])
     hears = kept.repeat_interleave(frames).view(-1, 1, 1, 1)
@@ -304,9 +304,9 @@ def train_video(
         settings: what decides the weights.
         folder: where everything is kept.
         steps: steps in all.
-        anneal: over so many of the last steps the rate falls to a fiftieth.
+        anneal: number of last steps over which the rate falls to a fiftieth.
         resume: go on from the folder's checkpoint if there is one.
-        large_every: every so many steps the pictures are large; 0: never.
+        large_every: steps from one of large pictures to the next; 0: none are.
         evaluate_every: steps between checkpoints.
 
     Returns:
