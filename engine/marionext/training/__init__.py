@@ -2,6 +2,6 @@
 
 ``figures`` draws dancing figures, which both learn from. ``puppet`` trains the built-in model on
 them (``python -m marionext.training``); ``finetune`` is ``marionext train``. Those two do not know
-each other. What they share is here: checkpoints, batches made ahead, faster forms of a UNet, and
-what keeps a control network listening.
+each other. What they share is here: checkpoints, batches made ahead, faster forms of a UNet,
+and control networks without biases.
 """

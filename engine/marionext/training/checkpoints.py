@@ -1,4 +1,4 @@
-"""Keep the state of a training so that it can stop at any moment and go on.
+"""Keep the state of a training so that it can stop at any moment and resume.
 
 A checkpoint is one file, written beside its place and renamed over it, so what is read is the old
 state or the new one, never half of one. It holds everything the next step depends on
@@ -76,7 +76,7 @@ class Curve:
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
-        """Open the table and forget what lies ahead of the step."""
+        """Open the table and drop the rows after the step."""
         self._path = path
         self._columns = ("step", *columns)
         kept = []

@@ -68,7 +68,7 @@ class _TemporalConvolution(nn.Conv3d):
 
 
 def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:
-    """Leave out dead work and use faster forms, keeping parameters, names and results."""
+    """Skip useless work and use faster forms, keeping parameters, names and results."""
     for module in unet.modules():
         if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
             module.attn2.set_processor(_OneToken())

@@ -1,4 +1,4 @@
-"""Bodies: proportions, and the parts that a skeleton's few angles do not tell: hands, feet, face.
+"""Bodies: proportions, and what a skeleton's few angles do not determine: hands, feet, face.
 
 Axes: x to the picture's right, y up, z towards the viewer; a figure that faces the viewer has
 its own right hand at smaller x, as in OpenPose.
@@ -160,7 +160,7 @@ _TOES = np.array([[0.15, -0.25, 0.8], [0.45, -0.25, 0.65], [0.0, -0.2, -0.25]], 
 
 
 def feet_points(build: Build, hips: Floats, knee: Floats, ankle: Floats, sign: float) -> Floats:
-    """Return where a foot is: level, or as the shin wants it; pose maps have no feet to tell more.
+    """Return where a foot is: level, or along with the shin; pose maps say no more about feet.
 
     Args:
         build: proportions.

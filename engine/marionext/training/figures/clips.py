@@ -1,4 +1,4 @@
-"""Clips of figures that dance: what the puppet model learns from.
+"""Clips of figures that dance: what models learn from.
 
 A figure is drawn from the same 134 keypoints as a pose map. Everything follows from a seed, so a
 clip of any number is drawn again identically on any machine and nothing has to be stored. Sizes
@@ -156,7 +156,7 @@ def make_clip(
 
 @dataclass(frozen=True, slots=True)
 class _Poses:
-    """Poses, and what of them their source tells."""
+    """Poses, and whether their source knows hands and face."""
 
     body: Floats
     hands: bool

@@ -149,7 +149,7 @@ class Head:
         return self.radius * length * (0.85j - 0.15 * self.upwards)
 
     def draw_hanging(self) -> None:
-        """Draw what of the hair hangs down: behind the body, or over it if it faces away."""
+        """Draw the hair that hangs down: behind the body, or over it if it faces away."""
         style = self.look.hair_style
         if style in FALLING:
             drop = self.hanging(2.1 if style == "long" else 0.35)

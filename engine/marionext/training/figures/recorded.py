@@ -85,7 +85,7 @@ def pose_recorded(
     mirrored: bool,
     part: tuple[float, float] = (0.0, 1.0),
 ) -> Floats:
-    """Pose a body as a recording has it.
+    """Pose a body like a recording.
 
     Args:
         build: proportions.

@@ -66,7 +66,7 @@ class Steps:
     """(frames, 2) displacement of the hips to the right and upwards, in heights."""
 
     def without(self, *, hands: bool, face: bool) -> "Steps":
-        """Return a copy whose fingers, or face, keep still: a map without them tells nothing."""
+        """Return a copy whose fingers, or face, keep still, for a map that does not show them."""
         still = self
         if hands:
             still = replace(

@@ -126,7 +126,7 @@ class Trunk:
         self.pen.fill(closed([*sides[0], bottom, *sides[1][::-1]]), colour)
 
     def draw_tails(self) -> None:
-        """Draw what of a long coat hangs behind the legs."""
+        """Draw the part of a long coat that hangs behind the legs."""
         if self.look.cut == "coat":
             self.pen.shape(self._skirt(1.15, 0.35), darker(self.look.top, 0.3))
 

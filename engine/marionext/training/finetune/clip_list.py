@@ -1,4 +1,4 @@
-"""Which clips there are to learn from: a folder of videos, with a list of them or without.
+"""The clips to learn from: a folder of videos, with or without a list of them.
 
 Without ``manifest.json`` every video below the folder is a clip; ``dance.pose.npz`` or
 ``dance.npz`` beside ``dance.mp4`` holds its poses, and ``dance.control.mp4`` (or a folder

@@ -1,4 +1,4 @@
-"""Make the clips of a training ready: open, encode, set some aside, and say which are no use."""
+"""Prepare the clips of a training: open, encode, hold some out, and report the unusable ones."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ ENCODING = 1
 
 
 class Teller(Protocol):
-    """Is told how far the preparation is, and stops it by raising."""
+    """Takes reports on the preparation, and stops it by raising."""
 
     def progress(self, stage: str, done: float, total: int, detail: str = "") -> None:
         """Tell how many clips are done."""
@@ -61,7 +61,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """What tells one set of clips from another."""
+        """Identifies the set of clips."""
         return key_of(*(clip.path.name for clip in (*self.learned, *self.held_out)))
 
 
@@ -202,7 +202,7 @@ def _tell_part(tell: Teller, number: int, total: int, name: str, done: int, of: 
 def _set_apart(
     clips: list[EncodedClip], tell: Teller
 ) -> tuple[list[EncodedClip], list[EncodedClip]]:
-    """Choose clips to measure with by their names, so that more clips leave most as they were."""
+    """Choose held-out clips by their names, so that further clips change few of the choices."""
     if len(clips) < FEWEST_TO_HOLD_OUT:
         tell.log(
             f"{len(clips)} clips are too few to set one aside: what is measured has been learned "
@@ -226,7 +226,7 @@ def _nothing_left(data: str, skipped: list[Skipped], *, held_out: int) -> Motion
 
 
 def _write_record(folder: Path, data: str, dataset: Dataset) -> None:
-    """Say what is learned from, for people."""
+    """Write down what is learned from, for people."""
 
     def told(clip: EncodedClip) -> dict[str, object]:
         return {"name": clip.name, "frames": clip.count, "windows": len(clip.starts)}

@@ -98,7 +98,7 @@ def denoise_window(
 def write_preview(
     vae: Any, window: Batch, made: Tensor, rate: FrameRate, chunk: int, path: Path
 ) -> None:
-    """Write a video: what there is, its control pictures, and what is made of them.
+    """Write a video: the clip, its control pictures, and what the model makes of them.
 
     Args:
         vae: the autoencoder, on its device.

@@ -1,4 +1,4 @@
-"""Clips as they come: pictures of a video with their poses, or drawn figures."""
+"""Clips before they are encoded: pictures of a video with their poses, or drawn figures."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

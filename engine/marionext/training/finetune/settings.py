@@ -14,7 +14,7 @@ Main = Literal["none", "evenly", "patterns", "everything", "lora"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """What decides the weights. A checkpoint goes on under the same settings only."""
+    """What decides the weights. A checkpoint resumes under the same settings only."""
 
     width: int
     height: int
@@ -71,7 +71,7 @@ class FinetuneSettings:
     face_weight: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with.
+        """Refuse settings that cannot be trained with.
 
         Raises:
             SettingsError: a value is out of its range.

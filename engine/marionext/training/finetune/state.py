@@ -1,4 +1,4 @@
-"""What a training needs to go on: weights, their average, the optimiser, and the step."""
+"""What a training needs to resume: weights, their average, the optimiser, and the step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,7 +90,7 @@ class Learned:
 
     @property
     def count(self) -> int:
-        """How many numbers are trained."""
+        """Number of trained parameters."""
         return sum(value.numel() for value in self.parameters.values())
 
     def check_space(self, folder: Path) -> None:

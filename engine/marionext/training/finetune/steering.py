@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
+from marionext.training.biases import remove_biases
 from marionext.training.finetune.batches import Batch
-from marionext.training.listening import listen_only
 
 __all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "window_losses"]
 
@@ -94,9 +94,9 @@ def window_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
 
 
 def fresh_control(config: ControlNeXtConfig, seed: int) -> ControlNeXtSVD:
-    """Make a control network that knows nothing yet.
+    """Make an untrained control network.
 
-    With cross normalisation its biases stay 0 (see `marionext.training.listening`); with a zero
+    With cross normalisation its biases stay 0 (see `marionext.training.biases`); with a zero
     convolution its last convolution begins at 0.
     """
     with torch.random.fork_rng(devices=[]):
@@ -106,5 +106,5 @@ def fresh_control(config: ControlNeXtConfig, seed: int) -> ControlNeXtSVD:
         for parameter in control.mid_convs[1].parameters():
             nn.init.zeros_(parameter)
     else:
-        listen_only(control)
+        remove_biases(control)
     return control

@@ -1,4 +1,4 @@
-"""Train a control network, and what was chosen of the UNet, step by step.
+"""Train a control network and the chosen part of the UNet, step by step.
 
 `train` is the way through: clips are encoded, networks loaded, steps taken, and at the end a
 bundle is written. One process works without being launched; ``accelerate launch`` makes several of
@@ -78,7 +78,7 @@ class TrainingRun:
     """Compute activations again on the way back instead of keeping them."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing.
+        """Refuse numbers out of range.
 
         Raises:
             SettingsError: a number is out of its range.

@@ -1,4 +1,4 @@
-"""Clips made ready for training: latents, pose maps and what the image encoder sees.
+"""Clips prepared for training: latents, pose maps and what the image encoder sees.
 
 Drawing and encoding a frame takes two milliseconds, so nothing is stored: every step gets clips
 of its own, made from its number while the step before it is computed.

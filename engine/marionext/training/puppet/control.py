@@ -1,4 +1,4 @@
-"""Teach the control network what pose maps mean, before the UNet listens to it.
+"""Train the control network on what pose maps mean, before the UNet uses it.
 
 A thin coloured line says little to a UNet that has just begun: it learns to do without. So the
 control network first learns to predict, through a linear layer that is thrown away afterwards,

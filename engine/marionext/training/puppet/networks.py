@@ -20,7 +20,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
-from marionext.training.listening import listen_only
+from marionext.training.biases import remove_biases
 from marionext.training.puppet.initial import keep_levels
 
 __all__ = ["PuppetNetworks", "PuppetSizes"]
@@ -98,7 +98,7 @@ class PuppetNetworks(nn.Module):
         )
         self.image_encoder = _image_encoder(sizes)
         keep_levels(self.unet)
-        listen_only(self.controlnext)
+        remove_biases(self.controlnext)
         self._make_room_for_control()
         self.parts = nn.Conv2d(sizes.unet[1], sizes.latent_channels, 1)
         """Only for training: reads the parts of the body from the block before the last."""

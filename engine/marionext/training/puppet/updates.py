@@ -1,4 +1,4 @@
-"""What a gradient does to the puppet's weights.
+"""The optimisers of the puppet's training: Muon and AdamW.
 
 The UNet's inner matrices take orthogonalised steps (Muon: Jordan et al. 2024,
 kellerjordan.github.io/posts/muon), all other weights AdamW's. Side by side on the same batches from

@@ -42,8 +42,8 @@ __all__ = [
     "VideoSettings",
     "denoise",
     "draw_examples",
-    "hearing",
     "held_out_batch",
+    "pose_errors",
     "train_video",
 ]
 
@@ -215,13 +215,13 @@ def _loss(
 
 
 def held_out_batch(maker: ClipMaker, settings: VideoSettings) -> Batch:
-    """Make the clips that a training is watched with, none of which it learns from."""
+    """Make the held-out clips that a training is validated on."""
     seeds = [HELD_OUT + number for number in range(VALIDATION_CLIPS)]
     return maker.batch(seeds, settings.frames)
 
 
 @torch.no_grad()
-def hearing(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[str, float]:
+def pose_errors(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[str, float]:
     """Return the error with the right poses and with another clip's, at two noise levels."""
     clean = batch.latents * scale
     embeddings = networks.image_encoder(batch.pixels).image_embeds
@@ -361,7 +361,7 @@ def train_video(
         share = min(settings.average, step / (step + 20))
         torch._foreach_lerp_(averages, [value.data for value in updates.parameters], 1 - share)
         if step % evaluate_every == 0 or step == steps:
-            numbers = hearing(average, held_out, scale)
+            numbers = pose_errors(average, held_out, scale)
             numbers |= {"loss": float(np.mean(losses)), "seconds": time.monotonic() - began}
             losses.clear()
             curve.append(step, numbers)

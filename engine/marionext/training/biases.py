@@ -1,12 +1,12 @@
-"""What keeps a control network listening to its picture under cross normalisation."""
+"""Control networks without biases, for cross normalisation."""
 
 from torch import nn
 
-__all__ = ["listen_only"]
+__all__ = ["remove_biases"]
 
 
-def listen_only(control: nn.Module) -> None:
-    """Take away a control network's constants, for good: biases become 0 and stay so.
+def remove_biases(control: nn.Module) -> None:
+    """Set a control network's biases, but those of the time embedding, to 0 and freeze them.
 
     Cross normalisation scales a control map as a whole. A constant in it is a bias that the main
     branch can use at once, and while it grows the normalisation shrinks what depends on the pose:
