@@ -18,11 +18,10 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    SvdSettings,
     decode_job,
-    default_settings,
     encode_job,
 )
+from marionext.settings import SvdSettings, default_settings
 
 MINIMAL = {
     "motion": {"path": "dance.mp4"},

@@ -19,14 +19,7 @@ import pytest
 from marionext.errors import OutputError
 from marionext.files import check_space, hash_source, sha256_of, write_json
 from marionext.frames import FrameRate
-from marionext.jobs import (
-    MotionSource,
-    OutputSettings,
-    PoseSettings,
-    RenderJob,
-    SvdSettings,
-    encode_job,
-)
+from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob, encode_job
 from marionext.output import (
     FolderLock,
     FrameWriter,
@@ -36,6 +29,7 @@ from marionext.output import (
     write_png,
 )
 from marionext.record import Record
+from marionext.settings import SvdSettings
 
 JOB = RenderJob(
     motion=MotionSource(path="dance.mp4"),
