@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from marionext import presets
 from marionext.codec import decode, encode
+from marionext.edits import PoseEdit
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate, parse_frames
 
@@ -100,7 +101,10 @@ class PoseSettings:
     ``limbs``: each limb also takes the character's length."""
     clean: bool = True
     """Fill gaps, repair left-right swaps, remove outliers and smooth (detected poses only)."""
+    edits: tuple[PoseEdit, ...] = ()
+    """Changes by hand, in their order, of what the clean-up leaves."""
     mirror: bool = False
+    """Turn left into right, after the edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

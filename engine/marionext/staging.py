@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import motion, pose
+from marionext.edits import PoseEdit, out_of_reach
 from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob, RenderSettings
@@ -145,6 +146,11 @@ def read_motion(
                 "ready-made pose maps cannot be mirrored: left and right have their own colours",
                 hint="Mirror the poses they were drawn from.",
             )
+        if settings.edits:
+            raise MotionError(
+                "ready-made pose maps cannot be edited: their keypoints are not known",
+                hint="Edit the poses they were drawn from.",
+            )
         return maps
     return read_poses(source, settings, size, report, frames=frames)
 
@@ -184,10 +190,21 @@ def read_poses(
     if source.first is not None:
         track = track.with_(first=source.first)
     if settings.clean and kind != "rig":
-        track = pose.clean(track)
+        track = pose.clean(track).track
+    if settings.edits:
+        track = _edited(track, settings.edits, report)
     if settings.mirror:
         track = pose.mirror(track)
     return track
+
+
+def _edited(track: PoseTrack, edits: tuple[PoseEdit, ...], report: Reporter) -> PoseTrack:
+    for place in out_of_reach(edits, track.frames):
+        report.log(
+            f"edit {place + 1} ({edits[place].kind}) changes nothing: it is of frames "
+            f"{edits[place].frames}, the motion has {track.frames}"
+        )
+    return pose.apply(track, edits)
 
 
 def _who(person: str) -> Who:

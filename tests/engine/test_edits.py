@@ -73,12 +73,7 @@ EDITS = st.one_of(
     st.builds(Swap, **PART),
     st.builds(Mirror, about=st.none() | st.floats(-100, 2000), **PART),
     st.builds(Smooth, window=st.sampled_from([5, 7, 21]), **PART),
-    st.builds(
-        Fill,
-        replace=st.booleans(),
-        interpolation=st.sampled_from(["smooth", "linear"]),
-        **PART,
-    ),
+    st.builds(Fill, replace=st.booleans(), **PART),
     st.builds(
         Transform,
         scale=st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)),
