@@ -36,10 +36,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from marionext import bundles
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.cli.options import parse_size
 from marionext.diffusion import ControlNeXtSVD, injected
-from marionext.diffusion.loading import NetworkFiles
 from marionext.jobs import default_settings
 from marionext.training.finetune.defaults import finetune_settings
 from marionext.training.finetune.reports import TrainingReporter

@@ -38,16 +38,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD, Models, denoise
-from marionext.diffusion.conditioning import encode_character
+from marionext.backends.svd import Models, denoise
+from marionext.backends.svd.conditioning import encode_character
+from marionext.backends.svd.denoising import REFERENCE_TIME_IDS
+from marionext.backends.svd.state import draw_noise
+from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
 from marionext.diffusion.memory import Placement, choose_device
-from marionext.diffusion.sampling import REFERENCE_TIME_IDS
-from marionext.diffusion.state import draw_noise
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 FRAMES = 13  # and the reference slot
-SETTINGS = RenderSettings(width=64, height=64, steps=4, window=6, overlap=2, seed=1, parity=True)
+SETTINGS = SvdSettings(width=64, height=64, steps=4, window=6, overlap=2, seed=1, parity=True)
 MEMORY_SETTINGS = replace(SETTINGS, width=128, height=128, steps=1, guidance_max=1, guidance_min=1)
 CLIPS = (13, 52, 208)
 SCHEDULER: dict[str, Any] = {
@@ -109,7 +110,7 @@ def plain_loop(
     networks: dict[str, Any],
     picture: NDArray[np.uint8],
     frames: int,
-    settings: RenderSettings,
+    settings: SvdSettings,
     device: torch.device,
 ) -> Tensor:
     """Denoise as the reference does; returns what `denoise` returns."""
@@ -188,7 +189,7 @@ def plain_loop(
 
 
 def our_loop(
-    models: Models, picture: NDArray[np.uint8], frames: int, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], frames: int, settings: SvdSettings
 ) -> Tensor:
     """Denoise with the engine's own loop."""
     return denoise(models, picture, lambda frame: pose_map(frame, settings.size), frames, settings)

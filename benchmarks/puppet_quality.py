@@ -36,8 +36,9 @@ import torch
 from numpy.typing import NDArray
 from seams import Seams
 
-from marionext import diffusion, presets
-from marionext.jobs import RenderSettings
+from marionext import presets
+from marionext.backends import svd
+from marionext.jobs import SvdSettings
 from marionext.posemap import SmallDrawer
 from marionext.training.clips import HELD_OUT
 from marionext.training.figures import Clip, make_clip
@@ -78,7 +79,7 @@ class Score:
     """Time of rendering, per frame."""
 
 
-def render(models: diffusion.Models, clip: Clip, settings: RenderSettings) -> NDArray[np.uint8]:
+def render(models: svd.Models, clip: Clip, settings: SvdSettings) -> NDArray[np.uint8]:
     """Render a clip's dance: (frames, h, w, 3), without the reference."""
     drawer = SmallDrawer(clip.size)
     frames = len(clip.frames) - 1
@@ -86,8 +87,8 @@ def render(models: diffusion.Models, clip: Clip, settings: RenderSettings) -> ND
     def pose_map(frame: int) -> NDArray[np.uint8]:
         return drawer.draw(clip.points[frame], clip.scores[frame], clip.size)
 
-    latents = diffusion.denoise(models, clip.frames[0], pose_map, frames, settings)
-    return np.stack(list(diffusion.decode(models, latents, settings)))
+    latents = svd.denoise(models, clip.frames[0], pose_map, frames, settings)
+    return np.stack(list(svd.decode(models, latents, settings)))
 
 
 def motion_at(frames: NDArray[np.uint8], lag: int) -> NDArray[np.float32]:
@@ -166,14 +167,14 @@ def detail(frames: NDArray[np.uint8]) -> float:
 
 
 def autoencoded(
-    models: diffusion.Models, pictures: NDArray[np.uint8], settings: RenderSettings
+    models: svd.Models, pictures: NDArray[np.uint8], settings: SvdSettings
 ) -> NDArray[np.uint8]:
     """Return pictures (n, h, w, 3) as the autoencoder alone keeps them."""
     inputs = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         latents = models.vae.encode(inputs).latent_dist.mode() * models.vae.config.scaling_factor
     slot = torch.zeros_like(latents[:1])
-    return np.stack(list(diffusion.decode(models, torch.cat([slot, latents]), settings)))
+    return np.stack(list(svd.decode(models, torch.cat([slot, latents]), settings)))
 
 
 def _mean(values: list[float]) -> float:
@@ -181,7 +182,7 @@ def _mean(values: list[float]) -> float:
 
 
 def measure(
-    models: diffusion.Models, seed: int, frames: int, settings: RenderSettings
+    models: svd.Models, seed: int, frames: int, settings: SvdSettings
 ) -> tuple[Score, Seams, NDArray[np.uint8]]:
     """Render one clip and compare it with the truth; also return both, one above the other."""
     clip = make_clip(seed, frames, settings.size)
@@ -214,14 +215,14 @@ def measure_some(
     bundle: Path,
     seeds: list[int],
     frames: int,
-    settings: RenderSettings,
+    settings: SvdSettings,
     last_level: float | None,
     pictures: Path | None,
 ) -> tuple[list[Score], Seams]:
     """Measure some clips on one core, with a line for each."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    models = diffusion.load_models(bundle)
+    models = svd.load_models(bundle)
     if last_level is not None:
         models.scheduler["sigma_min"] = last_level
     scores, seams = [], Seams()
@@ -285,7 +286,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=Path, help="write comparisons to this folder")
     options = parser.parse_args()
     width, height = (int(side) for side in options.size.split("x"))
-    settings = RenderSettings(
+    settings = SvdSettings(
         width=width,
         height=height,
         steps=options.steps,

@@ -19,9 +19,10 @@ import torch
 from puppet_quality import FIRST_SEED, measure
 from seams import Seams
 
-from marionext import diffusion, presets
-from marionext.diffusion.budget import plan
-from marionext.jobs import RenderSettings
+from marionext import presets
+from marionext.backends import svd
+from marionext.backends.svd.budget import plan
+from marionext.jobs import SvdSettings
 
 WAYS = (("uniform", 2), ("crossfade", 2), ("shifted", 2), ("crossfade", 3), ("shifted", 1))
 """How shared frames are weighed, and the overlap."""
@@ -36,7 +37,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    base = RenderSettings(
+    base = SvdSettings(
         width=128,
         height=192,
         steps=6,
@@ -46,7 +47,7 @@ def main() -> int:
         guidance_max=1.0,
         decode_chunk=1,
     )
-    models = diffusion.load_models(options.bundle)
+    models = svd.load_models(options.bundle)
     rows = []
     print("blend      overlap  seam_seen  seam_error  PSNR dB  frames denoised / step")
     for blend, overlap in WAYS:

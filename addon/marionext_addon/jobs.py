@@ -16,7 +16,7 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    RenderSettings,
+    SvdSettings,
     default_settings,
 )
 
@@ -120,7 +120,7 @@ def character_picture(scene: Any) -> Path:
     return path
 
 
-def _render_settings(scene: Any, shot: Shot) -> tuple[RenderSettings, str | None]:
+def _render_settings(scene: Any, shot: Shot) -> tuple[SvdSettings, str | None]:
     settings = scene.marionext
     draft = shot.kind == "DRAFT"
     quality = "draft" if draft else settings.quality
@@ -136,7 +136,7 @@ def _render_settings(scene: Any, shot: Shot) -> tuple[RenderSettings, str | None
     if settings.guidance > 0:
         given |= dict.fromkeys(("guidance_min", "guidance_max"), round(settings.guidance, 6))
     base = default_settings(model_of(scene), quality)
-    return decode(RenderSettings, given, base=base), quality
+    return decode(SvdSettings, given, base=base), quality
 
 
 def build_job(scene: Any, shot: Shot, character: str) -> RenderJob:

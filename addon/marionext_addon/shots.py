@@ -19,7 +19,7 @@ from marionext import bundles, presets
 from marionext.codec import decode, encode
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate, format_frames
-from marionext.jobs import RenderSettings, default_settings
+from marionext.jobs import SvdSettings, default_settings
 
 from .cameras import Frame
 from .folders import Kind, write_json
@@ -235,7 +235,7 @@ def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
         small = default_settings(model_of(scene), "draft").size
         if small[0] * small[1] < width * height:
             width, height = _shape(width / height, small[0] * small[1])
-    return RenderSettings(width=width, height=height).size
+    return SvdSettings(width=width, height=height).size
 
 
 def _scene_aspect(scene: Any) -> float:

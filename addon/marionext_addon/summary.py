@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marionext.errors import EngineError
-from marionext.jobs import RenderSettings, default_settings
+from marionext.jobs import SvdSettings, default_settings
 
 from . import cameras, shots
 
@@ -112,17 +112,17 @@ def framing(scene: Any) -> Framing:
     return found
 
 
-def model_settings(scene: Any) -> RenderSettings:
+def model_settings(scene: Any) -> SvdSettings:
     """Return what model and quality say about the settings that the user leaves to them."""
     chosen = scene.marionext
     quality = None if chosen.quality == "MODEL" else chosen.quality
     key = (chosen.model, quality)
 
-    def compute() -> RenderSettings:
+    def compute() -> SvdSettings:
         try:
             return default_settings(chosen.model, quality)
         except EngineError:
-            return RenderSettings()
+            return SvdSettings()
 
-    found: RenderSettings = _keep("model", key, compute)
+    found: SvdSettings = _keep("model", key, compute)
     return found

@@ -10,7 +10,6 @@ and the change of some of the UNet's weights, and takes all the rest from the bu
 """
 
 import difflib
-import hashlib
 import json
 import struct
 import tomllib
@@ -23,6 +22,7 @@ from typing import Any, Literal
 from marionext import presets
 from marionext.codec import decode, encode
 from marionext.errors import ModelError, SettingsError
+from marionext.files import sha256_of, write_json
 
 __all__ = [
     "CONVERTED",
@@ -45,7 +45,6 @@ __all__ = [
     "read_record",
     "record_files",
     "require",
-    "sha256_of",
     "write_record",
 ]
 
@@ -59,7 +58,6 @@ INCREMENTS = "unet/increments.safetensors"
 """File of what is added to the weights of the base's UNet: W - W_base, of some of them."""
 
 _OWN_SETTINGS = "marionext.toml"
-_BLOCK = 1 << 22
 _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 _LARGEST_HEADER = 100 << 20
 
@@ -98,7 +96,7 @@ class ModelCard:
     licence: str
     files: tuple[ModelFile, ...]
     settings: dict[str, Any] = field(default_factory=dict)
-    """Defaults of `marionext.jobs.RenderSettings` that go with this model."""
+    """Defaults of `marionext.jobs.SvdSettings` that go with this model."""
     built_in: bool = False
     """Shipped with Marionext, in the folder of its name among the presets."""
     gated: str | None = None
@@ -483,9 +481,7 @@ def write_record(
     content = {"version": 1, "card": card, "files": encode(dict(sorted(files.items())))}
     if base is not None:
         content["base"] = encode(base)
-    part = folder / (RECORD_NAME + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(folder / RECORD_NAME)
+    write_json(folder / RECORD_NAME, content)
 
 
 def record_files(folder: Path, card: str, source: str = "") -> None:
@@ -511,19 +507,6 @@ def record_files(folder: Path, card: str, source: str = "") -> None:
         for path in paths
     }
     write_record(folder, card, records)
-
-
-def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    done = 0
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            done += len(block)
-            if on_bytes is not None:
-                on_bytes(done)
-    return digest.hexdigest()
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -32,8 +32,9 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     disable_progress_bars,
 )
 
-from marionext.bundles import FileRecord, ModelBundle, ModelFile, sha256_of
+from marionext.bundles import FileRecord, ModelBundle, ModelFile
 from marionext.errors import EngineError, ModelError, OutputError
+from marionext.files import sha256_of
 from marionext.intake import (
     Cancelled,
     Meter,

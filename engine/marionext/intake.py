@@ -20,10 +20,10 @@ from marionext.bundles import (
     check,
     find,
     read_record,
-    sha256_of,
     write_record,
 )
 from marionext.errors import JobCancelled, ModelError, OutputError
+from marionext.files import sha256_of
 
 __all__ = [
     "Cancelled",
@@ -154,7 +154,7 @@ class Meter:
             self._tell(file, self._finished + position, now)
 
     def reader(self, file: str) -> Callable[[int], None]:
-        """Return what `marionext.bundles.sha256_of` reports to: read again, not moved."""
+        """Return what `marionext.files.sha256_of` reports to: read again, not moved."""
         return lambda position: self.moved(file, position, 0)
 
     def file_done(self, file: str, size: int) -> None:

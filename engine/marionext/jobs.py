@@ -26,7 +26,7 @@ __all__ = [
     "OutputSettings",
     "PoseSettings",
     "RenderJob",
-    "RenderSettings",
+    "SvdSettings",
     "decode_job",
     "default_settings",
     "encode_job",
@@ -108,7 +108,7 @@ class PoseSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderSettings:
+class SvdSettings:
     """How the model renders. The defaults are the reference's for SVD; a bundle brings its own."""
 
     width: int = 576
@@ -202,7 +202,7 @@ class RenderJob:
     frames: str | None = None
     """Selection such as ``1-120`` in the source's numbers; None: all."""
     pose: PoseSettings = field(default_factory=PoseSettings)
-    settings: RenderSettings = field(default_factory=RenderSettings)
+    settings: SvdSettings = field(default_factory=SvdSettings)
     version: int = JOB_VERSION
 
     def __post_init__(self) -> None:
@@ -229,7 +229,7 @@ class EngineSettings:
     """Send a small picture after each step."""
 
 
-def default_settings(model: str, quality: str | None = None) -> RenderSettings:
+def default_settings(model: str, quality: str | None = None) -> SvdSettings:
     """Return a bundle's own settings, with a quality preset laid over them.
 
     Args:
@@ -240,9 +240,9 @@ def default_settings(model: str, quality: str | None = None) -> RenderSettings:
     Raises:
         SettingsError: no such preset.
     """
-    settings = RenderSettings()
+    settings = SvdSettings()
     for fragment in (_model_settings(model), _quality_settings(quality, model)):
-        settings = decode(RenderSettings, fragment, base=settings)
+        settings = decode(SvdSettings, fragment, base=settings)
     return settings
 
 
@@ -277,12 +277,12 @@ def decode_job(data: object, *, beside: Path | None = None) -> RenderJob:
     settings = (
         default_settings(model, quality)
         if isinstance(model, str) and isinstance(quality, str | None)
-        else RenderSettings()
+        else SvdSettings()
     )
     given = data.get("settings", {})
     rest = {key: value for key, value in data.items() if key != "settings"}
     job = decode(RenderJob, rest)
-    job = replace(job, settings=decode(RenderSettings, given, base=settings, path="$.settings"))
+    job = replace(job, settings=decode(SvdSettings, given, base=settings, path="$.settings"))
     return job if beside is None else _anchored(job, beside)
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marionext import bundles, motion, posemap, presets
-from marionext.diffusion.budget import RUNGS, estimate
-from marionext.diffusion.bundle_shape import read_shape
-from marionext.errors import MotionError
+from marionext.backends.svd.budget import estimate
+from marionext.backends.svd.shape import read_shape
+from marionext.diffusion.ladder import RUNGS
+from marionext.errors import MotionError, OutputError
+from marionext.files import write_json
 from marionext.frames import FrameRange, FrameRate, format_frames
 from marionext.jobs import EngineSettings, MotionSource, RenderJob
 from marionext.pose import resampled_count
@@ -174,11 +176,8 @@ def remember_speed(model: str, device: str, operations: float, seconds: float) -
     speeds = _speeds()
     speeds[f"{model} {device}"] = operations / max(seconds, 1e-3)
     path = presets.home() / "speeds.json"
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
-        part.replace(path)
+    with contextlib.suppress(OutputError):
+        write_json(path, speeds)
 
 
 def _speeds() -> dict[str, float]:

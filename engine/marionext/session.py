@@ -14,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import bundles, diffusion, output
+from marionext.backends import svd
+from marionext.backends.svd import DenoiseState, Models
+from marionext.backends.svd.budget import estimate
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
-from marionext.diffusion import Models, SamplerState
-from marionext.diffusion.budget import estimate
 from marionext.diffusion.memory import choose_device, choose_dtype
 from marionext.errors import MotionError, OutputError
+from marionext.files import hash_source, sha256_of
 from marionext.frames import FrameRange
 from marionext.jobs import EngineSettings, RenderJob, encode_job
-from marionext.output import Manifest, Pictures, RenderFolder, Sound, encode_video, video_suffix
+from marionext.output import Pictures, RenderFolder, Sound, encode_video, video_suffix
 from marionext.planning import frames_of, remember_speed
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native, write_native
+from marionext.record import Record
 from marionext.reporting import Reporter
 from marionext.staging import Motion, Shot, character_pose, read_motion, select_frames, stage
 
@@ -99,7 +102,7 @@ class Session:
         report.progress("models", 0, 1)
         if self._models is None or self._loaded != wanted:
             self._models = self._loaded = None  # before loading: two models may not fit
-            self._models = diffusion.load_models(
+            self._models = svd.load_models(
                 bundle.folder,
                 device=engine.device,
                 dtype=dtype,
@@ -132,7 +135,7 @@ def _record(
     bundle: ModelBundle,
     numbers: tuple[int, ...],
     report: Reporter,
-) -> Manifest:
+) -> Record:
     """Describe the render, so that the folder can tell whether it holds the same one."""
     device = choose_device(engine.device)
     dtype = choose_dtype(device, "float32" if job.settings.parity else engine.dtype)
@@ -143,10 +146,10 @@ def _record(
     if beside.is_file():
         inputs["character pose"] = beside
     try:
-        hashes = {name: output.hash_source(path) for name, path in inputs.items()}
+        hashes = {name: hash_source(path) for name, path in inputs.items()}
     except OSError as error:
         raise MotionError(f"{error.filename} cannot be read: {error.strerror or error}") from None
-    return Manifest.start(
+    return Record.start(
         job=encode_job(job),
         inputs=hashes,
         models=bundles.fingerprint(bundle),
@@ -206,8 +209,8 @@ def _render(
     started = report.seconds
     fresh = state is None
 
-    def keep(reached: SamplerState) -> None:
-        diffusion.write_state(reached, latents_file)
+    def keep(reached: DenoiseState) -> None:
+        svd.write_state(reached, latents_file)
         folder.record(folder.manifest.with_stage("denoise", reached.step, job.settings.steps))
 
     def show(preview: NDArray[np.uint8]) -> None:
@@ -215,12 +218,12 @@ def _render(
         output.write_png(path, preview)
         report.preview(str(path), shot.numbers[count // 2])
 
-    def tell(progress: diffusion.DenoiseProgress) -> None:
+    def tell(progress: svd.DenoiseProgress) -> None:
         done = progress.step * progress.windows + progress.window
         detail = f"step {progress.step + 1} of {progress.steps}"
         report.progress("denoise", done, progress.steps * progress.windows, detail)
 
-    latents = diffusion.denoise(
+    latents = svd.denoise(
         models,
         picture,
         shot.control,
@@ -239,11 +242,11 @@ def _render(
         remember_speed(job.model, device, work, report.seconds - started)
 
 
-def _kept_state(path: Path, report: Reporter) -> SamplerState | None:
+def _kept_state(path: Path, report: Reporter) -> DenoiseState | None:
     if not path.is_file():
         return None
     try:
-        state = diffusion.read_state(path)
+        state = svd.read_state(path)
     except OutputError as error:
         report.log(f"{error.message}: denoising starts over", warning=True)
         return None
@@ -261,9 +264,7 @@ def _decode(
 ) -> None:
     missing = set(folder.missing)
     first = next(index for index, number in enumerate(shot.numbers) if number in missing)
-    frames = diffusion.decode(
-        models, latents, job.settings, start=first, cancelled=report.cancelled
-    )
+    frames = svd.decode(models, latents, job.settings, start=first, cancelled=report.cancelled)
     for index, frame in enumerate(frames, start=first):
         number = shot.numbers[index]
         if number in missing:
@@ -306,6 +307,6 @@ def _encode(job: RenderJob, shot: Shot, folder: RenderFolder, report: Reporter) 
             )
             for note in video.notes:
                 report.log(note)
-            folder.record(folder.manifest.with_video(path.name, bundles.sha256_of(path)))
+            folder.record(folder.manifest.with_video(path.name, sha256_of(path)))
             made.append(path)
     return tuple(made)

@@ -19,7 +19,7 @@ from marionext import motion, pose
 from marionext.edits import PoseEdit, out_of_reach
 from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
-from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob, RenderSettings
+from marionext.jobs import CameraSettings, MotionSource, PoseSettings, RenderJob, SvdSettings
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track
 from marionext.pose.people import Who
@@ -344,7 +344,7 @@ def character_pose(
 
 def _cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
     """Bring the pose of a whole picture to the part that covers a frame, as the picture was."""
-    from marionext.diffusion.conditioning import crop_geometry  # noqa: PLC0415 - torch
+    from marionext.diffusion.cropping import crop_geometry  # noqa: PLC0415 - torch
 
     resized, corner = crop_geometry(*track.size, size)
     scale = np.array(resized, np.float32) / np.array(track.size, np.float32)
@@ -394,7 +394,7 @@ def stage(
     )
 
 
-def _drawer(settings: RenderSettings) -> Drawer | SmallDrawer:
+def _drawer(settings: SvdSettings) -> Drawer | SmallDrawer:
     """Return what draws the maps; in parity mode the reference's own way at any size."""
     return Drawer(settings.size) if settings.parity else SmallDrawer(settings.size)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from marionext.jobs import read_job
-from marionext.output import Manifest
 from marionext.pose.formats import read_native
+from marionext.record import Record
 
 pytestmark = pytest.mark.blender
 
@@ -46,7 +46,7 @@ def check_render(job: dict[str, Any]) -> None:
     track = read_native(folder / "motion.npz")
     assert (track.first, len(track), str(track.rate)) == (101, 4, "24")
     assert track.scores[:, 0, :8].min() > 0.3
-    manifest = Manifest.read(folder / "render.json")
+    manifest = Record.read(folder / "render.json")
     assert manifest.stage.name == "finished"
     assert manifest.job["motion"]["kind"] == "track"
 

@@ -72,7 +72,7 @@ def test_asking_for_help_loads_no_network_library() -> None:
 
 
 def test_the_check_itself_finds_a_heavy_import() -> None:
-    assert "torch" in foreign_modules("marionext.diffusion.loading")
+    assert "torch" in foreign_modules("marionext.backends.svd.loading")
 
 
 def test_every_import_contract_is_kept() -> None:

@@ -18,7 +18,7 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    RenderSettings,
+    SvdSettings,
     decode_job,
     default_settings,
     encode_job,
@@ -78,7 +78,7 @@ def test_absent_settings_are_those_of_the_model_and_the_quality() -> None:
     job = decode_job({**MINIMAL, "model": "svd", "quality": "balanced", "settings": {"seed": 5}})
     assert job.settings.seed == 5
     assert job.settings == decode(
-        RenderSettings, {"seed": 5}, base=default_settings("svd", "balanced")
+        SvdSettings, {"seed": 5}, base=default_settings("svd", "balanced")
     )
     assert job.settings.steps == 10
 
@@ -111,7 +111,7 @@ JOBS = st.builds(
     frames=st.none() | st.just("1-5"),
     pose=st.builds(PoseSettings, mirror=st.booleans()),
     settings=st.builds(
-        RenderSettings,
+        SvdSettings,
         seed=st.integers(0, 2**63 - 1),
         control_strength=st.floats(0, 10),
         window=st.integers(7, 24),
@@ -148,7 +148,7 @@ def test_anything_is_either_a_job_or_a_settings_error(data: object) -> None:
 def test_sizes_are_rounded_to_multiples_of_64(
     given_size: tuple[int, int], rounded: tuple[int, int]
 ) -> None:
-    assert RenderSettings(width=given_size[0], height=given_size[1]).size == rounded
+    assert SvdSettings(width=given_size[0], height=given_size[1]).size == rounded
 
 
 def test_what_has_no_json_form_is_a_mistake_of_ours() -> None:

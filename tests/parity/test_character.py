@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from marionext.diffusion.conditioning import clip_pixels, crop_geometry, fit_character
+from marionext.backends.svd.conditioning import clip_pixels
+from marionext.diffusion.cropping import crop_geometry, fit_character
 
 
 def read(path: Path) -> np.ndarray:

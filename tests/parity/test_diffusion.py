@@ -17,17 +17,18 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD, Models, SamplerState, denoise
-from marionext.diffusion.conditioning import encode_character
-from marionext.diffusion.decoding import decode, decode_chunk
+from marionext.backends.svd import DenoiseState, Models, denoise
+from marionext.backends.svd.conditioning import encode_character
+from marionext.backends.svd.decoding import decode, decode_chunk
+from marionext.backends.svd.denoising import REFERENCE_TIME_IDS
+from marionext.backends.svd.state import draw_noise
+from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected, injection
 from marionext.diffusion.lossless import make_lossless
 from marionext.diffusion.memory import Placement
-from marionext.diffusion.sampling import REFERENCE_TIME_IDS
 from marionext.diffusion.schedule import denoised, euler_step, make_schedule, network_input
-from marionext.diffusion.state import draw_noise
 from marionext.diffusion.windows import plan_reference_windows
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 Rebuild = Callable[[Path], dict[str, Tensor]]
 
@@ -279,7 +280,7 @@ def test_whole_renders_equal_the_reference(case: Path, rebuilt_weights: Rebuild)
     recorded, metadata = tensors(case)
     given = json.loads(metadata["case"])
     frames = given["num_frames"] - 1  # the reference counts the reference slot
-    settings = RenderSettings(
+    settings = SvdSettings(
         width=given["width"],
         height=given["height"],
         steps=given["num_inference_steps"],
@@ -317,7 +318,7 @@ def test_whole_renders_equal_the_reference(case: Path, rebuilt_weights: Rebuild)
         lambda frame: maps[frame],
         frames,
         settings,
-        state=SamplerState(0, start),
+        state=DenoiseState(0, start),
         on_step=lambda state: after.append(state.latents.clone()),
         image_noise=recorded["image_noise"],
     )

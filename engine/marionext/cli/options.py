@@ -16,7 +16,7 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    RenderSettings,
+    SvdSettings,
     default_settings,
 )
 
@@ -164,7 +164,7 @@ def _guidance(text: str) -> dict[str, float]:
         raise SettingsError(f"--guidance: expected 3 or 1:3, got {text!r}") from None
 
 
-def _settings(options: argparse.Namespace) -> RenderSettings:
+def _settings(options: argparse.Namespace) -> SvdSettings:
     settings = default_settings(options.model, options.quality)
     given: dict[str, Any] = {
         name: getattr(options, name)
@@ -177,7 +177,7 @@ def _settings(options: argparse.Namespace) -> RenderSettings:
         given["width"], given["height"] = options.size
     if options.parity:
         given["parity"] = True
-    return decode(RenderSettings, given, base=settings)
+    return decode(SvdSettings, given, base=settings)
 
 
 def job_from(options: argparse.Namespace) -> RenderJob:

@@ -106,7 +106,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 def _render(options: argparse.Namespace) -> int:
     job = job_from(options)
     if options.save_job:
-        from marionext.output import write_json  # noqa: PLC0415 - only this branch writes
+        from marionext.files import write_json  # noqa: PLC0415 - only this branch writes
 
         write_json(Path(options.save_job), encode_job(job))
         console.say(f"Job written to {options.save_job}")

@@ -1,23 +1,21 @@
 """Where the networks are, and what is done when the device has too little memory for them.
 
-The rungs of the ladder (`marionext.diffusion.budget.RUNGS`) trade speed for memory and show the
+The rungs of the ladder (`marionext.backends.svd.budget.RUNGS`) trade speed for memory and show the
 same picture. The first is chosen from what is free; when the device still runs out, the run goes on
 one rung down, and says so.
 """
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
 
-from marionext.diffusion.budget import GIB, RUNGS, Rung, estimate, what_would_fit
-from marionext.diffusion.bundle_shape import BundleShape
+from marionext.diffusion.ladder import GIB, RUNGS, Rung
 from marionext.errors import DeviceError
-from marionext.jobs import RenderSettings
 
 __all__ = ["Placement", "choose_device", "choose_dtype", "is_out_of_memory", "reproducible"]
 
@@ -124,16 +122,18 @@ class Placement:
         """Bytes of a number."""
         return self.dtype.itemsize
 
-    def settle(self, shape: BundleShape, settings: RenderSettings, frames: int) -> None:
+    def settle(self, needs: Mapping[str, int]) -> None:
         """Go down to the first rung that fits what is free; never up.
 
         On a device that does not tell what is free, the rung stays.
+
+        Args:
+            needs: peak bytes of the work on each rung, by the rung's name.
         """
         free = self._free()
         if free is None:
             return
         free += sum(_bytes(network) for network in self._visiting)
-        needs = estimate(shape, settings, frames, number_bytes=self.number_bytes).device_bytes
         index = next(
             (index for index in range(self._lowest) if needs[RUNGS[index].name] <= free),
             self._lowest,
@@ -146,14 +146,13 @@ class Placement:
             )
 
     def surviving(
-        self, work: Callable[[], Outcome], shape: BundleShape, settings: RenderSettings
+        self, work: Callable[[], Outcome], advice: Callable[[int], str | None]
     ) -> Outcome:
         """Do a piece of work, again on a lower rung as often as memory runs out.
 
         Args:
             work: may be done more than once.
-            shape: of the bundle.
-            settings: of the render.
+            advice: what would fit into that many bytes, for the error; None: nothing is known.
 
         Raises:
             DeviceError: memory ran out on the last rung, or the device itself failed.
@@ -171,28 +170,23 @@ class Placement:
                         "processor (device cpu).",
                     ) from error
                 trouble = str(error)
-            self.step_down(trouble, shape, settings)
+            self.step_down(trouble, advice)
 
-    def step_down(self, trouble: str, shape: BundleShape, settings: RenderSettings) -> None:
+    def step_down(self, trouble: str, advice: Callable[[int], str | None]) -> None:
         """Go one rung down after memory ran out.
 
         Call it when the exception is gone: its traceback would hold on to the memory.
 
         Args:
             trouble: what the allocator said.
-            shape: of the bundle.
-            settings: of the render.
+            advice: as in `surviving`.
 
         Raises:
             DeviceError: this was the last rung; its hint says what would fit.
         """
         if self._rung >= self._lowest:
             free = self._free()
-            fits = (
-                what_would_fit(shape, settings, free, number_bytes=self.number_bytes)
-                if free is not None
-                else None
-            )
+            fits = None if free is None else advice(free)
             raise DeviceError(
                 f"{self.device} ran out of memory although {self.rung.summary}: {trouble}",
                 hint=fits or "Make the picture, the window or the decode chunk smaller.",

@@ -4,10 +4,8 @@ Only safetensors are loaded. The authors' pickled files are opened once, without
 in them (``weights_only``), and kept as safetensors from then on.
 """
 
-import os
 import pickle
 import struct
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from marionext.errors import ModelError
+from marionext.errors import ModelError, OutputError
+from marionext.files import replacing
 
 __all__ = ["DAMAGED", "as_safetensors", "fill", "find_weights"]
 
@@ -202,7 +201,7 @@ def as_safetensors(
         try:
             place.mkdir(parents=True, exist_ok=True)
             _write(target, values, mark, status.st_mode & 0o777)
-        except (OSError, SafetensorError) as error:
+        except (OSError, OutputError, SafetensorError) as error:
             failures.append(f"{place}: {error}")
         else:
             return target
@@ -243,19 +242,13 @@ def _write(target: Path, values: dict[str, Tensor], mark: str, mode: int) -> Non
         mark: tells which file it was made from.
         mode: its permissions; safetensors would leave it to its owner alone.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".part", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with replacing(target) as temporary:
         save_file(
             {key: value.clone().contiguous() for key, value in values.items()},
             temporary,
             metadata={"source": mark},
         )
         temporary.chmod(mode)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _mark(path: Path) -> str | None:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
+from marionext.files import replacing
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
-from marionext.pose.formats.files import replacing
 
 __all__ = ["read_animation", "write_animation"]
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import replacing
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import (
@@ -28,7 +29,6 @@ from marionext.motion.bones import (
     unique_names,
 )
 from marionext.motion.rates import nearest_rate
-from marionext.pose.formats.files import replacing
 
 __all__ = ["read_bvh", "write_bvh"]
 

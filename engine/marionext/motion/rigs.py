@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from marionext import presets
 from marionext.errors import MotionError, SettingsError
+from marionext.files import write_text
 from marionext.motion.animation import JointAnimation
 from marionext.motion.guessing import guess_bones
 from marionext.motion.roles import CORE, ESSENTIAL, FINGERS, ROLES, SIDED, SIDES, finger_roles
@@ -289,7 +290,7 @@ def write_preset(path: Path, preset: RigPreset) -> None:
     """Write a preset as TOML, whole or not at all.
 
     Raises:
-        SettingsError: the folder cannot be written to.
+        OutputError: the folder cannot be written to.
     """
 
     def text(value: object) -> str:
@@ -305,13 +306,7 @@ def write_preset(path: Path, preset: RigPreset) -> None:
     lines += ["", "[bones]"]
     for role, names in preset.bones.items():
         lines.append(f"{role} = {text(names[0] if len(names) == 1 else list(names))}")
-    whole = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        whole.replace(path)
-    except OSError as error:
-        raise SettingsError(f"cannot write the rig preset {path}: {error.strerror}") from None
+    write_text(path, "\n".join(lines) + "\n")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Frames, manifest and videos on disk."""
+"""Frames and videos on disk."""
 
 from marionext.output.encode import (
     EncodedVideo,
@@ -7,11 +7,10 @@ from marionext.output.encode import (
     encode_video,
     video_suffix,
 )
-from marionext.output.files import check_space, encode_png, write_json, write_png
 from marionext.output.folder import RenderFolder
 from marionext.output.lock import FolderLock
-from marionext.output.manifest import Manifest, Stage, hash_source, identity_of
 from marionext.output.pictures import Pictures
+from marionext.output.png import encode_png, write_png
 from marionext.output.sound import Sound
 from marionext.output.writer import FrameWriter, frame_name
 
@@ -19,20 +18,14 @@ __all__ = [
     "EncodedVideo",
     "FolderLock",
     "FrameWriter",
-    "Manifest",
     "Pictures",
     "Quality",
     "RenderFolder",
     "Sound",
-    "Stage",
     "VideoKind",
-    "check_space",
     "encode_png",
     "encode_video",
     "frame_name",
-    "hash_source",
-    "identity_of",
     "video_suffix",
-    "write_json",
     "write_png",
 ]

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import JobCancelled, OutputError
+from marionext.files import PART, explain
 from marionext.frames import FrameRate
-from marionext.output.files import PART, explain
 from marionext.output.pictures import Pictures
 from marionext.output.sound import Sound, SoundStream, cut_sound, find_sound
 

@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
-from marionext.output.files import PART, check_space, explain
+from marionext.files import check_space, clear_parts, explain
 from marionext.output.lock import FolderLock
-from marionext.output.manifest import Manifest
 from marionext.output.writer import FrameWriter
+from marionext.record import RECORD, Record
 
 __all__ = ["RenderFolder"]
 
 logger = logging.getLogger(__name__)
 
-_MANIFEST = "render.json"
 _FRAMES = "frames"
 _STATE = "state"
 _SHARE = 20
@@ -35,12 +34,12 @@ class RenderFolder:
     `state` may hold what an interrupted run left. One that holds another render is refused.
     """
 
-    def __init__(self, path: Path, plan: Manifest, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, plan: Record, *, overwrite: bool = False) -> None:
         """Open or make the folder of a render.
 
         Args:
             path: of the folder.
-            plan: the record of the render without frames, as `Manifest.start` gives it.
+            plan: the record of the render without frames, as `Record.start` gives it.
             overwrite: render again what is there, even if it is another render.
 
         Raises:
@@ -53,8 +52,7 @@ class RenderFolder:
         self._lock = FolderLock(path)
         try:
             self._writer = FrameWriter(path / _FRAMES)
-            for left in path.glob(f".*{PART}"):
-                left.unlink()
+            clear_parts(path)
             self.resumed = self._continue(plan, overwrite=overwrite)
         except OSError as error:
             self._lock.release()
@@ -63,9 +61,9 @@ class RenderFolder:
             self._lock.release()
             raise
 
-    def _continue(self, plan: Manifest, *, overwrite: bool) -> bool:
+    def _continue(self, plan: Record, *, overwrite: bool) -> bool:
         """Take up what is there; return whether it is of the same render."""
-        record = self.path / _MANIFEST
+        record = self.path / RECORD
         if overwrite or not record.is_file():
             if not overwrite and (strangers := self._writer.existing()):
                 raise OutputError(
@@ -74,7 +72,7 @@ class RenderFolder:
                 )
             self._start(plan)
             return False
-        found = Manifest.read(record)
+        found = Record.read(record)
         if found.identity != plan.identity or found.numbers != plan.numbers:
             raise OutputError(
                 f"{self.path} holds another render: {_difference(found, plan)}",
@@ -92,14 +90,14 @@ class RenderFolder:
         self.manifest.write(record)
         return True
 
-    def _start(self, plan: Manifest) -> None:
+    def _start(self, plan: Record) -> None:
         # The old record goes first: frames without one are refused, never mistaken for ours.
-        (self.path / _MANIFEST).unlink(missing_ok=True)
+        (self.path / RECORD).unlink(missing_ok=True)
         for number in self._writer.existing():
             self._writer.remove(number)
         self.clear_state()
         self.manifest = plan
-        self.manifest.write(self.path / _MANIFEST)
+        self.manifest.write(self.path / RECORD)
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -132,7 +130,7 @@ class RenderFolder:
             self.record(self.manifest)
         return self._writer.path(number)
 
-    def record(self, manifest: Manifest) -> None:
+    def record(self, manifest: Record) -> None:
         """Keep a changed manifest, on disk too.
 
         Raises:
@@ -140,7 +138,7 @@ class RenderFolder:
         """
         started = time.monotonic()
         self.manifest = manifest
-        manifest.write(self.path / _MANIFEST)
+        manifest.write(self.path / RECORD)
         self._unrecorded = False
         ended = time.monotonic()
         self._next_record = ended + _SHARE * (ended - started)
@@ -151,8 +149,7 @@ class RenderFolder:
         folder = self.path / _STATE
         try:
             folder.mkdir(exist_ok=True)
-            for left in folder.glob(f".*{PART}"):
-                left.unlink()
+            clear_parts(folder)
         except OSError as error:
             raise explain(error, folder) from error
         return folder
@@ -206,7 +203,7 @@ class RenderFolder:
             logger.warning("the last frames in %s are not recorded", self.path)
 
 
-def _difference(found: Manifest, wanted: Manifest) -> str:
+def _difference(found: Record, wanted: Record) -> str:
     """Say what sets two renders apart, the first thing that does."""
     for name in ("inputs", "models", "computed"):
         before, after = getattr(found, name), getattr(wanted, name)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from marionext.errors import OutputError
-from marionext.output.files import explain
+from marionext.files import explain
 
 __all__ = ["FolderLock"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.bundles import sha256_of
-from marionext.output.files import PART, explain, write_png
+from marionext.files import clear_parts, explain, sha256_of
+from marionext.output.png import write_png
 
 __all__ = ["FrameWriter", "frame_name"]
 
@@ -34,8 +34,7 @@ class FrameWriter:
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for left in folder.glob(f".*{PART}"):
-                left.unlink()
+            clear_parts(folder)
         except OSError as error:
             raise explain(error, folder) from error
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marionext.diffusion.conditioning import clip_pixels
+from marionext.backends.svd.conditioning import clip_pixels
 from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
 from marionext.training.figures import HELD_OUT, Clip, make_clip

@@ -1,13 +1,17 @@
-from typing import Any
-
 import pytest
 import torch
+from torch import nn
 
-from marionext.diffusion.budget import GIB
-from marionext.diffusion.bundle_shape import BundleShape
+from marionext.diffusion.ladder import GIB
 from marionext.diffusion.memory import Placement, is_out_of_memory
 from marionext.errors import DeviceError
-from marionext.jobs import RenderSettings
+
+NEEDS = {"resident": 20 * GIB, "lean": 7 * GIB, "chunked": 5 * GIB, "streamed": 2 * GIB}
+"""Peak bytes of a render on each rung."""
+
+
+def what_fits(free: int) -> str:
+    return f"A smaller picture fits into {free / GIB:.0f} GiB."
 
 
 @pytest.mark.parametrize(
@@ -20,11 +24,11 @@ def test_the_rung_is_chosen_from_what_is_free(
     said: list[str] = []
     placement = Placement(torch.device("cpu"), torch.float16, say=said.append)
     monkeypatch.setattr(placement, "_free", lambda: int(free * GIB))
-    placement.settle(BundleShape(), RenderSettings(), 48)
+    placement.settle(NEEDS)
     # The last rung, streaming, is for CUDA alone.
     assert placement.rung.name == rung
     assert len(said) == (0 if rung == "resident" else 1)
-    placement.settle(BundleShape(), RenderSettings(width=64, height=64), 48)
+    placement.settle(dict.fromkeys(NEEDS, 1))
     assert placement.rung.name == rung  # never up: other work may hold the memory
 
 
@@ -33,10 +37,10 @@ def test_the_ladder_ends_in_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     placement = Placement(torch.device("cpu"), torch.float16, say=said.append)
     monkeypatch.setattr(placement, "_free", lambda: 2 * GIB)
     for name in ("lean", "chunked"):  # layers only stream to a CUDA device
-        placement.step_down("tried to allocate 2 GiB", BundleShape(), RenderSettings())
+        placement.step_down("tried to allocate 2 GiB", what_fits)
         assert placement.rung.name == name
     with pytest.raises(DeviceError) as caught:
-        placement.step_down("tried to allocate 2 GiB", BundleShape(), RenderSettings())
+        placement.step_down("tried to allocate 2 GiB", what_fits)
     assert "tried to allocate" in caught.value.message
     assert "fits" in (caught.value.hint or "")
     assert len(said) == 2
@@ -57,8 +61,9 @@ def test_every_allocators_words_are_known(error: Exception, memory: bool) -> Non
     assert is_out_of_memory(error) is memory
 
 
-def test_networks_at_work_are_on_the_device(networks: dict[str, Any]) -> None:
+def test_networks_at_work_are_on_the_device() -> None:
     placement = Placement(torch.device("cpu"), torch.float32)
-    with placement.at_work(networks["vae"], networks["unet"]) as (vae, unet):
-        assert vae is networks["vae"]
-        assert next(unet.parameters()).device.type == "cpu"
+    networks = nn.Linear(2, 2), nn.Linear(3, 3)
+    with placement.at_work(*networks) as (first, second):
+        assert first is networks[0]
+        assert next(second.parameters()).device.type == "cpu"

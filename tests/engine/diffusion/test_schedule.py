@@ -7,6 +7,25 @@ import torch
 from marionext.diffusion.schedule import AYS_SIGMAS, euler_step, make_schedule, network_input
 from marionext.errors import ModelError
 
+SCHEDULER: dict[str, Any] = {
+    "prediction_type": "v_prediction",
+    "timestep_type": "continuous",
+    "sigma_min": 0.002,
+    "sigma_max": 700.0,
+    "use_karras_sigmas": True,
+    "timestep_spacing": "leading",
+    "steps_offset": 1,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+}
+
+
+@pytest.fixture
+def scheduler() -> dict[str, Any]:
+    """SVD's own."""
+    return dict(SCHEDULER)
+
 
 @pytest.mark.parametrize("kind", ["karras", "ays"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 10, 25])

@@ -16,29 +16,26 @@ import cv2
 import numpy as np
 import pytest
 
-from marionext.bundles import sha256_of
 from marionext.errors import OutputError
+from marionext.files import check_space, hash_source, sha256_of, write_json
 from marionext.frames import FrameRate
 from marionext.jobs import (
     MotionSource,
     OutputSettings,
     PoseSettings,
     RenderJob,
-    RenderSettings,
+    SvdSettings,
     encode_job,
 )
 from marionext.output import (
     FolderLock,
     FrameWriter,
-    Manifest,
     RenderFolder,
-    check_space,
     encode_png,
     frame_name,
-    hash_source,
-    write_json,
     write_png,
 )
+from marionext.record import Record
 
 JOB = RenderJob(
     motion=MotionSource(path="dance.mp4"),
@@ -53,7 +50,7 @@ def picture(seed: int, size: tuple[int, int] = (32, 24)) -> np.ndarray:
     return random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
 
 
-def plan(job: RenderJob = JOB, **changes: object) -> Manifest:
+def plan(job: RenderJob = JOB, **changes: object) -> Record:
     values: dict[str, object] = {
         "job": encode_job(job),
         "inputs": {"motion": "a" * 64, "character": "b" * 64},
@@ -63,7 +60,7 @@ def plan(job: RenderJob = JOB, **changes: object) -> Manifest:
         "numbers": (-1, 0, 1, 2),
         "computed": {"device": "cpu"},
     }
-    return Manifest.start(**{**values, **changes})  # type: ignore[arg-type]
+    return Record.start(**{**values, **changes})  # type: ignore[arg-type]
 
 
 def test_frames_are_named_after_their_numbers_and_read_back_exactly(tmp_path: Path) -> None:
@@ -125,7 +122,7 @@ def test_a_folder_goes_on_where_it_was(tmp_path: Path) -> None:
         assert [path.name for path in folder.frames] == [
             "-00001.png", "000000.png", "000001.png", "000002.png",
         ]  # fmt: skip
-    record = Manifest.read(tmp_path / "out" / "render.json")
+    record = Record.read(tmp_path / "out" / "render.json")
     assert record.finished
     assert record.done[2] == sha256_of(tmp_path / "out" / "frames" / "000002.png")
     assert not (tmp_path / "out" / "state").exists()
@@ -138,12 +135,12 @@ def test_a_folder_goes_on_where_it_was(tmp_path: Path) -> None:
         (plan(models={"unet": "d" * 64}), "unet"),
         (plan(computed={"device": "cuda"}), "device"),
         (plan(numbers=(1, 2)), "4 frames from -1"),
-        (plan(replace(JOB, settings=RenderSettings(seed=7))), r"settings\.seed is 0, not 7"),
+        (plan(replace(JOB, settings=SvdSettings(seed=7))), r"settings\.seed is 0, not 7"),
         (plan(replace(JOB, pose=PoseSettings(mirror=True))), r"pose\.mirror is False"),
     ],
 )
 def test_another_render_is_refused_unless_it_may_overwrite(
-    tmp_path: Path, other: Manifest, word: str
+    tmp_path: Path, other: Record, word: str
 ) -> None:
     with RenderFolder(tmp_path, plan()) as folder:
         folder.write_frame(0, picture(0))
@@ -179,8 +176,8 @@ def test_frames_of_unknown_origin_are_not_touched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        ("", "not a manifest"),
-        ("[]", "not a manifest"),
+        ("", "not the record"),
+        ("[]", "not the record"),
         ('{"schema": "marionext.render", "version": 99}', "version 1, got 99"),
         ('{"schema": "marionext.render", "version": 1, "stepz": 3}', "stepz"),
     ],
@@ -189,7 +186,7 @@ def test_a_manifest_is_read_strictly(tmp_path: Path, content: str, word: str) ->
     path = tmp_path / "render.json"
     path.write_text(content)
     with pytest.raises(OutputError, match=word):
-        Manifest.read(path)
+        Record.read(path)
     with pytest.raises(OutputError):
         RenderFolder(tmp_path, plan())
     RenderFolder(tmp_path, plan(), overwrite=True).close()
@@ -198,13 +195,13 @@ def test_a_manifest_is_read_strictly(tmp_path: Path, content: str, word: str) ->
 def test_a_manifest_reads_back_what_it_wrote(tmp_path: Path) -> None:
     whole = plan().with_frame(-1, "e" * 64).with_stage("decode", 1, 4).with_video("a.mp4", "f" * 64)
     whole.write(tmp_path / "render.json")
-    assert Manifest.read(tmp_path / "render.json") == whole
+    assert Record.read(tmp_path / "render.json") == whole
     assert whole.missing == (0, 1, 2)
     data = json.loads((tmp_path / "render.json").read_text())
     data["frames"] = {"one": "e" * 64}
     write_json(tmp_path / "render.json", data)
     with pytest.raises(OutputError, match="'one'"):
-        Manifest.read(tmp_path / "render.json")
+        Record.read(tmp_path / "render.json")
 
 
 def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
@@ -254,8 +251,9 @@ import sys
 from pathlib import Path
 import numpy as np
 from marionext.frames import FrameRate
-from marionext.output import Manifest, RenderFolder
-plan = Manifest.start(
+from marionext.record import Record
+from marionext.output import RenderFolder
+plan = Record.start(
     job={}, inputs={}, models={}, size=(160, 120), rate=FrameRate.parse("24"),
     numbers=tuple(range(5000)),
 )
@@ -279,7 +277,7 @@ def test_a_run_killed_while_writing_leaves_whole_frames_and_a_whole_record(tmp_p
             left = found
             time.sleep(seconds)
             run.kill()
-        record = Manifest.read(tmp_path / "render.json")
+        record = Record.read(tmp_path / "render.json")
         writer = FrameWriter(tmp_path / "frames")
         assert writer.intact(record.done) == record.done
         for number, path in writer.existing().items():
@@ -292,7 +290,7 @@ def test_a_run_killed_while_writing_leaves_whole_frames_and_a_whole_record(tmp_p
 def test_a_refused_folder_is_free_again(tmp_path: Path) -> None:
     (tmp_path / "render.json").write_text("nonsense")
     for _ in range(2):
-        with pytest.raises(OutputError, match="not a manifest"):
+        with pytest.raises(OutputError, match="not the record"):
             RenderFolder(tmp_path, plan())
     FolderLock(tmp_path).release()
 
@@ -354,7 +352,7 @@ def test_a_full_disk_is_told_with_what_is_missing(small_disk: Path) -> None:
             folder.write_frame(0, picture(2, (300, 300)))
         assert folder.missing == (0, 1, 2)
         folder.write_frame(0, picture(0))
-    assert Manifest.read(small_disk / "out" / "render.json").missing == (1, 2)
+    assert Record.read(small_disk / "out" / "render.json").missing == (1, 2)
 
 
 def test_a_read_only_disk_is_refused(small_disk: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from marionext.diffusion.loading import NetworkFiles
+from marionext.backends.svd.loading import NetworkFiles
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 

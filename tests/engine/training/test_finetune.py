@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from marionext import bundles
-from marionext.diffusion.loading import NetworkFiles
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import JobCancelled, ModelError, MotionError, OutputError, SettingsError
 from marionext.protocol import Log, Progress
 from marionext.training.finetune.reports import Measured, Report, TrainingReporter

@@ -253,7 +253,7 @@ def test_some_windows_look_like_later_ones(
 def test_latents_are_those_of_the_pictures(
     tmp_path: Path, run_training: Trainer, tiny_folder: Path, make_video: VideoMaker
 ) -> None:
-    from marionext.diffusion.loading import NetworkFiles
+    from marionext.backends.svd.loading import NetworkFiles
 
     make_video(tmp_path / "data" / "dance.mp4")
     run_training(tmp_path / "out", 1, run={"data": str(tmp_path / "data")})

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
+from marionext.files import replacing
 from marionext.frames import FrameRate
-from marionext.pose.formats.files import replacing
 from marionext.pose.track import PoseTrack
 
 __all__ = ["NATIVE_VERSION", "read_native", "write_native"]

@@ -3,13 +3,9 @@
 from pathlib import Path
 
 from marionext.errors import MotionError
+from marionext.files import replacing_folder
 from marionext.frames import FrameRate
-from marionext.pose.formats.files import (
-    frame_number_or_none,
-    read_json,
-    replacing_folder,
-    write_json,
-)
+from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
 from marionext.pose.formats.people import (
     Coordinates,
     assemble,

@@ -5,7 +5,7 @@ import importlib.util
 import io
 from pathlib import Path
 
-from marionext.output.files import write_bytes
+from marionext.files import write_bytes
 
 __all__ = ["draw_curve"]
 

@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from marionext.bundles import sha256_of
 from marionext.errors import JobError, ModelError, MotionError
-from marionext.output import write_json
+from marionext.files import sha256_of, write_json
 from marionext.training.finetune.encoding import (
     EncodedClip,
     Encoders,

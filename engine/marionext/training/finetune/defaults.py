@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.codec import decode
-from marionext.diffusion.loading import NetworkFiles
 from marionext.jobs import default_settings
 from marionext.training.finetune.result import model_name
 from marionext.training.finetune.settings import FinetuneSettings

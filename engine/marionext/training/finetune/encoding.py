@@ -20,11 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from marionext.diffusion.conditioning import clip_pixels
+from marionext.backends.svd.conditioning import clip_pixels
 from marionext.errors import ModelError, MotionError
+from marionext.files import write_bytes
 from marionext.frames import FrameRate
 from marionext.output import encode_png
-from marionext.output.files import write_bytes
 from marionext.pose.skeleton import SEEN_SCORE
 from marionext.posemap import SmallDrawer
 from marionext.training.finetune.recordings import Recording

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from marionext.diffusion.loading import NetworkFiles
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import SettingsError
 from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.selection import choose_parameters, increments, originals

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import capture, pose
-from marionext.diffusion.conditioning import crop_geometry
+from marionext.diffusion.cropping import crop_geometry
 from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate, format_frames, parse_frames
 from marionext.pose import PoseTrack

@@ -14,13 +14,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from marionext import bundles, presets
-from marionext.bundles import INCREMENTS, FileRecord, ModelBundle, sha256_of
+from marionext.bundles import INCREMENTS, FileRecord, ModelBundle
 from marionext.codec import decode, encode
 from marionext.diffusion.controlnext import ControlNeXtSVD
 from marionext.errors import SettingsError
-from marionext.jobs import RenderSettings, default_settings
-from marionext.output import write_json
-from marionext.output.files import write_bytes
+from marionext.files import sha256_of, write_bytes, write_json
+from marionext.jobs import SvdSettings, default_settings
 from marionext.training.finetune.settings import FinetuneSettings
 
 __all__ = ["base_identity", "model_name", "write_result"]
@@ -108,10 +107,10 @@ def _own_settings(base: ModelBundle, settings: FinetuneSettings) -> str:
     trained = {"window": settings.window, "overlap": overlap}
     size = {"width": settings.width, "height": settings.height}
     try:
-        own = encode(decode(RenderSettings, {**trained, **size}, base=usual))
+        own = encode(decode(SvdSettings, {**trained, **size}, base=usual))
     except SettingsError:
         # Trained smaller than anything is rendered: at the base's size, then.
-        own = encode(decode(RenderSettings, trained, base=usual))
+        own = encode(decode(SvdSettings, trained, base=usual))
     lines = [
         f"card = {json.dumps(bundles.card_name(base))}",
         f"base = {json.dumps(model_name(base))}",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from marionext.errors import ModelError, OutputError
-from marionext.output.files import check_space, writing
+from marionext.files import check_space, writing
 from marionext.training.checkpoints import load_checkpoint
 
 __all__ = ["Learned", "read_state", "write_state"]

@@ -21,14 +21,15 @@ from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import gather_object
 
 from marionext import bundles
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.codec import encode
-from marionext.diffusion.loading import NetworkFiles
 from marionext.diffusion.memory import choose_device, is_out_of_memory, reproducible
 from marionext.errors import DeviceError, JobCancelled, ModelError, SettingsError
+from marionext.files import write_json
 from marionext.frames import FrameRate
 from marionext.jobs import default_settings
-from marionext.output import FolderLock, write_json
+from marionext.output import FolderLock
 from marionext.training.checkpoints import Curve
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve

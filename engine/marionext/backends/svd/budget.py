@@ -7,13 +7,13 @@ frames, and are meant to choose a rung and to warn, not to bill.
 
 from dataclasses import dataclass, replace
 
-from marionext.diffusion.bundle_shape import BundleShape
+from marionext.backends.svd.shape import BundleShape
+from marionext.diffusion.ladder import GIB, RUNGS, Rung
 from marionext.diffusion.windows import Window, plan_reference_windows, plan_windows
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
-__all__ = ["RUNGS", "Estimate", "Rung", "estimate", "plan", "what_would_fit"]
+__all__ = ["Estimate", "estimate", "plan", "unguided", "what_would_fit"]
 
-GIB = 1024**3
 SVD_LATENTS = 24 * 72 * 128
 SVD_PIXELS = 576 * 1024
 
@@ -35,52 +35,6 @@ RESERVE = 0.6 * GIB
 """What driver and allocator keep for themselves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One way to fit a render into a device's memory; all of them show the same picture."""
-
-    name: str
-    summary: str
-    """Said aloud when the rung is taken."""
-    control_chunk: int
-    """Frames that the control network sees at a time."""
-    resident: bool = False
-    """Whether every network stays on the device for the whole run."""
-    chunked: bool = False
-    """Whether the UNet's feed-forward layers take a frame at a time."""
-    streamed: bool = False
-    """Whether the UNet's layers visit the device one after another."""
-
-
-RUNGS = (
-    Rung(
-        name="resident",
-        summary="all networks stay on the device",
-        control_chunk=24,
-        resident=True,
-    ),
-    Rung(
-        name="lean",
-        summary="each network is on the device only while it works",
-        control_chunk=8,
-    ),
-    Rung(
-        name="chunked",
-        summary="the UNet's widest layers take one frame at a time",
-        control_chunk=4,
-        chunked=True,
-    ),
-    Rung(
-        name="streamed",
-        summary="the UNet's layers visit the device one after another",
-        control_chunk=2,
-        chunked=True,
-        streamed=True,
-    ),
-)
-"""The ladder, from the fastest to the smallest."""
-
-
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What a render will take, roughly."""
@@ -98,7 +52,7 @@ class Estimate:
     """Floating-point operations of denoising and decoding."""
 
 
-def plan(settings: RenderSettings, frames: int, step: int = 0) -> list[Window]:
+def plan(settings: SvdSettings, frames: int, step: int = 0) -> list[Window]:
     """Return the windows that a clip of ``frames`` frames is denoised in at a step.
 
     Raises:
@@ -112,7 +66,7 @@ def plan(settings: RenderSettings, frames: int, step: int = 0) -> list[Window]:
 
 
 def estimate(
-    shape: BundleShape, settings: RenderSettings, frames: int, *, number_bytes: int = 2
+    shape: BundleShape, settings: SvdSettings, frames: int, *, number_bytes: int = 2
 ) -> Estimate:
     """Reckon what a render needs.
 
@@ -149,13 +103,13 @@ def estimate(
     )
 
 
-def unguided(settings: RenderSettings) -> bool:
+def unguided(settings: SvdSettings) -> bool:
     """Tell whether guidance changes nothing, so that the unconditional half is dead work."""
     return settings.guidance_max < 1 or settings.guidance_min == settings.guidance_max == 1
 
 
 def _device_bytes(
-    rung: Rung, shape: BundleShape, settings: RenderSettings, places: int, number_bytes: int
+    rung: Rung, shape: BundleShape, settings: SvdSettings, places: int, number_bytes: int
 ) -> int:
     width, height = settings.size
     pixels = width * height
@@ -185,7 +139,7 @@ def _device_bytes(
 
 
 def what_would_fit(
-    shape: BundleShape, settings: RenderSettings, available: int, *, number_bytes: int = 2
+    shape: BundleShape, settings: SvdSettings, available: int, *, number_bytes: int = 2
 ) -> str | None:
     """Return advice on settings that would fit into ``available`` bytes, or None.
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD, Models
+from marionext.backends.svd import Models
+from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.memory import Placement
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 LATENTS = 4
 UNET: dict[str, Any] = {
@@ -100,8 +101,8 @@ def models(networks: dict[str, Any]) -> Models:
 
 
 @pytest.fixture
-def settings() -> RenderSettings:
-    return RenderSettings(
+def settings() -> SvdSettings:
+    return SvdSettings(
         width=64, height=64, steps=2, window=4, overlap=2, guidance_min=2, guidance_max=2, seed=5
     )
 

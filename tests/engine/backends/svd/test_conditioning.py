@@ -4,8 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marionext.diffusion import Models, fit_character
-from marionext.diffusion.conditioning import clip_pixels, crop_geometry, encode_character
+from marionext.backends.svd import Models
+from marionext.backends.svd.conditioning import clip_pixels, encode_character
+from marionext.diffusion import fit_character
+from marionext.diffusion.cropping import crop_geometry
 from marionext.errors import CharacterError
 
 sides = st.integers(1, 5000)

@@ -1,4 +1,8 @@
-"""Write files that are there whole or not at all, and say clearly why one cannot be written."""
+"""Files that are there whole or not at all, their hashes, and words for what cannot be written.
+
+The one place that writes: all that Marionext keeps goes through `writing`, `replacing` or one of
+the functions on them. Standard library only, since Blender and the desktop's window write, too.
+"""
 
 import contextlib
 import errno
@@ -6,26 +10,25 @@ import hashlib
 import json
 import os
 import shutil
-import struct
-import zlib
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from marionext.errors import OutputError
 
 __all__ = [
     "PART",
     "check_space",
-    "encode_png",
+    "clear_parts",
     "explain",
+    "hash_source",
+    "replacing",
+    "replacing_folder",
+    "sha256_of",
     "write_bytes",
     "write_json",
-    "write_png",
+    "write_text",
     "writing",
 ]
 
@@ -34,9 +37,7 @@ PART = ".part"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_PNG_HEADER = 33
-"""Bytes of a PNG's signature and first chunk, after which other chunks may come."""
-_PNG_COMPRESSION = 3
+_BLOCK = 1 << 22
 
 
 @contextlib.contextmanager
@@ -49,7 +50,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: the disk is full, the folder is read-only, or the like.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    temporary = _beside(path)
     written = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -82,49 +83,116 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
         raise
 
 
-def write_json(path: Path, data: object) -> None:
-    """Write JSON as people read it; see `writing`."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8; see `writing`."""
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_png(
-    path: Path, picture: NDArray[np.uint8], *, text: Mapping[str, str] | None = None
-) -> str:
-    """Write a picture (height, width, 3 or 4) as PNG and return the file's sha256.
+def write_json(path: Path, data: object) -> None:
+    """Write JSON as people read it; see `writing`."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
-    Args:
-        path: of the file.
-        picture: red, green, blue, and alpha where there are four.
-        text: kept in the file under its keys (1 to 79 Latin letters each).
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, for libraries that want one, and put the file in place of ``path``.
 
     Raises:
         OutputError: it cannot be written.
     """
-    content = encode_png(picture, text=text)
-    write_bytes(path, content)
-    return hashlib.sha256(content).hexdigest()
+    temporary = _beside(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        # What could not be written may not be removable either; the first error is the one to tell.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def encode_png(picture: NDArray[np.uint8], *, text: Mapping[str, str] | None = None) -> bytes:
-    """Return a PNG file of a picture, marked as sRGB; equal pictures give equal bytes."""
-    swap = cv2.COLOR_RGBA2BGRA if picture.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    done, encoded = cv2.imencode(
-        ".png", cv2.cvtColor(picture, swap), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
-    )
-    if not done:
-        raise OutputError(f"a picture of shape {picture.shape} cannot be written as PNG")
-    content = encoded.tobytes()
-    chunks = [_png_chunk(b"sRGB", b"\0")]
-    for key, value in (text or {}).items():
-        # Keyword, not compressed, no language, no translated keyword, then UTF-8.
-        body = key.encode("latin-1") + b"\0\0\0\0\0" + value.encode("utf-8")
-        chunks.append(_png_chunk(b"iTXt", body))
-    return content[:_PNG_HEADER] + b"".join(chunks) + content[_PNG_HEADER:]
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write to, and put it in place of ``path``.
+
+    Raises:
+        OutputError: it cannot be written, or ``path`` exists and is not an empty folder.
+    """
+    temporary = _beside(path)
+    try:
+        if path.exists():
+            if not path.is_dir() or any(path.iterdir()):
+                raise OutputError(
+                    f"expected a new or empty folder to write to, {path} holds something already",
+                    hint="Choose another folder, or empty this one first.",
+                )
+            # Windows does not rename a folder over an empty one.
+            path.rmdir()
+        temporary.mkdir(parents=True)
+        yield temporary
+        temporary.rename(path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+def clear_parts(folder: Path) -> None:
+    """Remove what a killed run left half written in a folder that only one run writes to.
+
+    Raises:
+        OutputError: something cannot be removed.
+    """
+    try:
+        for left in folder.glob(f".*{PART}"):
+            left.unlink()
+    except OSError as error:
+        raise explain(error, folder) from error
+
+
+def _beside(path: Path) -> Path:
+    """Return a path on the same disk that nothing else uses."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")
+
+
+def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Args:
+        path: of the file.
+        on_bytes: told after each block how many bytes are done.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    done = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            done += len(block)
+            if on_bytes is not None:
+                on_bytes(done)
+    return digest.hexdigest()
+
+
+def hash_source(path: Path) -> str:
+    """Return the sha256 of a file, or of the names and contents of the files in a folder.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    if not path.is_dir():
+        return sha256_of(path)
+    whole = hashlib.sha256()
+    for item in sorted(path.rglob("*")):
+        if item.is_file() and not item.name.startswith("."):
+            whole.update(f"{item.relative_to(path).as_posix()}\0{sha256_of(item)}\0".encode())
+    return whole.hexdigest()
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 from marionext import bundles
+from marionext.backends.svd import load_models, read_shape
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import INCREMENTS
-from marionext.diffusion import load_models, read_shape
-from marionext.diffusion.loading import NetworkFiles
 from marionext.errors import ModelError
+from marionext.files import sha256_of
 
 NAME = "conv_in.bias"
 
@@ -87,7 +88,7 @@ def test_increments_of_another_network_are_refused(
 def test_damaged_increments_are_found_before_and_while_loading(tmp_path: Path, base: Path) -> None:
     folder = built_on(tmp_path / "tuned", base, {NAME: torch.zeros(32)})
     path = folder / INCREMENTS
-    record = bundles.FileRecord(size=path.stat().st_size, sha256=bundles.sha256_of(path))
+    record = bundles.FileRecord(size=path.stat().st_size, sha256=sha256_of(path))
     bundles.write_record(
         folder, "svd", {INCREMENTS: record}, base={"model": base.as_posix(), "files": {}}
     )

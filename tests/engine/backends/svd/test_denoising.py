@@ -9,17 +9,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from marionext.diffusion import (
+from marionext.backends.svd import (
     DenoiseProgress,
+    DenoiseState,
     Models,
-    SamplerState,
     denoise,
     read_state,
     write_state,
 )
-from marionext.diffusion.budget import RUNGS
+from marionext.diffusion.ladder import RUNGS
 from marionext.errors import DeviceError, JobCancelled, SettingsError
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 PoseMaps = Callable[[int], NDArray[np.uint8]]
 
@@ -30,7 +30,7 @@ def test_every_clip_gives_its_frames_and_the_slot(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     frames: int,
     parity: bool,
 ) -> None:
@@ -43,7 +43,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     tmp_path: Path,
 ) -> None:
     settings = replace(settings, steps=3)
@@ -72,7 +72,7 @@ def test_a_run_that_was_stopped_ends_in_the_same_bytes(
 
 
 def test_cancelling_stops_within_one_evaluation(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     evaluations = 0
 
@@ -87,7 +87,7 @@ def test_cancelling_stops_within_one_evaluation(
 
 
 def test_progress_counts_every_window_of_every_step(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     told: list[DenoiseProgress] = []
     denoise(models, picture, pose_maps, 7, settings, on_progress=told.append)
@@ -101,7 +101,7 @@ def test_progress_counts_every_window_of_every_step(
 
 
 def test_a_preview_comes_with_each_step(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     shown: list[NDArray[np.uint8]] = []
     denoise(models, picture, pose_maps, 3, settings, on_preview=shown.append)
@@ -109,7 +109,7 @@ def test_a_preview_comes_with_each_step(
 
 
 def test_each_pose_map_is_drawn_once_a_step(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     drawn: list[int] = []
 
@@ -141,7 +141,7 @@ def test_the_unconditional_half_runs_only_where_it_matters(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     changes: dict[str, Any],
     evaluations: int,
 ) -> None:
@@ -151,7 +151,7 @@ def test_the_unconditional_half_runs_only_where_it_matters(
 
 
 def test_the_pose_maps_steer_and_strength_zero_ignores_them(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     def other(frame: int) -> NDArray[np.uint8]:
         return 255 - pose_maps(frame)
@@ -165,7 +165,7 @@ def test_the_pose_maps_steer_and_strength_zero_ignores_them(
 
 
 def test_another_seed_is_another_clip(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     first = denoise(models, picture, pose_maps, 2, settings)
     assert torch.equal(first, denoise(models, picture, pose_maps, 2, settings))
@@ -173,11 +173,11 @@ def test_another_seed_is_another_clip(
 
 
 def test_a_state_of_another_render_is_refused(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     for state in (
-        SamplerState(0, torch.zeros(3, 4, 16, 16)),
-        SamplerState(9, torch.zeros(5, 4, 16, 16)),
+        DenoiseState(0, torch.zeros(3, 4, 16, 16)),
+        DenoiseState(9, torch.zeros(5, 4, 16, 16)),
     ):
         with pytest.raises(SettingsError, match="state"):
             denoise(models, picture, pose_maps, 4, settings, state=state)
@@ -187,7 +187,7 @@ def test_running_out_of_memory_goes_on_a_rung_down_with_the_same_picture(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = denoise(models, picture, pose_maps, 6, settings)
@@ -213,7 +213,7 @@ def test_the_streaming_rung_gives_the_same_picture(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Layer by layer, here from the processor to itself: CUDA is the place it is meant for."""
@@ -230,7 +230,7 @@ def test_no_rung_left_is_an_error_with_advice(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def scarce(*_arguments: Any, **_named: Any) -> Any:
@@ -246,7 +246,7 @@ def test_other_errors_are_not_taken_for_lack_of_memory(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_arguments: Any, **_named: Any) -> Any:
@@ -261,7 +261,7 @@ def test_a_failing_gpu_is_told_as_such(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    settings: RenderSettings,
+    settings: SvdSettings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_arguments: Any, **_named: Any) -> Any:
@@ -273,7 +273,7 @@ def test_a_failing_gpu_is_told_as_such(
 
 
 def test_parity_wants_single_precision(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     models.placement.dtype = torch.float16
     with pytest.raises(SettingsError, match="float32"):
@@ -281,7 +281,7 @@ def test_parity_wants_single_precision(
 
 
 def test_pose_maps_are_not_hoarded(
-    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: RenderSettings
+    models: Models, picture: NDArray[np.uint8], pose_maps: PoseMaps, settings: SvdSettings
 ) -> None:
     drawn: list[weakref.ref[NDArray[np.uint8]]] = []
     alive: list[int] = []

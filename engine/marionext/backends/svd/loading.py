@@ -13,24 +13,28 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionModel
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from marionext.backends.svd.budget import estimate, what_would_fit
+from marionext.backends.svd.shape import BundleShape, read_configuration
 from marionext.bundles import INCREMENTS, layers
 from marionext.codec import decode
-from marionext.diffusion.bundle_shape import BundleShape, read_configuration
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.lossless import make_lossless, use_channels_last
 from marionext.diffusion.memory import Placement, choose_device, choose_dtype
 from marionext.diffusion.schedule import make_schedule
 from marionext.diffusion.weights import as_safetensors, fill, find_weights
 from marionext.errors import ModelError, SettingsError
+from marionext.jobs import SvdSettings
 
 __all__ = ["Models", "NetworkFiles", "load_models"]
+
+Outcome = TypeVar("Outcome")
 
 DIFFUSERS = "diffusion_pytorch_model"
 """Stem of the weight files that diffusers writes."""
@@ -75,6 +79,24 @@ class Models:
             latent_channels=self.latent_channels,
             latent_factor=self.latent_factor,
         )
+
+    def settle(self, settings: SvdSettings, frames: int) -> None:
+        """Choose the rung of the memory ladder that a render fits on."""
+        figures = estimate(self.shape, settings, frames, number_bytes=self.placement.number_bytes)
+        self.placement.settle(figures.device_bytes)
+
+    def surviving(self, work: Callable[[], Outcome], settings: SvdSettings) -> Outcome:
+        """Do a piece of work, again on a lower rung as often as memory runs out.
+
+        Raises:
+            DeviceError: memory ran out on the last rung, or the device itself failed.
+        """
+
+        def advice(free: int) -> str | None:
+            number_bytes = self.placement.number_bytes
+            return what_would_fit(self.shape, settings, free, number_bytes=number_bytes)
+
+        return self.placement.surviving(work, advice)
 
     def __post_init__(self) -> None:
         """Prepare the networks, and refuse ones that do not fit each other.

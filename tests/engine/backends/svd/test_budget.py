@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marionext.diffusion.budget import GIB, RUNGS, estimate, what_would_fit
-from marionext.diffusion.bundle_shape import BundleShape, read_shape
+from marionext.backends.svd.budget import estimate, what_would_fit
+from marionext.backends.svd.shape import BundleShape, read_shape
+from marionext.diffusion.ladder import GIB, RUNGS
 from marionext.errors import ModelError
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 SVD = BundleShape()
 
 
 def test_the_real_model_needs_what_was_measured() -> None:
-    needs = estimate(SVD, RenderSettings(), 120).device_bytes
+    needs = estimate(SVD, SvdSettings(), 120).device_bytes
     gib = {name: need / GIB for name, need in needs.items()}
     assert 8 < gib["resident"] < 24
     assert 6.4 < gib["lean"] < 8
@@ -27,7 +28,7 @@ def test_the_real_model_needs_what_was_measured() -> None:
 
 @given(frames=st.integers(1, 5000))
 def test_device_memory_does_not_grow_with_the_clip_and_the_hosts_does_slowly(frames: int) -> None:
-    settings = RenderSettings()
+    settings = SvdSettings()
     found = estimate(SVD, settings, frames)
     assert (
         found.device_bytes == estimate(SVD, settings, max(frames, 23)).device_bytes or frames < 23
@@ -36,23 +37,23 @@ def test_device_memory_does_not_grow_with_the_clip_and_the_hosts_does_slowly(fra
 
 
 def test_each_rung_needs_less_than_the_one_above() -> None:
-    needs = estimate(SVD, RenderSettings(), 50).device_bytes
+    needs = estimate(SVD, SvdSettings(), 50).device_bytes
     assert [needs[rung.name] for rung in RUNGS] == sorted(needs.values(), reverse=True)
 
 
 def test_work_counts_windows_steps_and_halves() -> None:
-    settings = RenderSettings(steps=10)
+    settings = SvdSettings(steps=10)
     found = estimate(SVD, settings, 240)
     assert found.evaluations == len(found.windows) * 10 * 2
     single = estimate(SVD, replace(settings, guidance_min=1, guidance_max=1), 240)
     assert single.evaluations * 2 == found.evaluations
-    one = estimate(SVD, RenderSettings(steps=1), 23).operations
+    one = estimate(SVD, SvdSettings(steps=1), 23).operations
     assert one == pytest.approx(153.5e12 + 5.47e12 + 23 * 6.94e12, rel=0.02)
 
 
 def test_advice_fits() -> None:
-    assert what_would_fit(SVD, RenderSettings(), 1) is None
-    advice = what_would_fit(SVD, RenderSettings(), 2 * GIB)
+    assert what_would_fit(SVD, SvdSettings(), 1) is None
+    advice = what_would_fit(SVD, SvdSettings(), 2 * GIB)
     assert advice is not None
     assert "fits" in advice
 
@@ -77,7 +78,8 @@ def test_a_folder_that_is_no_bundle_is_told(bundle: Path, tmp_path: Path) -> Non
 
 def test_planning_needs_no_torch() -> None:
     script = (
-        "import sys; from marionext.diffusion import estimate, plan_windows, read_shape; "
+        "import sys; from marionext.backends.svd import estimate, read_shape; "
+        "from marionext.diffusion import plan_windows; "
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

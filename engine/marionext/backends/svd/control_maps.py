@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from marionext.diffusion.loading import Models
+from marionext.backends.svd.loading import Models
 
 __all__ = ["ControlMaps", "PoseMaps"]
 

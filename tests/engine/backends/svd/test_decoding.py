@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from marionext.diffusion import Models, decode
+from marionext.backends.svd import Models, decode
 from marionext.errors import JobCancelled
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 
 @pytest.mark.parametrize("parity", [False, True])
 @pytest.mark.parametrize("chunk", [1, 2, 3, 8])
 def test_starting_in_the_middle_gives_the_same_frames(
-    models: Models, settings: RenderSettings, chunk: int, parity: bool
+    models: Models, settings: SvdSettings, chunk: int, parity: bool
 ) -> None:
     settings = replace(settings, decode_chunk=chunk, parity=parity)
     latents = torch.randn(6, 4, 16, 16)
@@ -26,7 +26,7 @@ def test_starting_in_the_middle_gives_the_same_frames(
 
 
 def test_the_slot_does_not_bleed_into_the_first_frame_except_in_parity(
-    models: Models, settings: RenderSettings
+    models: Models, settings: SvdSettings
 ) -> None:
     settings = replace(settings, decode_chunk=2)
     latents = torch.randn(4, 4, 16, 16)
@@ -41,7 +41,7 @@ def test_the_slot_does_not_bleed_into_the_first_frame_except_in_parity(
 
 
 def test_frames_come_as_they_are_decoded_and_cancelling_stops_between_chunks(
-    models: Models, settings: RenderSettings
+    models: Models, settings: SvdSettings
 ) -> None:
     asked = 0
 

@@ -4,8 +4,6 @@ A run that was killed and continued from here ends in the same bytes as one that
 is drawn once, from the seed, on the processor, and every step depends on the latents alone.
 """
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from marionext.errors import OutputError
+from marionext.files import replacing
 
-__all__ = ["SamplerState", "draw_noise", "read_state", "write_state"]
+__all__ = ["DenoiseState", "draw_noise", "read_state", "write_state"]
 
 
 @dataclass(frozen=True, slots=True)
-class SamplerState:
+class DenoiseState:
     """A run between two steps."""
 
     step: int
@@ -55,29 +54,23 @@ def draw_noise(
     return image, latents
 
 
-def write_state(state: SamplerState, path: Path) -> None:
+def write_state(state: DenoiseState, path: Path) -> None:
     """Save a state; the file appears complete or not at all.
 
     Raises:
         OutputError: it cannot be written.
     """
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with replacing(path) as temporary:
             save_file({"latents": state.latents}, temporary, metadata={"step": str(state.step)})
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
+    except (OutputError, SafetensorError) as error:
         raise OutputError(
             f"{path}: the latents cannot be kept: {error}",
             hint="Free some disk space, or choose another output folder.",
         ) from error
 
 
-def read_state(path: Path) -> SamplerState:
+def read_state(path: Path) -> DenoiseState:
     """Load a state.
 
     Raises:
@@ -85,7 +78,7 @@ def read_state(path: Path) -> SamplerState:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return SamplerState(int((file.metadata() or {})["step"]), file.get_tensor("latents"))
+            return DenoiseState(int((file.metadata() or {})["step"]), file.get_tensor("latents"))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise OutputError(
             f"{path}: not a saved state of a render: {error}",

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marionext.diffusion import SamplerState, read_state, write_state
-from marionext.diffusion.state import draw_noise
+from marionext.backends.svd import DenoiseState, read_state, write_state
+from marionext.backends.svd.state import draw_noise
 from marionext.errors import OutputError
 
 
@@ -31,7 +31,7 @@ def test_noise_is_drawn_in_the_references_order() -> None:
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
-    state = SamplerState(3, torch.randn(4, 4, 8, 8))
+    state = DenoiseState(3, torch.randn(4, 4, 8, 8))
     write_state(state, tmp_path / "latents")
     back = read_state(tmp_path / "latents")
     assert back.step == 3
@@ -43,12 +43,13 @@ def test_a_garbled_or_missing_state_is_told(tmp_path: Path) -> None:
     path = tmp_path / "latents"
     with pytest.raises(OutputError, match="not a saved state"):
         read_state(path)
-    write_state(SamplerState(1, torch.zeros(2, 4, 8, 8)), path)
+    write_state(DenoiseState(1, torch.zeros(2, 4, 8, 8)), path)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(OutputError, match="not a saved state"):
         read_state(path)
 
 
 def test_a_state_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be kept"):
-        write_state(SamplerState(1, torch.zeros(2, 4, 8, 8)), tmp_path / "absent" / "latents")
+        write_state(DenoiseState(1, torch.zeros(2, 4, 8, 8)), tmp_path / "file" / "latents")

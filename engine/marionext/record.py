@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from marionext import __version__
-from marionext.bundles import sha256_of
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
+from marionext.files import write_json
 from marionext.frames import FrameRate
-from marionext.output.files import write_json
 
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "Manifest", "Stage", "hash_source", "identity_of"]
+__all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "identity_of"]
+
+RECORD = "render.json"
+"""Name of the file in the folder of a render."""
 
 SCHEMA = "marionext.render"
 SCHEMA_VERSION = 1
@@ -43,7 +45,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Record:
     """The record beside the frames; every change makes a new value, which `write` keeps."""
 
     schema: str = SCHEMA
@@ -101,39 +103,39 @@ class Manifest:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a manifest.
+        """Read a record.
 
         Raises:
-            OutputError: the file is missing, or not a manifest this version can read.
+            OutputError: the file is missing, or not a record this version can read.
         """
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise OutputError(f"{path}: no such manifest") from None
+            raise OutputError(f"{path}: no such file") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise OutputError(
-                f"{path}: not a manifest of a render: {error}", hint="Delete it to start over."
+                f"{path}: not the record of a render: {error}", hint="Delete it to start over."
             ) from None
         found = (data.get("schema"), data.get("version")) if isinstance(data, dict) else None
         if found is not None and found[0] == SCHEMA and found[1] != SCHEMA_VERSION:
             raise OutputError(
-                f"{path}: expected a manifest of version {SCHEMA_VERSION}, got {found[1]!r}",
+                f"{path}: expected a record of version {SCHEMA_VERSION}, got {found[1]!r}",
                 hint="It was written by another version of Marionext; use that one, "
                 "or choose another output folder.",
             )
         try:
-            manifest = decode(cls, data)
+            record = decode(cls, data)
         except SettingsError as error:
             raise OutputError(
-                f"{path}: not a manifest of a render: {error}", hint="Delete it to start over."
+                f"{path}: not the record of a render: {error}", hint="Delete it to start over."
             ) from None
-        strange = [number for number in manifest.frames if not _NUMBER.fullmatch(number)]
-        if manifest.schema != SCHEMA or strange:
-            what = f"frame {strange[0]!r}" if strange else f"schema {manifest.schema!r}"
+        strange = [number for number in record.frames if not _NUMBER.fullmatch(number)]
+        if record.schema != SCHEMA or strange:
+            what = f"frame {strange[0]!r}" if strange else f"schema {record.schema!r}"
             raise OutputError(
-                f"{path}: not a manifest of a render: {what}", hint="Delete it to start over."
+                f"{path}: not the record of a render: {what}", hint="Delete it to start over."
             )
-        return manifest
+        return record
 
     def write(self, path: Path) -> None:
         """Replace the file with this record, all at once.
@@ -214,18 +216,3 @@ def _without(tree: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(branch, Mapping):
         return dict(tree)
     return {**tree, key: _without(branch, tuple(rest))}
-
-
-def hash_source(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and contents of the files in a folder.
-
-    Raises:
-        OSError: something cannot be read.
-    """
-    if not path.is_dir():
-        return sha256_of(path)
-    whole = hashlib.sha256()
-    for item in sorted(path.rglob("*")):
-        if item.is_file() and not item.name.startswith("."):
-            whole.update(f"{item.relative_to(path).as_posix()}\0{sha256_of(item)}\0".encode())
-    return whole.hexdigest()

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marionext.diffusion.loading import Models
+from marionext.backends.svd.loading import Models
 from marionext.diffusion.memory import reproducible
 from marionext.errors import JobCancelled
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 __all__ = ["decode", "decode_chunk"]
 
@@ -26,7 +26,7 @@ def _never() -> bool:
 def decode(
     models: Models,
     latents: Tensor,
-    settings: RenderSettings,
+    settings: SvdSettings,
     *,
     start: int = 0,
     cancelled: Callable[[], bool] = _never,
@@ -79,11 +79,9 @@ def decode_chunk(models: Models, latents: Tensor) -> Tensor:
         return pixels.float().cpu()
 
 
-def _frames(models: Models, latents: Tensor, settings: RenderSettings) -> NDArray[np.uint8]:
+def _frames(models: Models, latents: Tensor, settings: SvdSettings) -> NDArray[np.uint8]:
     """Decode a chunk to pictures, (frames, height, width, 3)."""
     with reproducible(exact=settings.parity):
-        pixels = models.placement.surviving(
-            lambda: decode_chunk(models, latents), models.shape, settings
-        )
+        pixels = models.surviving(lambda: decode_chunk(models, latents), settings)
     rounded = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().byte()
     return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).numpy())

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from marionext.diffusion.loading import Models
-from marionext.errors import CharacterError
+from marionext.backends.svd.loading import Models
 
-__all__ = ["Condition", "clip_pixels", "crop_geometry", "encode_character", "fit_character"]
+__all__ = ["Condition", "clip_pixels", "encode_character"]
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -43,57 +42,6 @@ class Condition:
             embedding=torch.zeros_like(self.embedding),
             image_latents=torch.zeros_like(self.image_latents),
         )
-
-
-def crop_geometry(
-    width: int, height: int, size: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return how a picture is resized to cover a frame, and where it is cut out.
-
-    Args:
-        width: of the picture, in pixels.
-        height: of the picture.
-        size: width and height of the frame.
-
-    Returns:
-        Width and height to resize to; left and top of the crop.
-    """
-    frame_width, frame_height = size
-    ratio = height / width
-    if ratio < frame_height / frame_width:
-        resized = (int(np.ceil(frame_height / ratio)), frame_height)
-    else:
-        resized = (frame_width, int(np.ceil(frame_width * ratio)))
-    # Python's round takes halves to the even number, as the reference does.
-    corner = (round((resized[0] - frame_width) / 2), round((resized[1] - frame_height) / 2))
-    return resized, corner
-
-
-def fit_character(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a picture so that it covers the frame, and cut out the middle.
-
-    Args:
-        picture: (h, w, 3) RGB, already turned as its camera meant it.
-        size: width and height of the frame.
-
-    Returns:
-        (height, width, 3) RGB.
-
-    Raises:
-        CharacterError: the picture is not (h, w, 3) of 8 bits.
-    """
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
-        raise CharacterError(
-            f"expected a picture of shape (h, w, 3) and 8 bits, got {picture.shape} {picture.dtype}"
-        )
-    height, width = picture.shape[:2]
-    (to_width, to_height), (left, top) = crop_geometry(width, height, size)
-    pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
-    resized = F.interpolate(
-        pixels, size=(to_height, to_width), mode="bilinear", align_corners=False, antialias=False
-    )
-    cut = resized[0, :, top : top + size[1], left : left + size[0]].round()
-    return np.ascontiguousarray(cut.clamp(0, 255).byte().permute(1, 2, 0).numpy())
 
 
 def clip_pixels(picture: NDArray[np.uint8], side: int = 224) -> Tensor:

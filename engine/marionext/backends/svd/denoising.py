@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marionext.diffusion.budget import plan, unguided
-from marionext.diffusion.conditioning import Condition, encode_character
-from marionext.diffusion.control_maps import ControlMaps, PoseMaps
+from marionext.backends.svd.budget import plan, unguided
+from marionext.backends.svd.conditioning import Condition, encode_character
+from marionext.backends.svd.control_maps import ControlMaps, PoseMaps
+from marionext.backends.svd.loading import Models
+from marionext.backends.svd.state import DenoiseState, draw_noise
 from marionext.diffusion.injection import injected
-from marionext.diffusion.loading import Models
 from marionext.diffusion.memory import reproducible
 from marionext.diffusion.schedule import (
     Schedule,
@@ -28,10 +29,9 @@ from marionext.diffusion.schedule import (
     make_schedule,
     network_input,
 )
-from marionext.diffusion.state import SamplerState, draw_noise
 from marionext.diffusion.windows import Window
 from marionext.errors import JobCancelled, SettingsError
-from marionext.jobs import RenderSettings
+from marionext.jobs import SvdSettings
 
 __all__ = ["DenoiseProgress", "denoise"]
 
@@ -73,11 +73,11 @@ def denoise(
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
     frames: int,
-    settings: RenderSettings,
+    settings: SvdSettings,
     *,
-    state: SamplerState | None = None,
+    state: DenoiseState | None = None,
     on_progress: Callable[[DenoiseProgress], None] = _nothing,
-    on_step: Callable[[SamplerState], None] = _nothing,
+    on_step: Callable[[DenoiseState], None] = _nothing,
     on_preview: Callable[[NDArray[np.uint8]], None] | None = None,
     cancelled: Callable[[], bool] = _never,
     image_noise: Tensor | None = None,
@@ -118,7 +118,7 @@ def denoise(
     shape = (models.latent_channels, height // factor, width // factor)
     drawn_noise, noise = draw_noise(settings.seed, frames, shape, settings.size)
     if state is None:
-        state = SamplerState(0, noise.mul_(schedule.initial))
+        state = DenoiseState(0, noise.mul_(schedule.initial))
     elif state.latents.shape != noise.shape or state.step > schedule.steps:
         raise SettingsError(
             f"expected the state of a run of {schedule.steps} steps on {tuple(noise.shape)}, "
@@ -127,8 +127,8 @@ def denoise(
         )
     if state.step == schedule.steps:
         return state.latents
-    models.placement.settle(models.shape, settings, frames)
-    sampler = _Sampler(models, settings, schedule, pose_maps, cancelled)
+    models.settle(settings, frames)
+    sampler = _Denoiser(models, settings, schedule, pose_maps, cancelled)
     with reproducible(exact=settings.parity):
         condition = sampler.condition(picture, drawn_noise if image_noise is None else image_noise)
         latents = state.latents.clone()
@@ -148,7 +148,7 @@ def denoise(
                     clean = denoised(latents[middle], prediction[middle], sigma)
                     on_preview(_preview(clean, models, condition))
                 _advance(latents, prediction, schedule, step)
-                on_step(SamplerState(step + 1, latents))
+                on_step(DenoiseState(step + 1, latents))
     return latents
 
 
@@ -167,13 +167,13 @@ def _preview(clean: Tensor, models: Models, condition: Condition) -> NDArray[np.
     return np.asarray((colours.clamp(0, 1) * 255).round().byte().numpy())
 
 
-class _Sampler:
+class _Denoiser:
     """What all windows of one run share."""
 
     def __init__(
         self,
         models: Models,
-        settings: RenderSettings,
+        settings: SvdSettings,
         schedule: Schedule,
         pose_maps: PoseMaps,
         cancelled: Callable[[], bool],
@@ -194,7 +194,7 @@ class _Sampler:
             if settings.parity
             else (settings.fps_id, settings.motion_bucket, settings.noise_augmentation)
         )
-        return self._models.placement.surviving(
+        return self._models.surviving(
             lambda: encode_character(
                 self._models,
                 picture,
@@ -203,7 +203,6 @@ class _Sampler:
                 noise_augmentation=settings.noise_augmentation,
                 time_ids=told,
             ),
-            self._models.shape,
             settings,
         )
 
@@ -239,10 +238,8 @@ class _Sampler:
         Returns:
             Of the shape of ``sample``, float32 on the host.
         """
-        return self._models.placement.surviving(
-            lambda: self._guided(sample, condition, window, maps, step),
-            self._models.shape,
-            self._settings,
+        return self._models.surviving(
+            lambda: self._guided(sample, condition, window, maps, step), self._settings
         )
 
     def _guided(

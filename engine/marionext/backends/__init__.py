@@ -1,0 +1,1 @@
+"""The ways to make frames, one folder for each architecture."""
