@@ -128,7 +128,7 @@ def read_motion(
 
     Args:
         source: where it is and how to read it.
-        settings: cleaning and mirroring; the fit comes later, in `stage`.
+        settings: cleaning, edits and mirroring; the fit comes later, in `stage`.
         size: width and height in pixels that a rig is seen in.
         report: told how far it is.
         frames: those that are needed; others may be left out. None: all.

@@ -1,13 +1,12 @@
 """``marionext track`` and ``marionext posemap``: the poses without the model."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from marionext.cli import console
 from marionext.cli.options import add_motion_options, motion_source, parse_size, pose_settings
 from marionext.errors import SettingsError
-from marionext.frames import format_frames
+from marionext.frames import FrameRange, format_frames
 from marionext.protocol import Event, Log, Progress
 from marionext.reporting import Reporter
 
@@ -52,6 +51,7 @@ def _reporter() -> Reporter:
 
 
 def _track(options: argparse.Namespace) -> int:
+    from marionext.pose import trim  # noqa: PLC0415
     from marionext.pose.formats import write_track  # noqa: PLC0415
     from marionext.staging import read_poses, select_frames  # noqa: PLC0415 - capture is heavy
 
@@ -65,11 +65,7 @@ def _track(options: argparse.Namespace) -> int:
                 f"a pose track holds consecutive frames, got {format_frames(numbers)}",
                 hint="Give one span such as 1-120.",
             )
-        start = numbers[0] - track.first
-        span = slice(start, start + len(numbers))
-        track = replace(
-            track, points=track.points[span], scores=track.scores[span], first=numbers[0]
-        )
+        track = trim(track, FrameRange(numbers[0], numbers[-1] + 1))
     write_track(track, Path(options.out))
     seen = (track.scores > 0).any(axis=(1, 2)).mean()
     console.say(
