@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -38,6 +38,8 @@ from marionext.skeleton import LIMB_GROUPS, MIRRORED, POINT_NAMES, point_numbers
 from marionext.staging import read_motion, read_poses
 
 REPOSITORY = Path(__file__).parents[2]
+
+relaxed = settings(deadline=None, max_examples=60)
 
 NAMES = st.lists(st.sampled_from([*LIMB_GROUPS, *POINT_NAMES]), max_size=3, unique=True).map(tuple)
 FEW = st.lists(st.sampled_from(POINT_NAMES), min_size=1, max_size=3, unique=True).map(tuple)
@@ -97,6 +99,7 @@ EDITS = st.one_of(
 )
 
 
+@relaxed
 @given(EDITS)
 def test_an_edit_survives_json(edit: Any) -> None:
     data = json.loads(json.dumps(encode(edit)))
@@ -175,17 +178,17 @@ def test_the_example_in_the_documents_is_a_list_of_edits() -> None:
         assert f"| `{get_args(kind.__annotations__['kind'])[0]}` |" in text
 
 
-def read(path: Path, settings: PoseSettings) -> tuple[Any, list[str]]:
+def read(path: Path, wishes: PoseSettings) -> tuple[Any, list[str]]:
     """Read a motion; return it and what was said about it."""
     said: list[str] = []
     report = Reporter("", lambda event: said.append(getattr(event, "text", "")), lambda: False)
-    return read_poses(MotionSource(path=str(path)), settings, (96, 128), report), said
+    return read_poses(MotionSource(path=str(path)), wishes, (96, 128), report), said
 
 
 def test_a_motion_is_edited_before_it_is_mirrored(track_file: Path) -> None:
     edits = (Offset(by=(5, 0), frames=FrameRange(103, 105)), Hide(frames=FrameRange(1, 3)))
-    settings = PoseSettings(clean=False, edits=edits, mirror=True)
-    track, said = read(track_file, settings)
+    wishes = PoseSettings(clean=False, edits=edits, mirror=True)
+    track, said = read(track_file, wishes)
     expected = mirror(apply(read_track(track_file), edits))
     assert track.points.tobytes() == expected.points.tobytes()
     assert any("edit 2 (hide) changes nothing" in text and "1-2" in text for text in said)

@@ -52,8 +52,8 @@ def apply(track: PoseTrack, edits: Iterable[PoseEdit]) -> PoseTrack:
         edits: in the order in which they were made.
 
     Raises:
-        MotionError: the track has no such person, as many frames as points are given for, or
-            pivot.
+        MotionError: there is no such person, points are given for another number of frames, or
+            the pivot is never seen.
     """
     points, scores, origins = track.points.copy(), track.scores.copy(), track.origins.copy()
     for place, edit in enumerate(edits):
@@ -243,15 +243,17 @@ def _mirror(edit: Mirror, part: _Part) -> _Block:
 
 
 def _smooth(edit: Smooth, part: _Part) -> _Block:
-    points, scores = part.points.astype(np.float64), part.scores.astype(np.float64)
-    size = _size(part)
-    scene = number_scenes(points, scores, size)
-    breaks = scene[:, None] + number_jumps(points, scores, size)
     # As much around the range as its first and last frame look at.
-    start, stop = max(part.rows[0] - edit.window, 0), part.rows[-1] + edit.window + 1
-    near = (slice(start, stop), part.joints)
-    weights = np.where(scores[near] > 0, np.clip(scores[near], _LEAST_WEIGHT, 1), 0)
-    smooth = savitzky_golay(points[near], weights, breaks[near], window=edit.window)
+    start = max(part.rows[0] - edit.window, 0)
+    near = slice(start, part.rows[-1] + edit.window + 1)
+    points, scores = part.points[near].astype(np.float64), part.scores[near].astype(np.float64)
+    size = _size(part)
+    breaks = number_scenes(points, scores, size)[:, None] + number_jumps(points, scores, size)
+    weights = np.where(scores > 0, np.clip(scores, _LEAST_WEIGHT, 1), 0)
+    joints = part.joints
+    smooth = savitzky_golay(
+        points[:, joints], weights[:, joints], breaks[:, joints], window=edit.window
+    )
     return smooth[part.rows - start], *part.block()[1:]
 
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marionext.edits import (
@@ -33,6 +33,8 @@ from marionext.pose.skeleton import (
 )
 
 FRAMES, FIRST = 12, 101
+
+relaxed = settings(deadline=None, max_examples=60)
 
 
 def crowd(seed, people=2):
@@ -122,6 +124,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@relaxed
 @given(data=st.data())
 def test_an_edit_changes_nothing_outside_to_the_last_bit(kind, data):
     track, edit = data.draw(TRACKS), data.draw(KINDS[kind])
@@ -140,6 +143,7 @@ def test_an_edit_changes_nothing_outside_to_the_last_bit(kind, data):
 
 
 @pytest.mark.parametrize("kind", ["set", "offset", "hide", "swap", "mirror", "transform", "keys"])
+@relaxed
 @given(data=st.data())
 def test_a_part_of_a_motion_is_edited_as_the_whole_is(kind, data):
     track, edit = data.draw(TRACKS), data.draw(KINDS[kind].filter(lambda edit: edit.frames))
@@ -159,6 +163,7 @@ def undone(edit):
     raise AssertionError
 
 
+@relaxed
 @given(TRACKS, KINDS["offset"] | KINDS["swap"] | KINDS["mirror"])
 def test_an_edit_and_its_inverse_give_the_motion_back(track, edit):
     back = apply(track, [edit, undone(edit)])
@@ -168,6 +173,7 @@ def test_an_edit_and_its_inverse_give_the_motion_back(track, edit):
         assert same(back, track)
 
 
+@relaxed
 @given(TRACKS, SPANS, st.floats(-400, 400), st.floats(0.2, 5), st.integers(0, 3))
 def test_turning_and_growing_are_undone_by_turning_and_shrinking(track, frames, turn, scale, ease):
     part = {"frames": frames, "joints": ("left_arm", "face"), "ease_in": ease}
@@ -176,6 +182,7 @@ def test_turning_and_growing_are_undone_by_turning_and_shrinking(track, frames, 
     np.testing.assert_allclose(apply(track, [turned, back]).points, track.points, atol=0.01)
 
 
+@relaxed
 @given(TRACKS, KINDS["keys"].filter(lambda edit: edit.relative))
 def test_keys_and_their_opposites_give_the_motion_back(track, edit):
     negative = tuple(
@@ -190,6 +197,7 @@ def test_keys_and_their_opposites_give_the_motion_back(track, edit):
     np.testing.assert_allclose(apply(track, [edit, opposite]).points, track.points, atol=1e-3)
 
 
+@relaxed
 @given(TRACKS, st.lists(st.one_of(*KINDS.values()), max_size=4), st.integers(0, 4))
 def test_edits_are_applied_one_after_the_other(track, edits, cut):
     assert same(apply(apply(track, edits[:cut]), edits[cut:]), apply(track, edits))
@@ -204,6 +212,7 @@ def test_the_order_of_edits_counts(dancer):
     assert same(apply(track, [hidden, hidden]), apply(track, [hidden]))
 
 
+@relaxed
 @given(TRACKS, KINDS["keys"])
 def test_keys_are_met_exactly(track, edit):
     edited = apply(track, [edit])
@@ -230,6 +239,7 @@ def values_of(edit, frames=FRAMES):
     return apply(still, [edit]).points[:, 0, 0, 0]
 
 
+@relaxed
 @given(
     st.dictionaries(st.integers(0, 40), st.integers(-200, 200), min_size=1),
     st.lists(st.sampled_from(["smooth", "linear", "constant"]), min_size=41, max_size=41),
@@ -337,6 +347,7 @@ def test_a_raised_left_hand_becomes_a_raised_right_hand(dancer):
     assert (turned.points[:, :, 4, 1] == track.points[:, :, 7, 1]).all()
 
 
+@relaxed
 @given(TRACKS, st.none() | SPANS, JOINTS, st.none() | st.integers(0, 1))
 def test_mirroring_a_part_gives_what_mirroring_all_gives_there(track, frames, joints, person):
     whole, part = mirror(track), mirror(track, frames=frames, joints=joints, person=person)
