@@ -127,7 +127,7 @@ class SetPoints(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset(_Eased):
-    """Move joints by so many pixels."""
+    """Move joints."""
 
     kind: Literal["offset"] = "offset"
     by: Place
