@@ -127,7 +127,7 @@ class SetPoints(_Part):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offset(_Eased):
-    """Move joints by so many pixels."""
+    """Move joints."""
 
     kind: Literal["offset"] = "offset"
     by: Place
@@ -144,7 +144,7 @@ class Hold(_Part):
 
     kind: Literal["hold"] = "hold"
     at: int | None = None
-    """Number of that frame; None: the first of the range."""
+    """Number of that frame, or the nearest there is; None: the first of the range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +198,6 @@ class Fill(_Part):
     kind: Literal["fill"] = "fill"
     replace: bool = False
     """Forget what is known within the range first: a stretch that was detected wrongly."""
-    interpolation: Literal["smooth", "linear"] = "smooth"
-    """On a curve that leaves and arrives at the speed seen there, or on a straight line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,8 +103,9 @@ class PoseSettings:
     clean: bool = True
     """Fill gaps, repair left-right swaps, remove outliers and smooth (detected poses only)."""
     edits: tuple[PoseEdit, ...] = ()
-    """What was changed by hand, in order; after the cleaning, before the mirroring and the fit."""
+    """Changes by hand, in their order, of what the clean-up leaves."""
     mirror: bool = False
+    """Turn left into right, after the edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,8 @@ class TrackJob(_AnyJob):
     motion: MotionSource
     output: str
     """The file, in a format told by its name, or a folder for OpenPose JSON."""
+    findings: str | None = None
+    """JSON file for what the clean-up found: a list of `marionext.pose.Finding`."""
     pose: PoseSettings = field(default_factory=lambda: PoseSettings(fit="none"))
     frames: str | None = None
     """One span in the source's numbers; None: all."""
@@ -296,6 +299,8 @@ def _anchored(job: Job, folder: Path) -> Job:
     if isinstance(job, TakeJob):
         return replace(job, directory=anchor(job.directory))
     motion = replace(job.motion, path=anchor(job.motion.path))
+    if isinstance(job, TrackJob) and job.findings is not None:
+        job = replace(job, findings=anchor(job.findings))
     if not isinstance(job, RenderJob):
         return replace(job, motion=motion, output=anchor(job.output))
     model = job.model

@@ -10,15 +10,17 @@ sampled at the rate wanted. Numbers begin with the source's own first, or with `
 
 import zipfile
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
 from marionext import motion, pose
+from marionext.edits import out_of_reach
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
-from marionext.pose import PoseTrack
+from marionext.pose import Finding, PoseTrack
 from marionext.pose.formats import read_track
 from marionext.pose.people import Who
 from marionext.posemap import PoseMapSource, is_pose_map, read_maps
@@ -124,6 +126,7 @@ class OpenMotion(ABC):
         report: Reporter,
         *,
         frames: FrameRange | None = None,
+        found: Callable[[tuple[Finding, ...]], None] | None = None,
     ) -> PoseTrack:
         """Return the poses: cleaned, changed by hand, mirrored. The fit comes later, in staging.
 
@@ -132,6 +135,7 @@ class OpenMotion(ABC):
             size: width and height in pixels that a rig is seen in.
             report: told how far it is and what was noticed.
             frames: those that are needed; others may be left out. None: all.
+            found: given what the clean-up found.
 
         Raises:
             MotionError: the motion cannot be read, holds nobody, or is ready-made pose maps.
@@ -141,14 +145,23 @@ class OpenMotion(ABC):
         report.progress("poses", 0, 0)
         for note in self.notes:
             report.log(note)
-        track = self._read(_Wanted(size, frames, report))
+        # An edit may look at frames beyond those that are wanted.
+        track = self._read(_Wanted(size, None if settings.edits else frames, report))
         if self.source.first is not None:
             track = track.with_(first=self.source.first)
         if settings.clean and self.kind != "rig":
-            track = pose.clean(track)
-        if settings.mirror:
-            track = pose.mirror(track)
-        return track
+            cleaned = pose.clean(track)
+            track = cleaned.track
+            if found is not None:
+                found(cleaned.findings)
+        for place in out_of_reach(settings.edits, track.frames):
+            edit = settings.edits[place]
+            report.log(
+                f"edit {place + 1} ({edit.kind}) changes nothing: it is of frames {edit.frames}, "
+                f"the motion has {track.frames}"
+            )
+        track = pose.apply(track, settings.edits)
+        return pose.mirror(track) if settings.mirror else track
 
     @abstractmethod
     def _read(self, wanted: _Wanted, /) -> PoseTrack:

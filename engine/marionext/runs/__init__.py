@@ -1,24 +1,6 @@
-"""What each kind of job does: one module for each, one table from kind to runner."""
+"""What each kind of job does: a function for each, and one table from kind to function."""
 
-from collections.abc import Callable
-from typing import Any
-
-from marionext.backends.renderers import Renderers
-from marionext.jobs import EngineSettings, Job, PoseMapJob, RenderJob, TakeJob, TrackJob
-from marionext.reporting import Reporter
-from marionext.runs.poses import draw_maps, write_poses
-from marionext.runs.render import render
 from marionext.runs.result import Result
-from marionext.runs.takes import show_take
+from marionext.runs.table import RUNNERS, Runner
 
 __all__ = ["RUNNERS", "Result", "Runner"]
-
-Runner = Callable[[Any, EngineSettings, Reporter, Renderers], Result]
-"""Does a job of its kind: (job, machine, report, renderers) -> what it left behind."""
-
-RUNNERS: dict[type[Job], Runner] = {
-    RenderJob: render,
-    TakeJob: show_take,
-    TrackJob: write_poses,
-    PoseMapJob: draw_maps,
-}

@@ -1,13 +1,16 @@
 """The poses of a motion without a model: as a pose track, or drawn as pose maps."""
 
+from collections import Counter
 from pathlib import Path
 
-from marionext.backends.renderers import Renderers
+from marionext.backends import Renderers
+from marionext.codec import encode
 from marionext.errors import SettingsError
+from marionext.files import write_json
 from marionext.frames import FrameRange, format_frames
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
 from marionext.output import frame_name, write_png
-from marionext.pose import trim
+from marionext.pose import Finding, trim
 from marionext.pose.formats import write_track
 from marionext.posemap import SmallDrawer
 from marionext.reporting import Reporter
@@ -33,15 +36,22 @@ def write_poses(
             f"a pose track holds consecutive frames, got {format_frames(numbers)}",
             hint="Give one span such as 1-120.",
         )
-    track = motion.poses(job.pose, (job.width, job.height), report)
+    findings: list[Finding] = []
+    track = motion.poses(job.pose, (job.width, job.height), report, found=findings.extend)
     track = trim(track, FrameRange(numbers[0], numbers[-1] + 1))
     report.progress("encode", 0, 1, Path(job.output).name)
     write_track(track, Path(job.output))
+    if job.findings is not None:
+        write_json(Path(job.findings), encode(findings))
     seen = (track.scores > 0).any(axis=(1, 2)).mean()
     report.log(
         f"{len(track)} frames ({track.frames}) at {track.rate} fps, "
         f"{track.size[0]}x{track.size[1]}, somebody seen in {seen:.0%}"
     )
+    if findings:
+        kinds = Counter(finding.what for finding in findings)
+        told = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in kinds.items())
+        report.log(f"the clean-up found: {told}")
     return Result(Path(job.output), len(track))
 
 

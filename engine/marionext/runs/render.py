@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marionext import bundles
-from marionext.backends import Backend, Work, backend_of
-from marionext.backends.renderers import Renderers
+from marionext.backends import Backend, Renderers, Work, backend_of
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
 from marionext.errors import MotionError, OutputError

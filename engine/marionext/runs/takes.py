@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from marionext.backends.renderers import Renderers
+from marionext.backends import Renderers
 from marionext.character import read_character
 from marionext.errors import OutputError, SettingsError
 from marionext.frames import format_frames, parse_frames
