@@ -38,8 +38,8 @@ from seams import Seams
 
 from marionext import presets
 from marionext.backends import svd
-from marionext.jobs import SvdSettings
 from marionext.posemap import SmallDrawer
+from marionext.settings import SvdSettings
 from marionext.training.figures.clips import HELD_OUT, Clip, make_clip
 
 LAGS = range(-3, 4)

@@ -11,14 +11,8 @@ from typing import Any
 from marionext import bundles
 from marionext.codec import decode
 from marionext.errors import CharacterError, ModelError, MotionError
-from marionext.jobs import (
-    MotionSource,
-    OutputSettings,
-    PoseSettings,
-    RenderJob,
-    SvdSettings,
-    default_settings,
-)
+from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob
+from marionext.settings import SvdSettings, default_settings
 
 from . import properties
 from .folders import MOTION_FILE, Kind

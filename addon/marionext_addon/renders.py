@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from marionext.client import EngineProcess
 from marionext.errors import EngineError, OutputError, ProtocolError
-from marionext.jobs import RenderJob, encode_job
+from marionext.jobs import Job, RenderJob, encode_job
 from marionext.protocol import (
     Event,
     Failed,
@@ -110,7 +110,7 @@ class Starting:
 class WorkerRender:
     """A job of the shared engine process."""
 
-    def __init__(self, process: EngineProcess, job: RenderJob, settings: Mapping[str, Any]) -> None:
+    def __init__(self, process: EngineProcess, job: Job, settings: Mapping[str, Any]) -> None:
         """Submit the job."""
         self._process = process
         self._id = process.submit(encode_job(job), settings)

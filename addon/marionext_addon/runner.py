@@ -16,14 +16,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import bpy
 from bpy.app.handlers import persistent
 
 from marionext.client import EngineProcess
 from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
-from marionext.jobs import read_job
+from marionext.jobs import RenderJob, read_job
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
 
 from . import engine, folders, jobs, preferences, preparing, shots
@@ -287,7 +287,7 @@ class Runner:
         job_file = folder / folders.JOB_FILE
         command, settings = engine.find(), engine.engine_settings()
         if record.kind == "POSE_MAPS":
-            return lambda: PoseMapRun(folder, read_job(job_file), command)
+            return lambda: PoseMapRun(folder, cast(RenderJob, read_job(job_file)), command)
         if record.patient and preferences.get().on_close == "LEAVE":
             return lambda: DetachedRender.start(folder, job_file, command, settings)
         if self._engine is not None and (

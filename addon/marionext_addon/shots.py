@@ -19,7 +19,7 @@ from marionext import bundles, presets
 from marionext.codec import decode, encode
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate, format_frames
-from marionext.jobs import SvdSettings, default_settings
+from marionext.settings import SvdSettings, default_settings
 
 from .cameras import Frame
 from .folders import Kind, write_json
