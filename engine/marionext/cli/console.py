@@ -211,8 +211,8 @@ class EventPrinter:
                 say(("warning: " if event.level == "warning" else "") + event.text)
             case Finished():
                 say(f"{event.frames} frames in {event.seconds:.1f} s: {event.directory}")
-                for path in event.videos or (event.directory,):
-                    show_result(path)
+                for video in event.videos:
+                    show_result(video)
             case Failed():
                 say(f"error: {event.message}")
                 if event.hint:
