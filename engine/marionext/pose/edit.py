@@ -377,7 +377,7 @@ def _slopes(
     Flat at both ends and where the direction turns, else the harmonic mean of both sides, which
     lets no curve overshoot (Fritsch and Butland 1984).
     """
-    slopes = np.zeros_like(values)
+    slopes = np.zeros(values.shape)
     if len(times) < 3:
         return slopes
     steps = np.diff(times).astype(np.float64)[:, None, None]
