@@ -150,7 +150,7 @@ def job() -> Any:
 
 def runner() -> Any:
     """Return the add-on's queue."""
-    return importlib.import_module(f"{MODULE}.runner").runner
+    return importlib.import_module(f"{MODULE}.work.runner").runner
 
 
 # --------------------------------------------------------------------------------------- the story
@@ -184,7 +184,7 @@ def install() -> Steps:
         bpy.ops.preferences.addon_enable(module=MODULE)
     check(hasattr(bpy.types.Scene, "marionext"), "the add-on to be enabled")
     yield 0.5
-    ours = importlib.import_module(f"{MODULE}.keymaps")._added
+    ours = importlib.import_module(f"{MODULE}.ui.keymaps")._added
     check(len(ours) == 3, "three shortcuts")
     keys = bpy.context.window_manager.keyconfigs.default.keymaps
     for _, item in ours:
@@ -423,7 +423,7 @@ def measure() -> Steps:
     """Take the time that drawing all panels and following the engine cost."""
     figures["slowest look at the engine, ms"] = round(1000 * runner().slowest, 2)
     figures["of it in Blender itself, ms"] = round(1000 * runner().slowest_of_own, 2)
-    panels = importlib.import_module(f"{MODULE}.panels")
+    panels = importlib.import_module(f"{MODULE}.ui.panels")
     spent: list[float] = []
     classes = [cls for room in panels._ROOMS for cls in room.CLASSES]
     originals = [cls.draw for cls in classes]

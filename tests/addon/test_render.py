@@ -205,9 +205,9 @@ def test_settings_mean_what_they_say(inside_45) -> None:
 
     assert found["own range"]["numbers"] == found["own range"]["times"] == [-2, 0, 2]
     assert found["own range"]["frames"] == "-2-2:2"
-    assert found["own range"]["sampled rate"] == "12"
+    assert found["own range"]["rendered rate"] == "12"
     assert found["preview range"]["numbers"] == [102, 103]
-    # Another rate is sampled between the scene's frames and numbered on from the first.
+    # Another rate is recorded between the scene's frames and numbered on from the first.
     assert found["half rate"]["times"] == [101, 103]
     assert found["half rate"]["numbers"] == [101, 102]
     assert found["film to video"]["rate"] == "30000/1001"

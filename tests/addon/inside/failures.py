@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 WRONG_VERSION = """#!/bin/sh
 echo '{"type": "hello", "protocol": 999, "version": "9.9.9", "pid": 1}'
@@ -27,13 +27,13 @@ exit 7
 
 
 def program(name, text):
-    path = stage.FOLDER / name
+    path = kit.FOLDER / name
     path.write_text(text.replace("$PYTHON", REAL), encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
 
 
-REAL = json.loads((stage.FOLDER / "home" / "engine.json").read_text(encoding="utf-8"))["python"]
+REAL = json.loads((kit.FOLDER / "home" / "engine.json").read_text(encoding="utf-8"))["python"]
 
 
 def told(record):
@@ -47,12 +47,12 @@ def told(record):
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    folders, module = stage.module("folders"), stage.module("runner")
+    kit.empty_file()
+    kit.install()
+    folders, module = kit.module("work.folders"), kit.module("work.runner")
     runner = module.runner
-    preferences = stage.module("preferences").get()
-    scene, _rig = stage.make_scene()
+    preferences = kit.module("state.preferences").get()
+    scene, _rig = kit.make_scene()
     session = bpy.context.window_manager.marionext
     answer = {}
 
@@ -61,7 +61,7 @@ def story():
         return runner.add(scene, kind, folder)
 
     def end(record):
-        stage.pump_until(lambda: not record.is_open)
+        kit.pump_until(lambda: not record.is_open)
         return told(record)
 
     # Nothing is started yet, so nothing is waited for: what goes wrong at once.
@@ -84,13 +84,13 @@ def story():
     preferences.engine = ""
     scene.marionext.steps = 12
     first, second = add(), add()
-    stage.pump_until(lambda: first.progress > 0.3)
+    kit.pump_until(lambda: first.progress > 0.3)
     answer["waiting"] = second.state
     os.kill(runner._engine.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-    stage.pump_until(lambda: not first.is_open)
+    kit.pump_until(lambda: not first.is_open)
     answer["killed"] = told(first)
     answer["mirrored"] = [[item.state, item.message] for item in session.jobs][-2:]
-    stage.pump_until(lambda: second.progress > 0.3)
+    kit.pump_until(lambda: second.progress > 0.3)
     bpy.ops.marionext.cancel(job_id=second.job_id)
     answer["cancelled"] = end(second)
     started = time.monotonic()
@@ -117,13 +117,13 @@ def story():
         bpy.ops.marionext.test_engine(wait=True)
     except RuntimeError as error:
         answer["tested"] = [session.engine_state, str(error)]
-    bpy.ops.preferences.addon_disable(module=stage.package())
+    bpy.ops.preferences.addon_disable(module=kit.package())
     return answer
 
 
 def ticks(runner, record):
     """Return the median and the worst time of a look at a busy engine, in milliseconds."""
-    stage.pump_until(lambda: record.progress > 0.3)
+    kit.pump_until(lambda: record.progress > 0.3)
     times, own = [], []
     while record.is_open and len(times) < 400:
         started, used = time.perf_counter(), time.thread_time()
@@ -132,10 +132,10 @@ def ticks(runner, record):
         own.append(1000 * (time.thread_time() - used))
         time.sleep(0.005)
     runner.cancel(record)
-    stage.pump_until(lambda: not record.is_open)
+    kit.pump_until(lambda: not record.is_open)
     times.sort()
     median = times[len(times) // 2]
     return {"median": median, "worst": times[-1], "own worst": max(own), "count": len(times)}
 
 
-stage.run(story)
+kit.run(story)
