@@ -1,21 +1,24 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Programs that Blender starts and looks after without ever waiting for them.
+"""Programs that a host starts and looks after without ever waiting for them.
 
-`CommandProcess` writes into files, not into pipes: nobody has to read along, and it may outlive
-Blender. `is_running` and `born` tell of a process that an earlier Blender has started.
+`CommandProcess` writes into files, not into pipes: nobody has to read along, and it may outlive the
+host. `ProcessId` says which process is meant: a number alone may be another program's by now.
 """
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from marionext.errors import OutputError, ProtocolError
+from marionext.errors import ProtocolError
+from marionext.files import explain
 
-__all__ = ["CommandProcess", "born", "interrupt", "is_running", "last_words"]
+__all__ = ["CommandProcess", "ProcessId", "born", "last_words"]
 
 _WINDOWS_DETACHED = 0x00000008 | 0x00000200 | 0x08000000
 """DETACHED_PROCESS, CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW."""
@@ -41,8 +44,8 @@ class CommandProcess:
             arguments: the program and its arguments.
             output: file for its stdout, replaced.
             errors: file for its stderr, replaced.
-            environment: variables laid over Blender's own.
-            detached: it goes on when Blender ends.
+            environment: variables laid over this process's own.
+            detached: it goes on when the host ends.
 
         Raises:
             OutputError: the files cannot be written.
@@ -68,13 +71,10 @@ class CommandProcess:
                 except OSError as error:
                     raise ProtocolError(
                         f"the engine cannot be started with {arguments[0]!r}: {error}",
-                        hint="Check the engine in the add-on's preferences.",
+                        hint="Check the engine's path in the settings, or run 'marionext doctor'.",
                     ) from None
         except OSError as error:
-            raise OutputError(
-                f"{error.filename} cannot be written: {error.strerror or error}",
-                hint="Is the disk full? Choose another output folder.",
-            ) from None
+            raise explain(error, Path(error.filename or output)) from None
 
     @property
     def pid(self) -> int:
@@ -88,7 +88,7 @@ class CommandProcess:
     def interrupt(self) -> None:
         """Ask it to stop after the work in hand."""
         if self._process.poll() is None:
-            interrupt(self._process.pid)
+            _interrupt(self._process.pid)
 
     def kill(self) -> None:
         """End it at once."""
@@ -97,7 +97,40 @@ class CommandProcess:
             self._process.wait()
 
 
-def interrupt(pid: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessId:
+    """One process for good; it can be written down and read again by a later host."""
+
+    pid: int
+    """Number, which the system gives to others once the process has ended."""
+    born: str
+    """When it was started, in words of the system's own; empty: nobody knows."""
+    host: str
+    """Name of the computer."""
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Return who the process is that has this number now."""
+        return cls(pid=pid, born=born(pid), host=socket.gethostname())
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process runs on this computer."""
+        return bool(self.born) and self.host == socket.gethostname() and born(self.pid) == self.born
+
+    def interrupt(self) -> None:
+        """Ask it to stop after the work in hand; another process of its number is left alone."""
+        if self.alive:
+            _interrupt(self.pid)
+
+    def end(self) -> None:
+        """End it at once; a render survives that and can be resumed."""
+        if self.alive:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _interrupt(pid: int) -> None:
     """Ask a process to stop, as Ctrl-C does; on Windows it is ended, which a render survives."""
     with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGTERM if os.name == "nt" else signal.SIGINT)
@@ -106,59 +139,49 @@ def interrupt(pid: int) -> None:
 if sys.platform == "win32":
     import ctypes
 
-    def is_running(pid: int) -> bool:
-        """Tell whether a process of this number runs on this computer."""
+    def born(pid: int) -> str:
+        """Return when a process was started; empty: it is not running, or nobody knows."""
         query, still_active = 0x1000, 259
         handle = ctypes.windll.kernel32.OpenProcess(query, False, pid)
         if not handle:
-            return False
+            return ""
         status = ctypes.c_ulong()
         ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(status))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return status.value == still_active
-
-    def born(pid: int) -> str:
-        """Return when a process was started, in words of the system's own; empty: not known."""
-        query = 0x1000
-        handle = ctypes.windll.kernel32.OpenProcess(query, False, pid)
-        if not handle:
-            return ""
         times = [ctypes.c_ulonglong() for _ in range(4)]
         told = ctypes.windll.kernel32.GetProcessTimes(handle, *map(ctypes.byref, times))
         ctypes.windll.kernel32.CloseHandle(handle)
-        return str(times[0].value) if told else ""
+        return str(times[0].value) if told and status.value == still_active else ""
 
 else:
 
-    def is_running(pid: int) -> bool:
-        """Tell whether a process of this number runs on this computer."""
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
     def born(pid: int) -> str:
-        """Return when a process was started, in words of the system's own; empty: not known."""
+        """Return when a process was started; empty: it is not running, or nobody knows."""
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return _born_elsewhere(pid)
+        try:
             # The name of the program, in brackets, may hold anything.
             fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
-            return f"{boot} {fields.split()[19]}"
+            state, started = fields.split()[0], fields.split()[19]
         except (OSError, IndexError):
-            pass
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            # Not Linux: the system's own list of processes, which takes some milliseconds.
-            command = ["ps", "-o", "lstart=", "-p", str(pid)]
+            return ""
+        # One that has ended stays listed until its parent has asked for its status.
+        return "" if state in {"Z", "X"} else f"{boot} {started}"
+
+    def _born_elsewhere(pid: int) -> str:
+        """Ask the system's own list of processes where there is no /proc: some milliseconds."""
+        command = ["ps", "-o", "stat=", "-o", "lstart=", "-p", str(pid)]
+        try:
             told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=2.0)
-            return told.stdout.strip()
-        return ""
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        state, _, started = told.stdout.strip().partition(" ")
+        return "" if state.startswith("Z") else started.strip()
 
 
 def last_words(log: Path) -> str:
-    """Return the end of what a program wrote to its stderr."""
+    """Return the end of what a program wrote to its stderr: a few lines at most."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
