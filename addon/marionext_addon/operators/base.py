@@ -7,9 +7,10 @@ from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
-from ..work.runner import Record, runner
+from ..work.renders import Render
+from ..work.runner import runner
 
-__all__ = ["OnJob", "active_record", "report_error"]
+__all__ = ["OnJob", "active_render", "report_error"]
 
 
 def report_error(operator: Any, error: EngineError) -> set[str]:
@@ -18,7 +19,7 @@ def report_error(operator: Any, error: EngineError) -> set[str]:
     return {"CANCELLED"}
 
 
-def active_record(context: Any, job_id: str = "") -> Record:
+def active_render(context: Any, job_id: str = "") -> Render:
     """Return the job of that id, or the active one of the list.
 
     Raises:
@@ -27,10 +28,10 @@ def active_record(context: Any, job_id: str = "") -> Record:
     session = context.window_manager.marionext
     if not job_id and 0 <= session.job_index < len(session.jobs):
         job_id = session.jobs[session.job_index].job_id
-    record = runner.records.get(job_id)
-    if record is None:
+    render = runner.renders.get(job_id)
+    if render is None:
         raise SettingsError("there is no such job in the list", hint="Choose one in the list.")
-    return record
+    return render
 
 
 class OnJob:
@@ -45,10 +46,10 @@ class OnJob:
     def execute(self, context: Any) -> set[str]:
         """Do it, and report what stands in the way."""
         try:
-            return self.act(context, active_record(context, self.job_id))
+            return self.act(context, active_render(context, self.job_id))
         except EngineError as error:
             return report_error(self, error)
 
-    def act(self, context: Any, record: Record) -> set[str]:
+    def act(self, context: Any, render: Render) -> set[str]:
         """Do what the operator is for."""
         raise NotImplementedError

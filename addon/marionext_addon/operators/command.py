@@ -40,16 +40,16 @@ def run(arguments: list[str]) -> int:
         kind = _KINDS[options.kind]
         jobs.check(scene, kind)
         folder = folders.new_folder(folders.output_root(scene), scene, kind)
-        record = runner.add(scene, kind, folder, patient=False)
+        render = runner.add(scene, kind, folder, patient=False)
     except EngineError as error:
         _say(f"error: {error}")
         return error.exit_status
-    runner.wait(record, _say)
+    runner.wait(render, _say)
     runner.close()
-    _say(f"{record.message}: {record.folder}")
-    if record.hint:
-        _say(record.hint)
-    return 0 if record.state == "FINISHED" else record.exit_status or 1
+    _say(f"{render.message}: {render.folder}")
+    if render.hint:
+        _say(render.hint)
+    return 0 if render.state == "FINISHED" else render.exit_status or 1
 
 
 def _scene(name: str | None) -> Any:

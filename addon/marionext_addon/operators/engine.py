@@ -2,98 +2,48 @@
 """Test the engine, and have it fetch models: programs that run for a while and then answer."""
 
 import json
-import tempfile
-import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from marionext.errors import EngineError, ModelError, ProtocolError
+from marionext.hosts import Answer, CommandRun
 
 from ..state import preferences
 from ..state.models import refresh_models
 from ..work import engine
-from ..work.processes import CommandProcess, last_words
 from .base import report_error
 
-__all__ = ["Task", "tasks"]
+__all__ = ["tasks"]
 
 _INTERVAL = 0.2
-_SECONDS_TO_START = 2.0
 _MARKS = {"ok": "+", "note": "-", "problem": "!"}
 
 
-class Task:
-    """A command of the engine and what is done with its answer."""
+Done = Callable[[Answer], None]
 
-    def __init__(self, arguments: list[str], done: Callable[[int, str, str], None]) -> None:
-        """Start the command, on a thread that knows nothing of Blender: it can take its time.
-
-        Args:
-            arguments: of the engine.
-            done: told exit status, stdout and the end of stderr, once; a command that cannot be
-                started has the status -1.
-        """
-        # A folder of its own, removed with the task: Blender's temporary folder may be shared.
-        self._folder = tempfile.TemporaryDirectory(prefix="marionext-")
-        folder = Path(self._folder.name)
-        self._output, self._errors = folder / "out", folder / "err"
-        self._done = done
-        self._arguments = arguments
-        self._process: CommandProcess | None = None
-        self._failure: EngineError | None = None
-        self._thread = threading.Thread(target=self._start, daemon=True)
-        self._thread.start()
-
-    def poll(self) -> bool:
-        """Tell whether it has ended; then its answer was passed on."""
-        if self._failure is not None:
-            self._done(-1, "", str(self._failure))
-        elif self._process is None or (status := self._process.status()) is None:
-            return False
-        else:
-            text = self._output.read_text(encoding="utf-8", errors="replace")
-            self._done(status, text, last_words(self._errors))
-        self._folder.cleanup()
-        return True
-
-    def stop(self) -> None:
-        """End it without an answer."""
-        self._thread.join(_SECONDS_TO_START)
-        if self._process is not None:
-            self._process.kill()
-        self._folder.cleanup()
-
-    def _start(self) -> None:
-        try:
-            self._process = CommandProcess(
-                self._arguments,
-                output=self._output,
-                errors=self._errors,
-                environment=engine.environment(),
-            )
-        except EngineError as error:
-            self._failure = error
-
-
-tasks: list[Task] = []
+tasks: list[tuple[CommandRun, Done]] = []
+"""What is under way, and who is told the answer."""
 
 
 def _follow() -> float | None:
     for task in list(tasks):
-        if task.poll():
+        run, done = task
+        answer = run.poll()
+        if answer is not None:
             tasks.remove(task)
+            done(answer)
     return _INTERVAL if tasks else None
 
 
-def _run(task: Task, *, wait: bool) -> None:
-    tasks.append(task)
+def _run(arguments: list[str], done: Done, *, wait: bool) -> None:
+    run = CommandRun(arguments, engine.environment())
+    tasks.append((run, done))
     if wait:
-        while task in tasks:
+        while any(each is run for each, _ in tasks):
             _follow()
             time.sleep(0.05)
     elif not bpy.app.timers.is_registered(_follow):
@@ -112,10 +62,10 @@ def _tell(state: str, message: str, report: str = "") -> None:
                     area.tag_redraw()
 
 
-def _understand_doctor(status: int, output: str, errors: str) -> None:
+def _understand_doctor(answer: Answer) -> None:
     """Bring the doctor's answer to the preferences and the sidebar."""
     try:
-        told = json.loads(output)
+        told = json.loads(answer.output)
         findings = told["findings"]
         problems = [finding for finding in findings if finding["level"] == "problem"]
         lines = [
@@ -125,7 +75,9 @@ def _understand_doctor(status: int, output: str, errors: str) -> None:
         ]
         mends = [f"    {finding['mend']}" for finding in problems if finding.get("mend")]
     except (ValueError, KeyError, TypeError):
-        words = errors or output.strip()[-400:] or f"it ended with status {status}"
+        words = (
+            answer.errors or answer.output.strip()[-400:] or f"it ended with status {answer.status}"
+        )
         _tell("PROBLEM", f"This is not Marionext's engine, or it does not start:\n{words}")
         return
     if problems:
@@ -158,12 +110,11 @@ class MARIONEXT_OT_test_engine(bpy.types.Operator):
             return {"CANCELLED"}
         try:
             found = engine.find()
-            task = Task(found.call("doctor", "--json"), _understand_doctor)
         except EngineError as error:
             _tell("PROBLEM", str(error))
             return report_error(self, error)
         _tell("TESTING", f"Testing {found.arguments[0]} (found by {found.found_by})")
-        _run(task, wait=self.wait)
+        _run(found.call("doctor", "--json"), _understand_doctor, wait=self.wait)
         if self.wait and session.engine_state == "PROBLEM":
             return report_error(self, ProtocolError(session.engine_message))
         return {"FINISHED"}
@@ -196,20 +147,21 @@ class MARIONEXT_OT_fetch_model(bpy.types.Operator):
         """Start fetching."""
         name = self.model or context.scene.marionext.model
 
-        def done(status: int, _output: str, errors: str) -> None:
+        def done(answer: Answer) -> None:
             refresh_models()
-            if status == 0:
+            if answer.status == 0:
                 _tell("READY", f"{name} is ready")
             else:
-                _tell("PROBLEM", errors or f"{name} could not be fetched (status {status})")
+                unsaid = f"{name} could not be fetched (status {answer.status})"
+                _tell("PROBLEM", answer.errors or unsaid)
 
         try:
-            task = Task(engine.find().call("models", "pull", name), done)
+            arguments = engine.find().call("models", "pull", name)
         except EngineError as error:
             _tell("PROBLEM", str(error))
             return report_error(self, error)
         _tell("TESTING", f"Fetching {name}")
-        _run(task, wait=self.wait)
+        _run(arguments, done, wait=self.wait)
         session = context.window_manager.marionext
         if self.wait and session.engine_state == "PROBLEM":
             return report_error(self, ModelError(session.engine_message))
@@ -229,8 +181,8 @@ def unregister() -> None:
     """Take the operators away and end what they have started."""
     if bpy.app.timers.is_registered(_follow):
         bpy.app.timers.unregister(_follow)
-    for task in tasks:
-        task.stop()
+    for run, _ in tasks:
+        run.stop()
     tasks.clear()
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -7,7 +7,8 @@ import bpy
 
 from marionext.errors import SettingsError
 
-from ..work.runner import Record, runner
+from ..work.renders import Render
+from ..work.runner import runner
 from .base import OnJob
 
 __all__: list[str] = []
@@ -20,11 +21,11 @@ class MARIONEXT_OT_cancel(OnJob, bpy.types.Operator):
     bl_label = "Cancel"
     bl_description = "Stop this render; finished frames are kept, and Retry goes on from them"
 
-    def act(self, _context: Any, record: Record) -> set[str]:
+    def act(self, _context: Any, render: Render) -> set[str]:
         """Stop it."""
-        if not record.is_open:
-            raise SettingsError(f"{record.name} has ended already")
-        runner.cancel(record)
+        if not render.is_open:
+            raise SettingsError(f"{render.name} has ended already")
+        runner.cancel(render)
         return {"FINISHED"}
 
 
@@ -35,9 +36,9 @@ class MARIONEXT_OT_retry(OnJob, bpy.types.Operator):
     bl_label = "Retry"
     bl_description = "Begin this render again; what is finished is not rendered again"
 
-    def act(self, _context: Any, record: Record) -> set[str]:
+    def act(self, _context: Any, render: Render) -> set[str]:
         """Queue it again."""
-        runner.retry(record)
+        runner.retry(render)
         return {"FINISHED"}
 
 
@@ -48,9 +49,9 @@ class MARIONEXT_OT_remove_job(OnJob, bpy.types.Operator):
     bl_label = "Remove from List"
     bl_description = "Take this job off the list; its folder and pictures stay"
 
-    def act(self, _context: Any, record: Record) -> set[str]:
+    def act(self, _context: Any, render: Render) -> set[str]:
         """Remove it."""
-        runner.remove(record)
+        runner.remove(render)
         return {"FINISHED"}
 
 
@@ -64,9 +65,9 @@ class MARIONEXT_OT_clear_jobs(bpy.types.Operator):
 
     def execute(self, _context: Any) -> set[str]:
         """Remove them."""
-        for record in list(runner.records.values()):
-            if not record.is_open:
-                runner.remove(record)
+        for render in list(runner.renders.values()):
+            if not render.is_open:
+                runner.remove(render)
         return {"FINISHED"}
 
 

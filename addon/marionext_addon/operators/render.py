@@ -57,17 +57,17 @@ class _Render:
                 folders.output_root(context.scene), context.scene, self.kind
             )
             with _busy(context):
-                record = runner.add(context.scene, self.kind, folder, patient=not wait)
+                render = runner.add(context.scene, self.kind, folder, patient=not wait)
         except EngineError as error:
             return self._end(str(error), error.exit_status)
         if not wait:
-            self.report({"INFO"}, f"Queued: {record.name}")
+            self.report({"INFO"}, f"Queued: {render.name}")
             return {"FINISHED"}
-        runner.wait(record, _say)
-        if record.state == "FINISHED":
-            return self._end(f"{record.message}: {record.folder}", 0)
-        text = f"{record.message}\n{record.hint}" if record.hint else record.message
-        return self._end(text, record.exit_status or 1)
+        runner.wait(render, _say)
+        if render.state == "FINISHED":
+            return self._end(f"{render.message}: {render.folder}", 0)
+        text = f"{render.message}\n{render.hint}" if render.hint else render.message
+        return self._end(text, render.exit_status or 1)
 
     def _end(self, text: str, status: int) -> set[str]:
         if self.exit_code:
@@ -164,13 +164,13 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
             jobs.check(scene, "RENDER")
             folder = folders.new_folder(_shot_root(absolute(chosen)), scene, "RENDER")
             with _busy(context):
-                record = runner.add(scene, "RENDER", folder, patient=not wait, hand_over=True)
+                render = runner.add(scene, "RENDER", folder, patient=not wait, hand_over=True)
         except EngineError as error:
             return report_error(self, error)
         if wait:
-            runner.wait(record, _say)
-            if record.state != "FINISHED":
-                self.report({"ERROR"}, f"{record.message}\n{record.hint}".strip())
+            runner.wait(render, _say)
+            if render.state != "FINISHED":
+                self.report({"ERROR"}, f"{render.message}\n{render.hint}".strip())
                 return {"CANCELLED"}
         self.report({"INFO"}, f"Render it with: marionext batch {folder / folders.JOB_FILE}")
         return {"FINISHED"}

@@ -14,14 +14,14 @@ from ..scene.choices import camera_of
 from ..scene.people import add_selected_armatures
 from ..state.paths import RELATIVE
 from ..work import folders, reference, results, shots
-from ..work.runner import Record
+from ..work.renders import Render
 from .base import OnJob, report_error
 
 __all__: list[str] = []
 
 
-def _scene_of(context: Any, record: Record) -> Any:
-    return bpy.data.scenes.get(record.scene_name) or context.scene
+def _scene_of(context: Any, render: Render) -> Any:
+    return bpy.data.scenes.get(render.scene_name) or context.scene
 
 
 class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
@@ -32,10 +32,10 @@ class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
     bl_description = "Show the render as an image sequence that follows the timeline"
     bl_options = {"REGISTER", "UNDO"}
 
-    def act(self, context: Any, record: Record) -> set[str]:
+    def act(self, context: Any, render: Render) -> set[str]:
         """Load the sequence and give it to an Image Editor."""
-        pictures = results.find_pictures(Path(record.folder))
-        image = results.as_image(pictures, record.name)
+        pictures = results.find_pictures(Path(render.folder))
+        image = results.as_image(pictures, render.name)
         space = _image_editor(context)
         if space is not None:
             space.image = image
@@ -78,11 +78,11 @@ class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):
     bl_description = "Add the render as a strip at its own frames"
     bl_options = {"REGISTER", "UNDO"}
 
-    def act(self, context: Any, record: Record) -> set[str]:
+    def act(self, context: Any, render: Render) -> set[str]:
         """Add the strip."""
-        scene = _scene_of(context, record)
-        pictures = results.find_pictures(Path(record.folder))
-        results.add_strip(scene, pictures, record.name)
+        scene = _scene_of(context, render)
+        pictures = results.find_pictures(Path(render.folder))
+        results.add_strip(scene, pictures, render.name)
         # From Blender 5 on, the sequencer shows a scene of its own choice.
         workspace = getattr(context, "workspace", None)
         if workspace is not None and getattr(workspace, "sequencer_scene", scene) is None:
@@ -98,18 +98,18 @@ class MARIONEXT_OT_camera_background(OnJob, bpy.types.Operator):
     bl_description = "Lay the render over the camera's view, in step with the animation"
     bl_options = {"REGISTER", "UNDO"}
 
-    def act(self, context: Any, record: Record) -> set[str]:
+    def act(self, context: Any, render: Render) -> set[str]:
         """Add the background."""
-        scene = _scene_of(context, record)
-        shot = shots.read_shot(Path(record.folder))
+        scene = _scene_of(context, render)
+        shot = shots.read_shot(Path(render.folder))
         chosen = scene.objects.get(shot.camera) if shot.camera else None
         # Markers may switch between cameras: each shows the render while it is looked through.
         looking = cameras.camera_objects(scene) if chosen is None else (chosen,)
         if not looking:
             raise SettingsError("the scene has no camera")
-        pictures = results.find_pictures(Path(record.folder))
+        pictures = results.find_pictures(Path(render.folder))
         for camera in looking:
-            results.as_camera_background(camera, pictures, record.name, fit=shot.fit)
+            results.as_camera_background(camera, pictures, render.name, fit=shot.fit)
         return {"FINISHED"}
 
 
@@ -120,11 +120,11 @@ class MARIONEXT_OT_open_folder(OnJob, bpy.types.Operator):
     bl_label = "Open Folder"
     bl_description = "Open the folder of this render in the system's file browser"
 
-    def act(self, _context: Any, record: Record) -> set[str]:
+    def act(self, _context: Any, render: Render) -> set[str]:
         """Open it."""
-        if not Path(record.folder).is_dir():
-            raise SettingsError(f"the folder is gone: {record.folder}")
-        bpy.ops.wm.path_open(filepath=record.folder)
+        if not Path(render.folder).is_dir():
+            raise SettingsError(f"the folder is gone: {render.folder}")
+        bpy.ops.wm.path_open(filepath=render.folder)
         return {"FINISHED"}
 
 

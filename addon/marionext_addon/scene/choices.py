@@ -161,7 +161,7 @@ def _scene_aspect(scene: Any) -> float:
 
 
 def _shape(aspect: float, area: int) -> tuple[int, int]:
-    """Return the size of an aspect and about so many pixels, sides in multiples of 64."""
+    """Return the size of an aspect with about this many pixels, sides in multiples of 64."""
     height = math.sqrt(area / aspect)
     sides = (max(_SIDE, round(side / _SIDE) * _SIDE) for side in (height * aspect, height))
     width, high = sides

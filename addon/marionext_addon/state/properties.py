@@ -134,7 +134,11 @@ class MarionextScene(bpy.types.PropertyGroup):
     frame_start: IntProperty(name="Start", description="First frame to render", default=1)
     frame_end: IntProperty(name="End", description="Last frame to render, included", default=48)
     frame_step: IntProperty(
-        name="Step", description="Render every so many frames", default=1, min=1, soft_max=12
+        name="Step",
+        description="From one rendered frame to the next; 2: every second frame",
+        default=1,
+        min=1,
+        soft_max=12,
     )
     fps: FloatProperty(
         name="Render rate",

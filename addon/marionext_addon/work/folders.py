@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where renders go: a numbered folder each, beside the .blend file or where the user says."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 import bpy
 
-from marionext.errors import OutputError
+from marionext.files import explain
 
 from ..state import preferences
 from ..state.paths import absolute
@@ -20,7 +19,6 @@ __all__ = [
     "new_folder",
     "output_root",
     "plain_name",
-    "write_json",
 ]
 
 JOB_FILE = "job.json"
@@ -28,23 +26,6 @@ MOTION_FILE = "motion.npz"
 """Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
 
 Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a file that appears whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    part = path.with_suffix(".part")
-    try:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None
 
 
 def output_root(scene: Any) -> Path:
@@ -87,8 +68,5 @@ def new_folder(root: Path, scene: Any, kind: Kind) -> Path:
         folder = root / f"{stem}-{max(taken, default=0) + 1:03d}"
         folder.mkdir()
     except OSError as error:
-        raise OutputError(
-            f"{root} cannot be written: {error.strerror or error}",
-            hint="Choose another output folder.",
-        ) from None
+        raise explain(error, root) from None
     return folder

@@ -5,7 +5,6 @@ The folder holds the motion as keypoints, the joints they came from, the charact
 of the scene it all is (``shot.json``), and the job file.
 """
 
-import shutil
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from marionext.errors import OutputError
+from marionext.errors import CharacterError
+from marionext.files import write_bytes, write_json
 from marionext.jobs import RenderJob, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
@@ -22,7 +22,7 @@ from marionext.pose.formats import write_native
 from ..scene import recording, rig
 from ..scene.choices import chosen_camera, groups_of_rays
 from . import jobs, reference, shots
-from .folders import JOB_FILE, MOTION_FILE, write_json
+from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot
 
 __all__ = ["Preparation", "prepare"]
@@ -71,17 +71,22 @@ def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
     else:
         source = jobs.character_picture(scene)
     name = f"character{source.suffix.lower()}"
-    try:
-        shutil.copyfile(source, folder / name)
-        beside = source.with_suffix(".pose.npz")
-        if beside.is_file():
-            shutil.copyfile(beside, folder / "character.pose.npz")
-    except OSError as error:
-        raise OutputError(
-            f"{source.name} cannot be copied to {folder}: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None
+    _copy(source, folder / name)
+    beside = source.with_suffix(".pose.npz")
+    if beside.is_file():
+        _copy(beside, folder / "character.pose.npz")
     return name
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise CharacterError(
+            f"{source} cannot be read: {error.strerror or error}",
+            hint="Choose another image in the sidebar's Character panel.",
+        ) from None
+    write_bytes(target, content)
 
 
 def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | None) -> Preparation:

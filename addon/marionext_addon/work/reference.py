@@ -16,7 +16,8 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.errors import CharacterError, OutputError
+from marionext.errors import CharacterError
+from marionext.files import explain, replacing
 from marionext.pose.formats import write_native
 
 from ..scene import recording, rig
@@ -83,10 +84,7 @@ def render_reference(scene: Any, shot: Shot, path: Path, *, frame: int | None = 
             )
         _write_cut(whole, path, shot.size)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}",
-            hint="Is the disk full? Choose another output folder.",
-        ) from None
+        raise explain(error, path) from None
     finally:
         whole.unlink(missing_ok=True)
     _write_pose(scene, shot, path.with_suffix(".pose.npz"), frame)
@@ -186,9 +184,10 @@ def _write_cut(whole: Path, path: Path, size: tuple[int, int]) -> None:
         try:
             target.colorspace_settings.name = source.colorspace_settings.name
             target.pixels.foreach_set(cut.ravel())
-            target.filepath_raw = str(path)
             target.file_format = "PNG"
-            target.save()
+            with replacing(path) as part:
+                target.filepath_raw = str(part)
+                target.save()
         finally:
             bpy.data.images.remove(target)
     finally:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known of a job: `Record`, made for a new one or read from an earlier one's folder."""
+"""One render as the sidebar lists it: `Render`, from the press of the button to its result.
 
-import json
+It is made for a new render or found again in the folder of an earlier one. What the folder itself
+knows of how far it is, is the engine's record (`marionext.record`).
+"""
+
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
 from marionext.errors import EngineError
+from marionext.hosts import read_state
 from marionext.jobs import read_job
 
 from ..scene.choices import file_name
@@ -16,15 +20,15 @@ from .folders import JOB_FILE, Kind
 from .preparing import Preparation
 from .shots import Shot
 
-__all__ = ["Record", "mirror", "read_record", "renders_of"]
+__all__ = ["Render", "mirror", "read_render", "renders_of"]
 
 _REMEMBERED = 8
 """Earlier renders of a file that are listed again when it is opened."""
 
 
 @dataclass(slots=True)
-class Record:
-    """One job, as far as it is; the fields of `properties.MarionextJob` and what stays inside."""
+class Render:
+    """The fields of `properties.MarionextJob`, and what stays inside."""
 
     job_id: str
     name: str
@@ -58,12 +62,12 @@ class Record:
 
     @classmethod
     def of(cls, shot: Shot, folder: Path, job_id: str) -> Self:
-        """Return the record of a shot that waits to be rendered."""
-        record = cls(
+        """Return the render of a shot that waits for its turn."""
+        render = cls(
             job_id=job_id, name=folder.name, kind=shot.kind, folder=str(folder), scene_name=""
         )
-        record.show(shot)
-        return record
+        render.show(shot)
+        return render
 
     def show(self, shot: Shot) -> None:
         """Take over what a shot says."""
@@ -76,13 +80,13 @@ class Record:
         return self.state in {"RECORDING", "QUEUED", "RUNNING"}
 
 
-_MIRRORED = tuple(entry.name for entry in fields(Record) if not entry.metadata.get("inside"))
+_MIRRORED = tuple(entry.name for entry in fields(Render) if not entry.metadata.get("inside"))
 
 
-def mirror(record: Record, item: Any) -> None:
-    """Bring a record to its `properties.MarionextJob`, which the sidebar shows."""
+def mirror(render: Render, item: Any) -> None:
+    """Bring a render to its `properties.MarionextJob`, which the sidebar shows."""
     for name in _MIRRORED:
-        value = getattr(record, name)
+        value = getattr(render, name)
         # Writing a property, even the same value, tells every listener: only what differs.
         if getattr(item, name) != value:
             setattr(item, name, value)
@@ -102,7 +106,7 @@ def renders_of(scene: Any, root: Path) -> list[Path]:
         return []
     own: list[Path] = []
     for folder in reversed(found):
-        # A folder that is not ours, or damaged, is not listed.
+        # A folder that is not ours, or whose shot is damaged, is not listed.
         with suppress(EngineError):
             shot = shots.read_shot(folder)
             if shot.file and (shot.file, shot.scene) == (file_name(), scene.name):
@@ -112,29 +116,30 @@ def renders_of(scene: Any, root: Path) -> list[Path]:
     return own
 
 
-def read_record(folder: Path, job_id: str) -> Record:
-    """Return the record of a folder that an earlier session has left.
+def read_render(folder: Path, job_id: str) -> Render:
+    """Return the render of a folder that an earlier session has left.
+
+    One whose record is damaged, or of a newer Marionext, has failed and says so.
 
     Raises:
         SettingsError: its job file or its shot cannot be read.
-        ValueError: its record of the render cannot be read.
     """
     read_job(folder / JOB_FILE)
     shot = shots.read_shot(folder)
-    record = Record.of(shot, folder, job_id)
+    render = Render.of(shot, folder, job_id)
     if shot.kind == "POSE_MAPS":
         maps = (folder / "posemaps" / f"{number:06d}.png" for number in shot.numbers)
-        record.frames_done = sum(1 for path in maps if path.is_file() and path.stat().st_size)
-        finished = record.frames_done == shot.count
+        render.frames_done = sum(1 for path in maps if path.is_file() and path.stat().st_size)
+        finished = render.frames_done == shot.count
     else:
-        finished = False
-        manifest = folder / "render.json"
-        if manifest.is_file():
-            told = json.loads(manifest.read_text(encoding="utf-8"))
-            record.frames_done = len(told["frames"])
-            record.video = next((str(folder / name) for name in told.get("videos", {})), "")
-            finished = told["stage"]["name"] == "finished"
+        found = read_state(folder)
+        render.frames_done, finished = len(found.frames), found.finished
+        if found.record is not None:
+            render.video = next((str(folder / name) for name in found.record.videos), "")
+        if found.problem is not None:
+            render.state, render.code = "FAILED", found.problem.code
+            render.message, render.hint = found.problem.message, found.problem.hint or ""
     if finished:
-        record.state, record.progress = "FINISHED", 1.0
-        record.message = f"{shot.count} frames"
-    return record
+        render.state, render.progress = "FINISHED", 1.0
+        render.message = f"{shot.count} frames"
+    return render

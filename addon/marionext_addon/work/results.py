@@ -15,12 +15,13 @@ from typing import Any
 
 import bpy
 
-from marionext.errors import OutputError, SettingsError
+from marionext.errors import SettingsError
+from marionext.files import replacing_folder
 
 from .shots import Shot, read_shot
 
 __all__ = [
-    "Pictures",
+    "ImageSequence",
     "add_strip",
     "as_camera_background",
     "as_image",
@@ -34,8 +35,8 @@ _NUMBER = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
-    """A picture for each frame of the scene."""
+class ImageSequence:
+    """A picture for each frame of the scene, as Blender shows image sequences."""
 
     folder: Path
     first: int
@@ -49,7 +50,7 @@ class Pictures:
         return self.folder / f"{self.number + index:06d}.png"
 
 
-def find_pictures(folder: Path) -> Pictures:
+def find_pictures(folder: Path) -> ImageSequence:
     """Return the pictures of a render, in step with the scene that it was made of.
 
     Args:
@@ -69,7 +70,7 @@ def find_pictures(folder: Path) -> Pictures:
     first, count = numbers[0], len(numbers)
     # Blender takes no minus for part of a picture's number.
     if shot.per_frame == 1 and first >= 0 and numbers == list(range(first, first + count)):
-        return Pictures(found[first].parent, first, first, count)
+        return ImageSequence(found[first].parent, first, first, count)
     return _link(folder / _LINKS, found, numbers, shot)
 
 
@@ -81,7 +82,7 @@ def _numbered(folder: Path) -> dict[int, Path]:
         return {}
 
 
-def _link(folder: Path, found: dict[int, Path], numbers: list[int], shot: Shot) -> Pictures:
+def _link(folder: Path, found: dict[int, Path], numbers: list[int], shot: Shot) -> ImageSequence:
     """Give every scene frame a link to its picture: the last one that is due by then."""
     first = math.ceil(shot.time_of(numbers[0]))
     # The last picture holds until the next one would be due, or to the end of the range.
@@ -89,16 +90,13 @@ def _link(folder: Path, found: dict[int, Path], numbers: list[int], shot: Shot) 
     last = max(min(after - 1, shot.last_frame), first)
     start = max(first, 0)
     shown = 0
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    shutil.rmtree(folder, ignore_errors=True)
+    with replacing_folder(folder) as part:
         for frame in range(first, last + 1):
             while shown + 1 < len(numbers) and shot.time_of(numbers[shown + 1]) <= frame:
                 shown += 1
-            _link_or_copy(found[numbers[shown]], folder / f"{start + frame - first:06d}.png")
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}") from None
-    return Pictures(folder, first, start, last - first + 1)
+            _link_or_copy(found[numbers[shown]], part / f"{start + frame - first:06d}.png")
+    return ImageSequence(folder, first, start, last - first + 1)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -108,7 +106,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def as_image(pictures: Pictures, name: str) -> Any:
+def as_image(pictures: ImageSequence, name: str) -> Any:
     """Return the pictures as an image sequence of Blender."""
     path = str(pictures.path(0))
     image = next((image for image in bpy.data.images if image.filepath == path), None)
@@ -120,7 +118,7 @@ def as_image(pictures: Pictures, name: str) -> Any:
     return image
 
 
-def set_image_user(user: Any, pictures: Pictures) -> None:
+def set_image_user(user: Any, pictures: ImageSequence) -> None:
     """Have a place that shows a sequence show each picture at its frame."""
     user.frame_duration = pictures.count
     user.frame_start = pictures.first
@@ -130,7 +128,7 @@ def set_image_user(user: Any, pictures: Pictures) -> None:
     user.use_auto_refresh = True
 
 
-def add_strip(scene: Any, pictures: Pictures, name: str) -> Any:
+def add_strip(scene: Any, pictures: ImageSequence, name: str) -> Any:
     """Add the pictures to a scene's sequencer, each at its frame, and return the strip."""
     editor = scene.sequence_editor or scene.sequence_editor_create()
     strips = editor.strips if hasattr(editor, "strips") else editor.sequences
@@ -169,7 +167,7 @@ def _free_channel(strips: Any, first: int, last: int) -> int:
     return next(channel for channel in range(1, 129) if channel not in taken or channel == 128)
 
 
-def as_camera_background(camera: Any, pictures: Pictures, name: str, *, fit: str) -> Any:
+def as_camera_background(camera: Any, pictures: ImageSequence, name: str, *, fit: str) -> Any:
     """Show the pictures through a camera, each at its frame.
 
     Args:

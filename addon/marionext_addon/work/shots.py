@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from marionext.codec import decode, encode
 from marionext.errors import SettingsError
+from marionext.files import write_json
 from marionext.frames import FrameRate, format_frames
 
 from ..scene.cameras import Frame
@@ -26,7 +27,7 @@ from ..scene.choices import (
     scene_range,
     scene_rate,
 )
-from .folders import Kind, write_json
+from .folders import Kind
 
 __all__ = [
     "SHOT_FILE",

@@ -18,7 +18,7 @@ from marionext.hosts.following import (
     read_state,
 )
 from marionext.hosts.processes import CommandProcess, ProcessId
-from marionext.hosts.queue import JobQueue, Started, Work
+from marionext.hosts.queue import JobEvent, JobQueue, Started, Work
 
 __all__ = [
     "Answer",
@@ -28,6 +28,7 @@ __all__ = [
     "EventFile",
     "FolderFollower",
     "FolderState",
+    "JobEvent",
     "JobQueue",
     "News",
     "ProcessId",

@@ -12,9 +12,18 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from marionext.errors import EngineError, JobCancelled
-from marionext.protocol import Event, Failed, Finished, Hello
+from marionext.protocol import (
+    Event,
+    Failed,
+    Finished,
+    FrameWritten,
+    Hello,
+    Log,
+    Preview,
+    Progress,
+)
 
-__all__ = ["Begin", "JobQueue", "Started", "Work"]
+__all__ = ["Begin", "JobEvent", "JobQueue", "Started", "Work"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +50,10 @@ class Started:
     job_id: str
 
 
+JobEvent = Started | Progress | Preview | FrameWritten | Log | Finished | Failed
+"""What `JobQueue.poll` tells: that a turn has come, and all that the engine says of a job."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     job_id: str
@@ -54,7 +67,7 @@ class JobQueue:
         """Begin with nothing to do."""
         self._waiting: list[_Waiting] = []
         self._running: dict[str, Work] = {}
-        self._told: list[Started | Event] = []
+        self._told: list[JobEvent] = []
         self._paused = False
 
     @property
@@ -137,7 +150,7 @@ class JobQueue:
         """Let the next job begin."""
         self._paused = False
 
-    def poll(self) -> list[Started | Event]:
+    def poll(self) -> list[JobEvent]:
         """Return what has happened since the last call, and begin the next job if it is time."""
         told, self._told = self._told, []
         for job_id, work in list(self._running.items()):

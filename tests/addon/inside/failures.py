@@ -36,13 +36,13 @@ def program(name, text):
 REAL = json.loads((kit.FOLDER / "home" / "engine.json").read_text(encoding="utf-8"))["python"]
 
 
-def told(record):
+def told(render):
     return {
-        "state": record.state,
-        "message": record.message,
-        "hint": record.hint,
-        "code": record.code,
-        "frames": len(list((Path(record.folder) / "frames").glob("*.png"))),
+        "state": render.state,
+        "message": render.message,
+        "hint": render.hint,
+        "code": render.code,
+        "frames": len(list((Path(render.folder) / "frames").glob("*.png"))),
     }
 
 
@@ -60,17 +60,17 @@ def story():
         folder = folders.new_folder(folders.output_root(scene), scene, kind)
         return runner.add(scene, kind, folder)
 
-    def end(record):
-        kit.pump_until(lambda: not record.is_open)
-        return told(record)
+    def end(render):
+        kit.pump_until(lambda: not render.is_open)
+        return told(render)
 
     # Nothing is started yet, so nothing is waited for: what goes wrong at once.
     preferences.engine = "/nowhere/python"
     answer["missing"] = end(add())
     for name, text in (("version", WRONG_VERSION), ("stranger", NOT_AN_ENGINE)):
         preferences.engine = program(name, text)
-        record = add()
-        answer[name] = end(record)
+        render = add()
+        answer[name] = end(render)
     # A disk that fills up: nothing above six kilobytes can be written.
     if os.name == "posix":
         preferences.engine = program("small", SMALL_DISK)
@@ -86,7 +86,7 @@ def story():
     first, second = add(), add()
     kit.pump_until(lambda: first.progress > 0.3)
     answer["waiting"] = second.state
-    os.kill(runner._engine.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    os.kill(runner.engine.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     kit.pump_until(lambda: not first.is_open)
     answer["killed"] = told(first)
     answer["mirrored"] = [[item.state, item.message] for item in session.jobs][-2:]
@@ -121,18 +121,18 @@ def story():
     return answer
 
 
-def ticks(runner, record):
+def ticks(runner, render):
     """Return the median and the worst time of a look at a busy engine, in milliseconds."""
-    kit.pump_until(lambda: record.progress > 0.3)
+    kit.pump_until(lambda: render.progress > 0.3)
     times, own = [], []
-    while record.is_open and len(times) < 400:
+    while render.is_open and len(times) < 400:
         started, used = time.perf_counter(), time.thread_time()
         runner.pump()
         times.append(1000 * (time.perf_counter() - started))
         own.append(1000 * (time.thread_time() - used))
         time.sleep(0.005)
-    runner.cancel(record)
-    kit.pump_until(lambda: not record.is_open)
+    runner.cancel(render)
+    kit.pump_until(lambda: not render.is_open)
     times.sort()
     median = times[len(times) // 2]
     return {"median": median, "worst": times[-1], "own worst": max(own), "count": len(times)}

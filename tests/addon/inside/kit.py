@@ -142,7 +142,7 @@ def pump_until(condition, seconds=300.0):
     while not condition():
         runner.pump()
         if time.monotonic() > end:
-            states = [(r.name, r.state, r.message, r.hint) for r in runner.records.values()]
+            states = [(r.name, r.state, r.message, r.hint) for r in runner.renders.values()]
             raise AssertionError(f"waited {seconds} s: {states}")
         time.sleep(0.01)
 

@@ -18,9 +18,9 @@ def story():
     bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
     kit.module("state.preferences").get().on_close = kit.REQUEST["on_close"]
     folder = folders.new_folder(folders.output_root(scene), scene, "RENDER")
-    record = runner.add(scene, "RENDER", folder)
-    kit.pump_until(lambda: record.progress > 0.2)
-    return {"folder": str(folder), "state": record.state}
+    render = runner.add(scene, "RENDER", folder)
+    kit.pump_until(lambda: render.progress > 0.2)
+    return {"folder": str(folder), "state": render.state}
 
 
 kit.run(story)

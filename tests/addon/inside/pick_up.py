@@ -21,10 +21,10 @@ def story():
     found = told(session)
     if session.jobs[0].state != "RUNNING":
         bpy.ops.marionext.retry()
-    record = next(iter(runner.records.values()))
-    kit.pump_until(lambda: not record.is_open)
+    render = next(iter(runner.renders.values()))
+    kit.pump_until(lambda: not render.is_open)
     runner.pump()
-    return {"found": found, "ended": told(session), "warnings": record.warnings}
+    return {"found": found, "ended": told(session), "warnings": render.warnings}
 
 
 kit.run(story)

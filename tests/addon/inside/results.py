@@ -59,16 +59,16 @@ def story():
     for frame, camera in ((101, scene.camera), (106, second)):
         scene.timeline_markers.new(f"F_{frame}", frame=frame).camera = camera
     settings.fit = "LETTERBOX"
-    runner, records = kit.module("work.runner").runner, kit.module("work.renders")
+    runner, renders = kit.module("work.runner").runner, kit.module("work.renders")
     folder = pretend(scene)
     hero = Path(kit.REQUEST["root"]) / "presets" / "characters" / "hero.png"
     for path in (folder / "frames").iterdir():
         path.write_bytes(hero.read_bytes())
     settings.fit = "CROP"
     shot = kit.module("work.shots").read_shot(folder)
-    record = records.Record.of(shot, folder, "pretended")
-    record.state = "FINISHED"
-    runner.records[record.job_id] = record
+    render = renders.Render.of(shot, folder, "pretended")
+    render.state = "FINISHED"
+    runner.renders[render.job_id] = render
     bpy.ops.marionext.camera_background(job_id="pretended")
     answer["backgrounds"] = {
         camera.name: [each.frame_method for each in camera.data.background_images]

@@ -22,17 +22,17 @@ def add(scene, kind="RENDER"):
     return runner().add(scene, kind, folder)
 
 
-def told(record):
-    return [record.state, record.message, record.hint]
+def told(render):
+    return [render.state, render.message, render.hint]
 
 
 def listed():
     return [[item.name, item.state] for item in bpy.context.window_manager.marionext.jobs]
 
 
-def refused(record):
+def refused(render):
     try:
-        runner().retry(record)
+        runner().retry(render)
     except kit.module("marionext.errors").SettingsError as error:
         return str(error)
     return ""
@@ -63,7 +63,7 @@ def leave_while_recording(answer):
     open_file("two")
     answer["left"] = [told(first), told(second)]
     answer["elsewhere"] = refused(first)
-    kit.pump_until(lambda: not any(r.is_open for r in runner().records.values()), 30)
+    kit.pump_until(lambda: not any(r.is_open for r in runner().renders.values()), 30)
     answer["no job"] = not (Path(first.folder) / "job.json").exists()
     answer["left scenes"] = [each.name for each in bpy.data.scenes]
     open_file("one")
@@ -100,40 +100,57 @@ def settings_of_the_moment(answer):
     return [one, two, maps]
 
 
-def found_again(answer, records):
+def found_again(answer, renders):
     """Two scenes, several kinds, a lost picture, and a number that is another program's now."""
     scene = bpy.context.scene
     other = scene.copy()
     other.name = "Alternative"
     bpy.ops.wm.save_mainfile()
-    for record in list(runner().records.values()):
-        runner().remove(record)
-    half = Path(records[1].folder)
+    for render in list(runner().renders.values()):
+        runner().remove(render)
+    half = Path(renders[1].folder)
     (half / "render.json").unlink()
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     about = {"pid": stranger.pid, "born": "long ago", "host": os.uname().nodename}
     (half / "engine.json").write_text(json.dumps(about))
     open_file("two")
     runner().pump()
-    found = {r.folder: r for r in runner().records.values()}
+    found = {r.folder: r for r in runner().renders.values()}
     answer["again"] = [
         [r.kind, r.scene_name, r.state, r.frames_done, r.frame_count]
-        for r in (found[record.folder] for record in records)
+        for r in (found[render.folder] for render in renders)
     ]
     answer["stranger alive"] = stranger.poll() is None
     stranger.kill()
     open_file("one")
     answer["of the other file"] = [
-        r.folder for r in runner().records.values() if r.folder not in found
+        r.folder for r in runner().renders.values() if r.folder not in found
     ]
     answer["all"] = len(found)
+
+
+def unreadable(answer, renders):
+    """A record that is damaged, or of a newer version, is an error of its folder alone."""
+    record = Path(renders[0].folder) / "render.json"
+    whole = record.read_text()
+    for name, text in (
+        ("damaged", whole[: len(whole) // 2]),
+        ("newer", whole.replace('"version": 1', '"version": 99', 1)),
+    ):
+        record.write_text(text)
+        for render in list(runner().renders.values()):
+            runner().remove(render)
+        open_file("two")
+        found = {render.folder: render for render in runner().renders.values()}
+        answer[name] = [*told(found[renders[0].folder]), len(found)]
+    record.write_text(whole)
 
 
 def off_and_on(answer):
     scene = open_file("one")
     scene.marionext.steps = 12
-    record = add(scene)
-    kit.pump_until(lambda: record.progress > 0.2)
+    render = add(scene)
+    kit.pump_until(lambda: render.progress > 0.2)
     bpy.ops.preferences.addon_disable(module=kit.package())
     bpy.ops.preferences.addon_enable(module=kit.package())
     answer["after enabling"] = listed()
@@ -145,7 +162,9 @@ def story():
     answer = {}
     make_files()
     leave_while_recording(answer)
-    found_again(answer, settings_of_the_moment(answer))
+    renders = settings_of_the_moment(answer)
+    found_again(answer, renders)
+    unreadable(answer, renders)
     off_and_on(answer)
     return answer
 

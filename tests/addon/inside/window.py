@@ -31,8 +31,8 @@ def steps():
     ANSWER["operator"] = sorted(bpy.ops.marionext.render())
     ANSWER["operator ms"] = 1000 * (time.perf_counter() - started)
     ANSWER["state at once"] = bpy.context.window_manager.marionext.jobs[0].state
-    record = next(iter(runner.records.values()))
-    yield from until(lambda: record.preparation is None)
+    render = next(iter(runner.renders.values()))
+    yield from until(lambda: render.preparation is None)
     bpy.ops.ed.undo()
     yield
     # Undo has replaced every object: the scene is looked up anew.
@@ -40,10 +40,10 @@ def steps():
     session = bpy.context.window_manager.marionext
     ANSWER["undone"] = bpy.data.objects["Rig"].location.z < 0.25
     ANSWER["jobs after undo"] = [item.state for item in session.jobs]
-    yield from until(lambda: record.progress > 0.2)
+    yield from until(lambda: render.progress > 0.2)
     bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
     ANSWER["scenes"] = [each.name for each in bpy.data.scenes]
-    yield from until(lambda: not record.is_open)
+    yield from until(lambda: not render.is_open)
     yield
     ANSWER["ended"] = [[item.state, item.message] for item in session.jobs]
     ANSWER["progress"] = session.jobs[0].progress
@@ -101,7 +101,7 @@ def until(condition, seconds=300.0):
     while not condition():
         if time.monotonic() > end:
             runner = kit.module("work.runner").runner
-            raise AssertionError([(r.state, r.message, r.hint) for r in runner.records.values()])
+            raise AssertionError([(r.state, r.message, r.hint) for r in runner.renders.values()])
         yield
 
 

@@ -16,6 +16,7 @@ from marionext.codec import encode
 from marionext.hosts import (
     DetachedRender,
     FolderFollower,
+    JobEvent,
     JobQueue,
     ProcessId,
     SharedEngine,
@@ -28,7 +29,7 @@ from marionext.protocol import Event, Failed, Finished, FrameWritten, Progress, 
 
 JobMaker = Callable[..., dict[str, Any]]
 Leave = Callable[[Path, dict[str, Any]], DetachedRender]
-Wanted = Callable[[Started | Event], bool]
+Wanted = Callable[[JobEvent], bool]
 CALM = {"OMP_NUM_THREADS": "1"}
 MARIONEXT = [sys.executable, "-m", "marionext"]
 LONG = {"steps": 40}
@@ -48,11 +49,11 @@ def until(poll: Callable[[], list[Any]], wanted: Wanted, seconds: float = 300) -
     raise AssertionError(f"not seen within {seconds} s; the last events: {events[-3:]}")
 
 
-def ends(event: Started | Event) -> bool:
+def ends(event: JobEvent) -> bool:
     return isinstance(event, Finished | Failed)
 
 
-def denoises(event: Started | Event) -> bool:
+def denoises(event: JobEvent) -> bool:
     return isinstance(event, Progress) and event.stage == "denoise"
 
 
