@@ -28,6 +28,7 @@ from mathutils import Matrix  # noqa: E402
 
 import marionext_addon  # noqa: E402
 from marionext.errors import EngineError  # noqa: E402
+from marionext.files import write_text  # noqa: E402
 from marionext.motion import frame_motion  # noqa: E402
 from marionext.motion.roles import ROLES  # noqa: E402
 from marionext_addon.scene import cameras, choices, recording, rig  # noqa: E402
@@ -78,9 +79,7 @@ def main() -> None:
             rows.append("| " + " | ".join(row) + " |")
     if options.table:
         head = HEAD.format(version=bpy.app.version_string, width=SIZE[0], height=SIZE[1])
-        part = options.table.with_suffix(".part")
-        part.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
-        part.replace(options.table)
+        write_text(options.table, head + "\n".join(rows) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the module may hang when it leaves while handlers are registered
 
