@@ -40,7 +40,7 @@ from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.cli.options import parse_size
 from marionext.diffusion import ControlNeXtSVD, injected
-from marionext.jobs import default_settings
+from marionext.settings import default_settings
 from marionext.training.finetune.defaults import finetune_settings
 from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.selection import choose_parameters

@@ -45,7 +45,7 @@ from marionext.backends.svd.state import draw_noise
 from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
 from marionext.diffusion.memory import Placement, choose_device
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 FRAMES = 13  # and the reference slot
 SETTINGS = SvdSettings(width=64, height=64, steps=4, window=6, overlap=2, seed=1, parity=True)

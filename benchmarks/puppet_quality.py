@@ -38,8 +38,8 @@ from seams import Seams
 
 from marionext import presets
 from marionext.backends import svd
-from marionext.jobs import SvdSettings
 from marionext.posemap import SmallDrawer
+from marionext.settings import SvdSettings
 from marionext.training.clips import HELD_OUT
 from marionext.training.figures import Clip, make_clip
 

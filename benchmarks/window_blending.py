@@ -22,7 +22,7 @@ from seams import Seams
 from marionext import presets
 from marionext.backends import svd
 from marionext.backends.svd.budget import plan
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 WAYS = (("uniform", 2), ("crossfade", 2), ("shifted", 2), ("crossfade", 3), ("shifted", 1))
 """How shared frames are weighed, and the overlap."""

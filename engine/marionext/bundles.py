@@ -45,6 +45,7 @@ __all__ = [
     "read_record",
     "record_files",
     "require",
+    "settings_of",
     "write_record",
 ]
 
@@ -92,11 +93,13 @@ class ModelCard:
 
     title: str
     kind: Literal["video"]
+    architecture: str
+    """What renders it: a folder of `marionext.backends`, a type of `marionext.settings`."""
     description: str
     licence: str
     files: tuple[ModelFile, ...]
     settings: dict[str, Any] = field(default_factory=dict)
-    """Defaults of `marionext.jobs.SvdSettings` that go with this model."""
+    """Defaults that go with this model, of its architecture's settings."""
     built_in: bool = False
     """Shipped with Marionext, in the folder of its name among the presets."""
     gated: str | None = None
@@ -229,6 +232,16 @@ def _own_settings(folder: Path) -> dict[str, Any]:
         return tomllib.loads(own.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{own}: not a TOML file: {error}") from None
+
+
+def settings_of(bundle: ModelBundle) -> dict[str, Any]:
+    """Return a bundle's own defaults: those of its ``marionext.toml``, else its card's.
+
+    Raises:
+        ModelError: the file is no TOML.
+    """
+    own = _own_settings(bundle.folder)
+    return dict(own["settings"]) if "settings" in own else dict(bundle.card.settings)
 
 
 def base_of(folder: Path) -> ModelBundle | None:

@@ -26,6 +26,8 @@ from marionext.protocol import (
     Failed,
     Finished,
     Hello,
+    Plan,
+    Planned,
     Shutdown,
     Submit,
     read_event,
@@ -105,6 +107,18 @@ class EngineProcess:
         self._send(Submit(job_id=job_id, job=dict(job), engine=dict(engine or {})))
         return job_id
 
+    def ask_plan(self, job: Mapping[str, Any], engine: Mapping[str, Any] | None = None) -> str:
+        """Ask what a render will take and return the question's id.
+
+        The answer, a `Planned` or a `Failed` with that id, comes with a later `poll`, also while
+        jobs run. Of several questions that wait only the newest is answered.
+        """
+        self._numbers += 1
+        question_id = f"{os.getpid()}-plan-{self._numbers}"
+        self._open.add(question_id)
+        self._send(Plan(job_id=question_id, job=dict(job), engine=dict(engine or {})))
+        return question_id
+
     def cancel(self, job_id: str) -> None:
         """Ask to stop a job; it still ends with its `Failed` (code ``cancelled``)."""
         self._send(Cancel(job_id=job_id))
@@ -138,7 +152,7 @@ class EngineProcess:
                         f"this program speaks {PROTOCOL_VERSION}. Update the older of the two."
                     )
                     break
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, Finished | Failed | Planned):
                 self._open.discard(event.job_id)
             events.append(event)
         if self._silent_since is not None and not self._ended and self._is_over():

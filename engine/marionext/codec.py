@@ -3,6 +3,9 @@
 One codec reads job files, presets, manifests and protocol messages, so a misspelt key or a wrong
 type is found in the same words everywhere: ``$.settings: unknown key 'stepz'``. Types that have
 ``parse(text)`` and ``str(value)`` (such as `FrameRate`) travel as text.
+
+A union of dataclasses that each have a field like ``kind: Literal["offset"] = "offset"`` is told
+apart by it; where the key is absent the first of the union is meant.
 """
 
 import dataclasses
@@ -12,7 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
 from marionext.errors import SettingsError
 
@@ -47,7 +50,15 @@ def encode(value: object) -> Any:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
-def decode(kind: type[T], data: object, *, base: T | None = None, path: str = "$") -> T:
+@overload
+def decode(kind: type[T], data: object, *, base: T | None = None, path: str = "$") -> T: ...
+
+
+@overload
+def decode(kind: types.UnionType, data: object, *, base: object = None, path: str = "$") -> Any: ...
+
+
+def decode(kind: Any, data: object, *, base: object = None, path: str = "$") -> Any:
     """Read JSON values as a value of ``kind``.
 
     Args:
@@ -59,9 +70,7 @@ def decode(kind: type[T], data: object, *, base: T | None = None, path: str = "$
     Raises:
         SettingsError: a key is unknown or missing, or a value has the wrong type or range.
     """
-    if dataclasses.is_dataclass(kind):
-        return typing.cast(T, _dataclass(kind, data, base, path))
-    return typing.cast(T, _value(kind, data, path))
+    return _value(kind, data, path, base)
 
 
 @cache
@@ -101,13 +110,7 @@ def _dataclass(kind: type, data: object, base: object, path: str) -> object:
     for name, field in fields.items():
         if name in data:
             inner = getattr(base, name) if base is not None else None
-            inner = inner if dataclasses.is_dataclass(inner) else None
-            place = f"{path}.{name}"
-            target = _dataclass_in(hints[name]) if inner is not None else None
-            if target is not None and isinstance(data[name], Mapping):
-                values[name] = _dataclass(target, data[name], inner, place)
-            else:
-                values[name] = _value(hints[name], data[name], place)
+            values[name] = _value(hints[name], data[name], f"{path}.{name}", inner)
         elif base is not None:
             values[name] = getattr(base, name)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
@@ -118,31 +121,45 @@ def _dataclass(kind: type, data: object, base: object, path: str) -> object:
         raise SettingsError(f"{path}: {error.message}", hint=error.hint) from None
 
 
-def _dataclass_in(hint: Any) -> type | None:
-    choices = get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    return next(
-        (
-            choice
-            for choice in choices
-            if isinstance(choice, type) and dataclasses.is_dataclass(choice)
-        ),
-        None,
-    )
+def _tags(kind: Any) -> tuple[str, ...]:
+    """Return what a dataclass's ``kind`` may be; nothing if it has no such field of literals."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return ()
+    hint = _hints(kind).get("kind")
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
-def _value(hint: Any, data: object, path: str) -> object:
+def _choice(choices: list[Any], data: object, base: object, path: str) -> Any:
+    """Return the one of a union that ``data`` is to be read as."""
+    by_tag = {tag: choice for choice in choices for tag in _tags(choice)}
+    if len(choices) == 1 or not by_tag or not isinstance(data, Mapping):
+        return choices[0]
+    if "kind" not in data:
+        return type(base) if type(base) in choices else choices[0]
+    tag = data["kind"]
+    if not isinstance(tag, str) or tag not in by_tag:
+        near = difflib.get_close_matches(str(tag), by_tag, n=1)
+        raise SettingsError(
+            f"{path}.kind: expected one of {list(by_tag)}, got {tag!r}",
+            hint=f"Did you mean {near[0]!r}?" if near else None,
+        )
+    return by_tag[tag]
+
+
+def _value(hint: Any, data: object, path: str, base: object = None) -> object:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if data is None and type(None) in arguments:
             return None
         choices = [choice for choice in arguments if choice is not type(None)]
-        return _value(choices[0], data, path)
+        choice = _choice(choices, data, base, path)
+        return _value(choice, data, path, base if type(base) is choice else None)
     if origin is Literal:
         if data not in arguments:
             raise SettingsError(f"{path}: expected one of {list(arguments)}, got {data!r}")
         return data
     if dataclasses.is_dataclass(hint):
-        return _dataclass(typing.cast(type, hint), data, None, path)
+        return _dataclass(typing.cast(type, hint), data, base, path)
     if origin is tuple:
         return _tuple(arguments, data, path)
     if origin in (dict, Mapping) or hint is dict:

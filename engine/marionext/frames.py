@@ -16,6 +16,7 @@ __all__ = ["FrameRange", "FrameRate", "format_frames", "joined_frames", "parse_f
 
 _NTSC_TOLERANCE = Fraction(1, 200)
 _MOST_FRAMES = 10_000_000
+_FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,6 +77,22 @@ class FrameRange:
         if self.stop <= self.start:
             raise SettingsError(f"a frame range is not empty, got {self.start} up to {self.stop}")
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``40-60``, ``-10-5`` or ``7``, both ends included.
+
+        Raises:
+            SettingsError: the text is no such range, or the range is empty.
+        """
+        match = _FRAMES.fullmatch(text.strip())
+        if match is None or match[3]:
+            raise SettingsError(f"expected frames such as 47 or 1-30, got {text!r}")
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        if last < first:
+            raise SettingsError(f"frames {text.strip()!r} select nothing")
+        return cls(first, last + 1)
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return self.stop - self.start
@@ -85,11 +102,8 @@ class FrameRange:
         return self.start <= frame < self.stop
 
     def __str__(self) -> str:
-        """Return ``1-120``, both ends included, as `parse_frames` reads it."""
+        """Return ``1-120``, both ends included, as `parse` and `parse_frames` read it."""
         return f"{self.start}-{self.stop - 1}"
-
-
-_FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
 
 
 def parse_frames(text: str) -> tuple[int, ...]:

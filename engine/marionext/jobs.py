@@ -1,12 +1,11 @@
-"""What a render is: everything that changes a pixel, as one value.
+"""What is to be done, as one value: everything that changes the result.
 
-A `RenderJob` is at once the command line's job file, the payload of the worker protocol and part
-of the manifest beside the frames. What changes the machine but not the picture's meaning (device,
-folders, memory) is in `EngineSettings`.
+There are several kinds of jobs, told apart by ``kind``. Each is at once a job file, the payload of
+the worker protocol and, for a render, part of the record beside the frames. What changes the
+machine but not the meaning of the result (device, folders, memory) is in `EngineSettings`.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,31 +13,34 @@ from typing import Any, Literal
 
 from marionext import presets
 from marionext.codec import decode, encode
+from marionext.edits import PoseEdit
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate, parse_frames
+from marionext.settings import Settings, SvdSettings, default_settings, within
 
 __all__ = [
     "JOB_VERSION",
+    "RIG_SIZE",
     "CameraSettings",
     "EngineSettings",
+    "Job",
     "MotionSource",
     "OutputSettings",
+    "PoseMapJob",
     "PoseSettings",
     "RenderJob",
-    "SvdSettings",
+    "TakeJob",
+    "TrackJob",
     "decode_job",
-    "default_settings",
     "encode_job",
     "read_job",
 ]
 
 JOB_VERSION = 1
-"""Version of the job's form; a newer file is refused with a word about the version."""
+"""Version of the jobs' form; a newer file is refused with a word about the version."""
 
-
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise SettingsError(f"{name}: expected a number from {low:g} to {high:g}, got {value:g}")
+RIG_SIZE = (576, 1024)
+"""Width and height in pixels that a rig is seen in where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +61,10 @@ class CameraSettings:
 
     def __post_init__(self) -> None:
         """Refuse cameras that cannot be."""
-        _within("yaw", self.yaw, -3600, 3600)
-        _within("pitch", self.pitch, -90, 90)
-        _within("focal", self.focal, 5, 1000)
-        _within("margin", self.margin, 0, 0.45)
+        within("yaw", self.yaw, -3600, 3600)
+        within("pitch", self.pitch, -90, 90)
+        within("focal", self.focal, 5, 1000)
+        within("margin", self.margin, 0, 0.45)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,72 +102,10 @@ class PoseSettings:
     ``limbs``: each limb also takes the character's length."""
     clean: bool = True
     """Fill gaps, repair left-right swaps, remove outliers and smooth (detected poses only)."""
+    edits: tuple[PoseEdit, ...] = ()
+    """Changes by hand, in their order, of what the clean-up leaves."""
     mirror: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SvdSettings:
-    """How the model renders. The defaults are the reference's for SVD; a bundle brings its own."""
-
-    width: int = 576
-    """Pixels; rounded to a multiple of 64, which is said."""
-    height: int = 1024
-    seed: int = 0
-    steps: int = 25
-    schedule: Literal["karras", "ays"] = "karras"
-    """Noise levels: Karras et al. 2022, or Align Your Steps (Sabour et al. 2024)."""
-    guidance_min: float = 3.0
-    """Classifier-free guidance at a window's first frame, rising to ``guidance_max`` at its last;
-    1 means none."""
-    guidance_max: float = 3.0
-    control_strength: float = 1.0
-    """1 as the model was trained; 0 ignores the poses."""
-    window: int = 24
-    """Frames denoised together, the reference slot included."""
-    overlap: int = 6
-    """Frames that neighbouring windows share at least."""
-    blend: Literal["shifted", "crossfade", "uniform"] = "shifted"
-    """How windows are joined: frames they share cross-fade or weigh the same; ``shifted``:
-    cross-faded, and in every other step the windows are where the seams were."""
-    noise_augmentation: float = 0.02
-    """Deviation of the noise added to the character picture (-1 to 1) before it is encoded."""
-    motion_bucket: int = 128
-    """SVD's measure of motion; trained at 128 here."""
-    fps_id: int = 6
-    """SVD's frame-rate condition (frames per second less one); trained at 6 here."""
-    decode_chunk: int = 2
-    """Frames decoded together; the decoder mixes within a chunk, so this changes pixels."""
-    skip_uncond_below: float = 0.0
-    """Leave guidance out at noise levels below this."""
-    parity: bool = False
-    """Do as the reference does to the last bit: fp32, its windows, uniform averaging."""
-
-    def __post_init__(self) -> None:
-        """Check every range once."""
-        _within("width", self.width, 64, 8192)
-        _within("height", self.height, 64, 8192)
-        _within("seed", self.seed, 0, 2**63 - 1)
-        _within("steps", self.steps, 1, 1000)
-        _within("guidance_min", self.guidance_min, 0, 100)
-        _within("guidance_max", self.guidance_max, 0, 100)
-        _within("control_strength", self.control_strength, 0, 10)
-        _within("window", self.window, 2, 1024)
-        if not 0 <= self.overlap < self.window:
-            raise SettingsError(
-                f"overlap: expected 0 up to less than the window ({self.window}), "
-                f"got {self.overlap}"
-            )
-        _within("noise_augmentation", self.noise_augmentation, 0, 10)
-        _within("motion_bucket", self.motion_bucket, 0, 1023)
-        _within("fps_id", self.fps_id, 0, 240)
-        _within("decode_chunk", self.decode_chunk, 1, 1024)
-        _within("skip_uncond_below", self.skip_uncond_below, 0, 1000)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height, each rounded to the nearest multiple of 64 (at least 64)."""
-        width, height = (max(64, (side + 32) // 64 * 64) for side in (self.width, self.height))
-        return width, height
+    """Turn left into right, after the edits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,21 +124,9 @@ class OutputSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenderJob:
-    """One motion, one character, one way to render: N poses in, N frames out."""
+class _AnyJob:
+    """What every kind of job has."""
 
-    motion: MotionSource
-    character: str
-    """The picture of the character."""
-    output: OutputSettings
-    model: str = "puppet"
-    """Name of a bundle, or its folder."""
-    quality: str | None = None
-    """Name of the quality preset that ``settings`` started from, for the record."""
-    frames: str | None = None
-    """Selection such as ``1-120`` in the source's numbers; None: all."""
-    pose: PoseSettings = field(default_factory=PoseSettings)
-    settings: SvdSettings = field(default_factory=SvdSettings)
     version: int = JOB_VERSION
 
     def __post_init__(self) -> None:
@@ -209,8 +137,100 @@ class RenderJob:
                 f"this Marionext reads up to {JOB_VERSION}",
                 hint="Update Marionext.",
             )
-        if self.frames is not None:
-            parse_frames(self.frames)
+        for name in ("frames", "again"):
+            if getattr(self, name, None) is not None:
+                parse_frames(getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderJob(_AnyJob):
+    """One motion, one character, one way to render: N poses in, N frames out."""
+
+    kind: Literal["render"] = "render"
+    motion: MotionSource
+    character: str
+    """The picture of the character."""
+    output: OutputSettings
+    model: str = "puppet"
+    """Name of a bundle, or its folder."""
+    quality: str | None = None
+    """Name of the quality preset that ``settings`` started from, for the record."""
+    frames: str | None = None
+    """Selection such as ``1-120`` in the source's numbers; None: all."""
+    again: str | None = None
+    """Frames to make anew in the folder of a finished render, as a take of their own; all others
+    are held as they are. None: the render itself."""
+    pose: PoseSettings = field(default_factory=PoseSettings)
+    settings: Settings = field(default_factory=SvdSettings)
+    """Of the type that belongs to the model's architecture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeJob(_AnyJob):
+    """Show another take of frames in the folder of a render, and make its videos again."""
+
+    kind: Literal["take"] = "take"
+    directory: str
+    """The render's folder."""
+    frames: str | None = None
+    """Selection; None: all that the take has."""
+    take: int = 0
+    """Number of the take to show; 0 is the render itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackJob(_AnyJob):
+    """Read poses out of a motion, clean and change them, and write them as a pose track."""
+
+    kind: Literal["track"] = "track"
+    motion: MotionSource
+    output: str
+    """The file, in a format told by its name, or a folder for OpenPose JSON."""
+    findings: str | None = None
+    """JSON file for what the clean-up found: a list of `marionext.pose.Finding`."""
+    pose: PoseSettings = field(default_factory=lambda: PoseSettings(fit="none"))
+    frames: str | None = None
+    """One span in the source's numbers; None: all."""
+    width: int = RIG_SIZE[0]
+    """Pixels of the picture that a rig is seen in; other motions have their own."""
+    height: int = RIG_SIZE[1]
+
+    def __post_init__(self) -> None:
+        """Check the size, too."""
+        _AnyJob.__post_init__(self)
+        _check_size(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseMapJob(_AnyJob):
+    """Draw the pose maps of a motion as pictures."""
+
+    kind: Literal["posemaps"] = "posemaps"
+    motion: MotionSource
+    output: str
+    """Folder for the pictures, named by their frame numbers."""
+    pose: PoseSettings = field(default_factory=lambda: PoseSettings(fit="none"))
+    frames: str | None = None
+    width: int | None = None
+    """Pixels of the maps; None: as the poses say, 576x1024 for a rig."""
+    height: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the size, too."""
+        _AnyJob.__post_init__(self)
+        if (self.width is None) != (self.height is None):
+            raise SettingsError("expected both a width and a height, or neither")
+        if self.width is not None and self.height is not None:
+            _check_size(self.width, self.height)
+
+
+Job = RenderJob | TakeJob | TrackJob | PoseMapJob
+"""Anything that the engine does; a job without a ``kind`` is a render."""
+
+
+def _check_size(width: int, height: int) -> None:
+    within("width", width, 16, 8192)
+    within("height", height, 16, 8192)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,40 +245,8 @@ class EngineSettings:
     """Send a small picture after each step."""
 
 
-def default_settings(model: str, quality: str | None = None) -> SvdSettings:
-    """Return a bundle's own settings, with a quality preset laid over them.
-
-    Args:
-        model: name of a bundle; a folder counts as ``svd``, whose layout it has, unless its
-            ``marionext.toml`` holds settings of its own.
-        quality: name of a quality preset, or None.
-
-    Raises:
-        SettingsError: no such preset.
-    """
-    settings = SvdSettings()
-    for fragment in (_model_settings(model), _quality_settings(quality, model)):
-        settings = decode(SvdSettings, fragment, base=settings)
-    return settings
-
-
-def _model_settings(model: str) -> dict[str, Any]:
-    own = Path(model) / "marionext.toml"
-    if own.is_file():
-        return dict(tomllib.loads(own.read_text(encoding="utf-8")).get("settings", {}))
-    name = model if model in presets.names("models") else "svd"
-    return dict(presets.read("models", name).get("settings", {}))
-
-
-def _quality_settings(quality: str | None, model: str) -> dict[str, Any]:
-    if quality is None:
-        return {}
-    preset = presets.read("quality", quality)
-    return {**preset.get("settings", {}), **preset.get("for", {}).get(model, {})}
-
-
-def decode_job(data: object, *, beside: Path | None = None) -> RenderJob:
-    """Read a job, its absent settings taken from its model and quality presets.
+def decode_job(data: object, *, beside: Path | None = None) -> Job:
+    """Read a job of any kind; a render's absent settings are its model's and quality preset's.
 
     Args:
         data: what the job file holds.
@@ -269,20 +257,18 @@ def decode_job(data: object, *, beside: Path | None = None) -> RenderJob:
     """
     if not isinstance(data, Mapping):
         raise SettingsError("$: expected an object with the keys motion, character and output")
-    model, quality = data.get("model", "puppet"), data.get("quality")
-    settings = (
-        default_settings(model, quality)
-        if isinstance(model, str) and isinstance(quality, str | None)
-        else SvdSettings()
-    )
-    given = data.get("settings", {})
-    rest = {key: value for key, value in data.items() if key != "settings"}
-    job = decode(RenderJob, rest)
-    job = replace(job, settings=decode(SvdSettings, given, base=settings, path="$.settings"))
+    # The type of the settings depends on the model: they are read when it is known.
+    job: Job = decode(Job, {key: value for key, value in data.items() if key != "settings"})
+    if isinstance(job, RenderJob):
+        usual = default_settings(job.model, job.quality)
+        given = data.get("settings", {})
+        job = replace(job, settings=decode(type(usual), given, base=usual, path="$.settings"))
+    elif "settings" in data:
+        raise SettingsError(f"$: unknown key 'settings' in a job of the kind {job.kind!r}")
     return job if beside is None else _anchored(job, beside)
 
 
-def read_job(path: Path) -> RenderJob:
+def read_job(path: Path) -> Job:
     """Read a job file (JSON); relative paths in it start at its own folder.
 
     Raises:
@@ -304,22 +290,31 @@ def read_job(path: Path) -> RenderJob:
         raise SettingsError(f"{path}: {error.message}", hint=error.hint) from None
 
 
-def _anchored(job: RenderJob, folder: Path) -> RenderJob:
+def _anchored(job: Job, folder: Path) -> Job:
+    """Return a job whose relative paths start at a folder."""
+
     def anchor(path: str) -> str:
         return str(folder / Path(path).expanduser())
 
+    if isinstance(job, TakeJob):
+        return replace(job, directory=anchor(job.directory))
+    motion = replace(job.motion, path=anchor(job.motion.path))
+    if isinstance(job, TrackJob) and job.findings is not None:
+        job = replace(job, findings=anchor(job.findings))
+    if not isinstance(job, RenderJob):
+        return replace(job, motion=motion, output=anchor(job.output))
     model = job.model
     if model not in presets.names("models") and (folder / model).is_dir():
         model = anchor(model)
     return replace(
         job,
-        motion=replace(job.motion, path=anchor(job.motion.path)),
+        motion=motion,
         character=anchor(job.character),
         output=replace(job.output, directory=anchor(job.output.directory)),
         model=model,
     )
 
 
-def encode_job(job: RenderJob) -> dict[str, Any]:
-    """Return the job as JSON values, complete: what the manifest and the protocol carry."""
+def encode_job(job: Job) -> dict[str, Any]:
+    """Return the job as JSON values, complete: what the record and the protocol carry."""
     return dict(encode(job))

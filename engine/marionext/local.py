@@ -12,12 +12,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from marionext.codec import decode
+from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, ProtocolError, SettingsError
 from marionext.jobs import EngineSettings, decode_job
-from marionext.protocol import Event, Failed, Finished
+from marionext.protocol import Event, Failed, Finished, Planned
 from marionext.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """Renders submitted jobs one after another, the models kept loaded between them.
+    """Does submitted jobs one after another, the last model kept loaded between them.
 
     Args:
         on_event: called with each event on the engine's thread; None: `poll` returns them.
     """
 
     def __init__(self, on_event: Callable[[Event], None] | None = None) -> None:
-        """Start the thread; nothing is loaded before the first job."""
+        """Start the threads; nothing is loaded before the first job."""
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._emit = on_event or self._events.put
         self._jobs: queue.SimpleQueue[tuple[str, Mapping[str, Any], Mapping[str, Any]] | None]
@@ -44,8 +45,14 @@ class LocalEngine:
         self._cancelled: dict[str, threading.Event] = {}
         self._numbers = itertools.count(1)
         self._session: Session | None = None
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-        self._thread.start()
+        self._questions: queue.Queue[tuple[str, Mapping[str, Any], Mapping[str, Any]] | None]
+        self._questions = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._work, name="engine", daemon=True),
+            threading.Thread(target=self._answer, name="answers", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(
         self,
@@ -71,6 +78,22 @@ class LocalEngine:
         flag = self._cancelled.get(job_id)
         if flag is not None:
             flag.set()
+
+    def ask_plan(
+        self,
+        job: Mapping[str, Any],
+        engine: Mapping[str, Any] | None = None,
+        *,
+        question_id: str | None = None,
+    ) -> str:
+        """Ask what a render will take and return the question's id.
+
+        The answer, a `Planned` or a `Failed`, comes while jobs run. Of several questions that wait
+        only the newest is answered.
+        """
+        question_id = question_id or f"{os.getpid()}-plan-{next(self._numbers)}"
+        self._questions.put((question_id, job, engine or {}))
+        return question_id
 
     def poll(self) -> list[Event]:
         """Return the events that have come since the last call, without waiting."""
@@ -107,11 +130,13 @@ class LocalEngine:
                 return events
 
     def close(self) -> None:
-        """Cancel what is open and end the thread."""
+        """Cancel what is open and end the threads."""
         for flag in list(self._cancelled.values()):
             flag.set()
         self._jobs.put(None)
-        self._thread.join()
+        self._questions.put(None)
+        for thread in self._threads:
+            thread.join()
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -124,40 +149,65 @@ class LocalEngine:
     def _work(self) -> None:
         while (item := self._jobs.get()) is not None:
             job_id, job, engine = item
-            event = self._run(job_id, job, engine)
+            event = _closing(job_id, partial(self._run, job_id, job, engine))
             del self._cancelled[job_id]
             self._emit(event)
 
     def _run(self, job_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Event:
-        """Render one job; whatever happens, exactly one closing event comes of it."""
+        """Do one job."""
         reporter = Reporter(job_id, self._emit, self._cancelled[job_id].is_set)
-        try:
-            reporter.check()
-            decoded = decode_job(job)
-            settings = decode(EngineSettings, dict(engine), path="$engine")
-            if self._session is None:
-                from marionext.session import Session  # noqa: PLC0415 - torch, on first use
+        reporter.check()
+        decoded = decode_job(job)
+        settings = decode(EngineSettings, dict(engine), path="$engine")
+        if self._session is None:
+            from marionext.session import Session  # noqa: PLC0415 - torch, on first use
 
-                self._session = Session()
-            result = self._session.run(decoded, settings, reporter)
-        except (JobCancelled, SettingsError) as error:
-            return Failed.of(job_id, error)
-        except EngineError as error:
-            logger.info("job %s failed", job_id, exc_info=True)
-            return Failed.of(job_id, error)
-        except Exception as error:
-            # The one net under everything: a defect of ours must not take the host's queue along.
-            logger.exception("job %s failed unexpectedly", job_id)
-            return Failed(
-                job_id=job_id,
-                code="failed",
-                message=f"Unexpected {type(error).__name__}: {error}",
-                hint="This is a defect of Marionext: please report it with the log above.",
-            )
+            self._session = Session()
+        result = self._session.run(decoded, settings, reporter)
         return Finished(
             job_id=job_id,
             directory=str(result.directory),
             frames=result.frames,
             videos=tuple(str(path) for path in result.videos),
             seconds=round(reporter.seconds, 2),
+        )
+
+    def _answer(self) -> None:
+        """Answer questions on a thread of their own, the newest one only."""
+        while (question := self._questions.get()) is not None:
+            while not self._questions.empty():
+                newer = self._questions.get()
+                if newer is None:
+                    return
+                superseded = JobCancelled("A newer question took the place of this one.")
+                self._emit(Failed.of(question[0], superseded))
+                question = newer
+            self._emit(_closing(question[0], partial(_planned, *question)))
+
+
+def _planned(question_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Event:
+    from marionext.planning import plan  # noqa: PLC0415 - reads media files
+
+    decoded = decode_job(job)
+    outline = plan(decoded, decode(EngineSettings, dict(engine), path="$engine"))
+    return Planned(job_id=question_id, outline=encode(outline))
+
+
+def _closing(name: str, work: Callable[[], Event]) -> Event:
+    """Return the one event that ends a job or answers a question, whatever happens."""
+    try:
+        return work()
+    except (JobCancelled, SettingsError) as error:
+        return Failed.of(name, error)
+    except EngineError as error:
+        logger.info("%s failed", name, exc_info=True)
+        return Failed.of(name, error)
+    except Exception as error:
+        # The one net under everything: a defect of ours must not take the host's queue along.
+        logger.exception("%s failed unexpectedly", name)
+        return Failed(
+            job_id=name,
+            code="failed",
+            message=f"Unexpected {type(error).__name__}: {error}",
+            hint="This is a defect of Marionext: please report it with the log above.",
         )

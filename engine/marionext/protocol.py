@@ -1,7 +1,8 @@
 """What host and engine process say to each other: one JSON object a line.
 
-The host sends `Submit`, `Cancel` and `Shutdown`; the engine answers with events. The first event
-is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`. Frames and
+The host sends `Submit`, `Cancel`, `Plan` and `Shutdown`; the engine answers with events. The first
+event is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`, every
+question with one answer or `Failed`. Frames and
 previews travel as paths. ``docs/protocol.md`` describes the exchange.
 """
 
@@ -22,6 +23,8 @@ __all__ = [
     "FrameWritten",
     "Hello",
     "Log",
+    "Plan",
+    "Planned",
     "Preview",
     "Progress",
     "Shutdown",
@@ -37,11 +40,11 @@ PROTOCOL_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """Host: render this."""
+    """Host: do this."""
 
     job_id: str
     job: dict[str, Any]
-    """A `marionext.jobs.RenderJob` as JSON values; absent keys take their defaults."""
+    """A `marionext.jobs.Job` as JSON values; absent keys take their defaults."""
     engine: dict[str, Any]
     """`marionext.jobs.EngineSettings` as JSON values."""
 
@@ -51,6 +54,20 @@ class Cancel:
     """Host: stop this job, queued or running."""
 
     job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Host: what will this render take? It is answered while another job runs.
+
+    Of several questions that wait, only the newest is answered; the others fail as ``cancelled``.
+    """
+
+    job_id: str
+    """Of the question."""
+    job: dict[str, Any]
+    engine: dict[str, Any]
+    """As those of `Submit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +139,7 @@ class Finished:
 
     job_id: str
     directory: str
+    """The folder of the results, or the one file that was made."""
     frames: int
     videos: tuple[str, ...]
     seconds: float
@@ -150,16 +168,31 @@ class Failed:
         )
 
 
-Command = Submit | Cancel | Shutdown
-Event = Hello | Progress | Preview | FrameWritten | Log | Finished | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """Engine: the answer to a `Plan`; a `Failed` with the question's id, where there is none."""
 
-_COMMANDS: dict[str, type[Command]] = {"submit": Submit, "cancel": Cancel, "shutdown": Shutdown}
+    job_id: str
+    outline: dict[str, Any]
+    """`marionext.planning.Outline` as JSON values."""
+
+
+Command = Submit | Cancel | Plan | Shutdown
+Event = Hello | Progress | Preview | FrameWritten | Log | Planned | Finished | Failed
+
+_COMMANDS: dict[str, type[Command]] = {
+    "submit": Submit,
+    "cancel": Cancel,
+    "plan": Plan,
+    "shutdown": Shutdown,
+}
 _EVENTS: dict[str, type[Event]] = {
     "hello": Hello,
     "progress": Progress,
     "preview": Preview,
     "frame": FrameWritten,
     "log": Log,
+    "planned": Planned,
     "finished": Finished,
     "failed": Failed,
 }

@@ -18,17 +18,27 @@ from marionext.errors import OutputError, SettingsError
 from marionext.files import write_json
 from marionext.frames import FrameRate
 
-__all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "identity_of"]
+__all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "Take", "identity_of"]
 
 RECORD = "render.json"
 """Name of the file in the folder of a render."""
 
 SCHEMA = "marionext.render"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 has takes; files of version 1 are read as well."""
 
 _NUMBER = re.compile(r"-?\d+")
 _NOT_IN_PIXELS = ("output", "quality", "version")
 """Keys of a job that change no pixel of a frame."""
+_NOTHING = object()
+_AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
+    (("kind",), "render"),
+    (("again",), None),
+    (("pose", "edits"), []),
+    (("settings", "kind"), "svd"),
+    (("settings", "noise"), "run"),
+)
+"""Keys that jobs did not have in version 1, with the value that says the same as their absence."""
 _HASHED_APART = {"motion": ("motion", "path"), "character": ("character",)}
 """Files of a job by the name of their hash: what counts is their content, not where they are."""
 
@@ -42,6 +52,33 @@ class Stage:
     done: int = 0
     """Units finished: steps, frames."""
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """Frames that one later run made anew while the others were held; the render itself is take 0.
+
+    Its frames lie in ``takes/NNN`` whether they are shown or not.
+    """
+
+    number: int
+    """From 1."""
+    identity: str
+    """As that of the render: equal means the same take."""
+    job: dict[str, Any]
+    """As `marionext.jobs.encode_job` gives it; ``again`` holds its frames."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    numbers: tuple[int, ...]
+    """The frames' numbers, ascending."""
+    before: dict[str, int] = field(default_factory=dict)
+    """For each frame of the clip that is held, the take that showed it, where that is not 0."""
+    frames: dict[str, str] = field(default_factory=dict)
+    """sha256 of the file of each frame that is done, by number."""
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The numbers of its frames that are not done."""
+        return tuple(number for number in self.numbers if str(number) not in self.frames)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +105,18 @@ class Record:
     numbers: tuple[int, ...]
     """The frames' numbers in their source, in order."""
     frames: dict[str, str] = field(default_factory=dict)
-    """sha256 of the file of each frame that is done, by number."""
+    """sha256 of the file of each frame that is done and shown, by number."""
     stage: Stage = field(default_factory=Stage)
     videos: dict[str, str] = field(default_factory=dict)
     """sha256 of each video by its name in the folder."""
     notes: tuple[str, ...] = ()
     """What was said about the render: what was rounded, guessed, left out."""
+    takes: tuple[Take, ...] = ()
+    """What was made anew later, in order; unfinished ones, too."""
+    replaced: dict[str, str] = field(default_factory=dict)
+    """sha256 of frames of the render itself that another take's stand in for, by number."""
+    shown: dict[str, int] = field(default_factory=dict)
+    """The take that each frame shown is of, by number; a frame that is absent is of take 0."""
 
     @classmethod
     def start(
@@ -117,12 +160,18 @@ class Record:
                 f"{path}: not the record of a render: {error}", hint="Delete it to start over."
             ) from None
         found = (data.get("schema"), data.get("version")) if isinstance(data, dict) else None
-        if found is not None and found[0] == SCHEMA and found[1] != SCHEMA_VERSION:
+        if (
+            found is not None
+            and found[0] == SCHEMA
+            and found[1] not in range(1, SCHEMA_VERSION + 1)
+        ):
             raise OutputError(
-                f"{path}: expected a record of version {SCHEMA_VERSION}, got {found[1]!r}",
+                f"{path}: expected a record of version 1 to {SCHEMA_VERSION}, got {found[1]!r}",
                 hint="It was written by another version of Marionext; use that one, "
                 "or choose another output folder.",
             )
+        if found == (SCHEMA, 1):
+            data = {**data, "version": SCHEMA_VERSION, "job": _completed(data.get("job"))}
         try:
             record = decode(cls, data)
         except SettingsError as error:
@@ -160,9 +209,47 @@ class Record:
         """Tell whether every frame is done."""
         return not self.missing
 
+    def take_of(self, number: int) -> int:
+        """Return the take that a frame shown is of."""
+        return self.shown.get(str(number), 0)
+
+    def take_frames(self, take: int) -> dict[str, str]:
+        """Return the frames of a take, shown or not: sha256 by number; none of an unknown one."""
+        if take == 0:
+            own = {n: digest for n, digest in self.frames.items() if n not in self.shown}
+            return {**own, **self.replaced}
+        return next((dict(each.frames) for each in self.takes if each.number == take), {})
+
+    def showing(self, take: int, frames: Mapping[int, str]) -> Self:
+        """Return the record with frames of a take (sha256 by number) shown."""
+        replaced, shown = dict(self.replaced), dict(self.shown)
+        for number in map(str, frames):
+            if number not in shown and take:
+                replaced[number] = self.frames[number]
+            if take:
+                shown[number] = take
+            else:
+                shown.pop(number, None)
+                replaced.pop(number, None)
+        digests = {str(number): digest for number, digest in frames.items()}
+        return replace(self, frames={**self.frames, **digests}, replaced=replaced, shown=shown)
+
     def with_frame(self, number: int, digest: str) -> Self:
-        """Return the record with one more frame done."""
-        return replace(self, frames={**self.frames, str(number): digest})
+        """Return the record with one more frame of the render itself done and shown."""
+        shown = {key: take for key, take in self.shown.items() if key != str(number)}
+        replaced = {key: old for key, old in self.replaced.items() if key != str(number)}
+        frames = {**self.frames, str(number): digest}
+        return replace(self, frames=frames, shown=shown, replaced=replaced)
+
+    def with_take_frame(self, take: int, number: int, digest: str) -> Self:
+        """Return the record with one more frame of a later take done; it is not shown by that."""
+        takes = tuple(
+            replace(each, frames={**each.frames, str(number): digest})
+            if each.number == take
+            else each
+            for each in self.takes
+        )
+        return replace(self, takes=takes)
 
     def with_frames(self, done: Mapping[int, str]) -> Self:
         """Return the record with just these frames done."""
@@ -181,6 +268,13 @@ class Record:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
 
+def _completed(job: object) -> object:
+    """Return a job of a record of version 1 with what it meant by leaving it out."""
+    for place, value in _AS_BEFORE:
+        job = _with(job, place, value)
+    return job
+
+
 def identity_of(
     job: Mapping[str, Any],
     inputs: Mapping[str, str],
@@ -193,6 +287,9 @@ def identity_of(
     whose files are hashed counts by them and not by its name.
     """
     pixels = {key: value for key, value in job.items() if key not in _NOT_IN_PIXELS}
+    for place, value in _AS_BEFORE:
+        if _at(pixels, place) == value:
+            pixels = _without(pixels, place)
     for name, place in _HASHED_APART.items():
         if name in inputs:
             pixels = _without(pixels, place)
@@ -216,3 +313,21 @@ def _without(tree: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(branch, Mapping):
         return dict(tree)
     return {**tree, key: _without(branch, tuple(rest))}
+
+
+def _with(tree: object, place: tuple[str, ...], value: object) -> object:
+    """Return a tree with a value put at a place where nothing is yet."""
+    if not isinstance(tree, Mapping):
+        return tree
+    key, *rest = place
+    if not rest:
+        return {key: value, **tree}
+    return {**tree, key: _with(tree[key], tuple(rest), value)} if key in tree else tree
+
+
+def _at(tree: object, place: tuple[str, ...]) -> object:
+    for key in place:
+        if not isinstance(tree, Mapping) or key not in tree:
+            return _NOTHING
+        tree = tree[key]
+    return tree

@@ -18,6 +18,7 @@ from marionext.protocol import (
     Event,
     Hello,
     Log,
+    Plan,
     Shutdown,
     Submit,
     read_command,
@@ -76,6 +77,8 @@ def serve(commands: TextIO, events: TextIO) -> int:
                         emit(Log(job_id=command.job_id, level="warning", text=error.message))
                 case Cancel():
                     engine.cancel(command.job_id)
+                case Plan():
+                    engine.ask_plan(command.job, command.engine, question_id=command.job_id)
                 case Shutdown():
                     break
     return 0

@@ -94,7 +94,7 @@ root = pathlib.Path("marionext_addon/marionext")
 for path in sorted(root.rglob("*.py")):
     name = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
     importlib.import_module(name)
-from marionext_addon.marionext.jobs import default_settings
+from marionext_addon.marionext.settings import default_settings
 from marionext_addon.marionext.motion import load_presets
 print(default_settings("puppet", "draft").size, len(load_presets()))
 assert not {"torch", "cv2", "PIL", "marionext"} & set(sys.modules)

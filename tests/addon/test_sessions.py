@@ -39,6 +39,7 @@ def test_jobs_belong_to_their_file_their_moment_and_their_scene(inside_45) -> No
     assert "Delete it to start over." in hint
     state, message, _, count = found["newer"]
     assert (state, count) == ("FAILED", 3)
-    assert "expected a record of version 1, got 99" in message
+    assert "expected a record of version" in message
+    assert "got 99" in message
 
     assert found["after enabling"] == []

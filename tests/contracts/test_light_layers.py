@@ -21,6 +21,8 @@ STANDARD_LIBRARY_ONLY = (
     "marionext.errors",
     "marionext.frames",
     "marionext.codec",
+    "marionext.skeleton",
+    "marionext.edits",
     "marionext.jobs",
     "marionext.presets",
     "marionext.bundles",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marionext import bundles, presets
 from marionext.codec import decode
 from marionext.errors import ModelError
-from marionext.jobs import SvdSettings, default_settings
+from marionext.settings import SvdSettings, default_settings
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import contextlib
 import json
 import math
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -17,11 +18,10 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    SvdSettings,
     decode_job,
-    default_settings,
     encode_job,
 )
+from marionext.settings import SvdSettings, default_settings
 
 MINIMAL = {
     "motion": {"path": "dance.mp4"},
@@ -153,3 +153,56 @@ def test_sizes_are_rounded_to_multiples_of_64(
 def test_what_has_no_json_form_is_a_mistake_of_ours() -> None:
     with pytest.raises(TypeError, match="no JSON form"):
         encode(object())
+
+
+@dataclass(frozen=True)
+class Circle:
+    radius: float = 1.0
+    kind: Literal["circle"] = "circle"
+
+
+@dataclass(frozen=True)
+class Box:
+    side: float = 1.0
+    corners: float = 0.0
+    kind: Literal["box", "square"] = "box"
+
+
+Shape = Circle | Box
+
+
+@dataclass(frozen=True)
+class Drawing:
+    shape: Circle | Box | None = None
+    more: tuple[Shape, ...] = field(default=())
+
+
+@pytest.mark.parametrize("shape", [Circle(3.0), Box(2.0), Box(2.0, kind="square")])
+def test_a_union_is_told_apart_by_its_kind(shape: Shape) -> None:
+    assert decode(Shape, encode(shape)) == shape
+    drawing = Drawing(shape, (shape, Circle()))
+    assert decode(Drawing, json.loads(json.dumps(encode(drawing)))) == drawing
+
+
+def test_without_a_kind_the_first_of_a_union_is_meant() -> None:
+    assert decode(Shape, {"radius": 2}) == Circle(2.0)
+    assert decode(Drawing, {"shape": None}).shape is None
+    with pytest.raises(SettingsError, match=r"\$\.more\[0\]: unknown key 'side'"):
+        decode(Drawing, {"more": [{"side": 2}]})
+
+
+def test_an_unknown_kind_brings_those_there_are() -> None:
+    with pytest.raises(SettingsError) as caught:
+        decode(Drawing, {"more": [{"kind": "squar"}]})
+    assert "$.more[0].kind: expected one of ['circle', 'box', 'square']" in caught.value.message
+    assert caught.value.hint == "Did you mean 'square'?"
+    for wrong in ({"kind": 3}, {"kind": []}, {"kind": None}, [], "box"):
+        with pytest.raises(SettingsError):
+            decode(Shape, wrong)
+
+
+def test_what_a_union_lacks_is_taken_from_a_base_of_the_same_kind() -> None:
+    base = Drawing(Box(5.0, 1.0))
+    assert decode(Drawing, {"shape": {"side": 2}}, base=base).shape == Box(2.0, 1.0)
+    assert decode(Drawing, {"shape": {"kind": "box"}}, base=base).shape == Box(5.0, 1.0)
+    assert decode(Drawing, {"shape": {"kind": "circle"}}, base=base).shape == Circle(1.0)

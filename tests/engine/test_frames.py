@@ -87,3 +87,23 @@ def test_frames_before_zero_may_follow_their_option(frames: str) -> None:
 def test_what_follows_is_not_taken_for_frames() -> None:
     assert joined_frames(["--frames", "--out", "x"]) == ["--frames", "--out", "x"]
     assert joined_frames(["--frames"]) == ["--frames"]
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "stop"),
+    [("40-60", 40, 61), ("-10-5", -10, 6), ("-10--5", -10, -4), ("7", 7, 8), (" -3 ", -3, -2)],
+)
+def test_a_range_is_read_with_both_ends(text: str, start: int, stop: int) -> None:
+    assert FrameRange.parse(text) == FrameRange(start, stop)
+
+
+@pytest.mark.parametrize("text", ["", "a", "9-1", "1-9:2", "1,2", "1-"])
+def test_what_is_no_single_range_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        FrameRange.parse(text)
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(1, 10**4))
+def test_a_range_survives_being_written(start: int, length: int) -> None:
+    frames = FrameRange(start, start + length)
+    assert FrameRange.parse(str(frames)) == frames

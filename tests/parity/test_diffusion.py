@@ -28,7 +28,7 @@ from marionext.diffusion.lossless import make_lossless
 from marionext.diffusion.memory import Placement
 from marionext.diffusion.schedule import denoised, euler_step, make_schedule, network_input
 from marionext.diffusion.windows import plan_reference_windows
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 Rebuild = Callable[[Path], dict[str, Tensor]]
 

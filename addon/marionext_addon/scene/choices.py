@@ -14,7 +14,7 @@ import bpy
 from marionext import bundles, presets
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate
-from marionext.jobs import SvdSettings, default_settings
+from marionext.settings import SvdSettings, default_settings
 
 __all__ = [
     "armatures",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marionext.errors import EngineError
-from marionext.jobs import SvdSettings, default_settings
+from marionext.settings import SvdSettings, default_settings
 
 from ..scene import cameras, choices
 

@@ -15,6 +15,7 @@ from ..state.paths import absolute
 __all__ = [
     "JOB_FILE",
     "MOTION_FILE",
+    "POSE_MAPS",
     "Kind",
     "new_folder",
     "output_root",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 JOB_FILE = "job.json"
+POSE_MAPS = "posemaps"
+"""Folder in a job's own."""
 MOTION_FILE = "motion.npz"
 """Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a scene and its settings come to as a `RenderJob`, and what is still missing for one.
+"""What a scene and its settings come to as a job, and what is still missing for one.
 
 Paths in a job are relative to its folder, so that it can be rendered again, moved, or handed to
 another computer.
@@ -11,14 +11,8 @@ from typing import Any
 from marionext import bundles
 from marionext.codec import decode
 from marionext.errors import CharacterError, ModelError, MotionError
-from marionext.jobs import (
-    MotionSource,
-    OutputSettings,
-    PoseSettings,
-    RenderJob,
-    SvdSettings,
-    default_settings,
-)
+from marionext.jobs import MotionSource, OutputSettings, PoseMapJob, PoseSettings, RenderJob
+from marionext.settings import SvdSettings, default_settings
 
 from ..scene.choices import (
     armatures,
@@ -27,7 +21,7 @@ from ..scene.choices import (
     model_of,
 )
 from ..state.paths import absolute
-from .folders import MOTION_FILE, Kind
+from .folders import MOTION_FILE, POSE_MAPS, Kind
 from .shots import Shot
 
 __all__ = [
@@ -119,17 +113,32 @@ def _render_settings(scene: Any, shot: Shot) -> tuple[SvdSettings, str | None]:
     return decode(SvdSettings, given, base=base), quality
 
 
-def build_job(scene: Any, shot: Shot, character: str) -> RenderJob:
+def build_job(scene: Any, shot: Shot, character: str) -> RenderJob | PoseMapJob:
     """Return the job of a shot, its paths relative to its folder.
+
+    Args:
+        scene: with its settings.
+        shot: of it.
+        character: file of the character's picture; pose maps need none.
 
     Raises:
         SettingsError: a setting is out of its range.
     """
+    # Keypoints of a rig are the truth: nothing is cleaned, nobody is left out.
+    motion = MotionSource(path=MOTION_FILE, kind="track", person="all")
+    if shot.kind == "POSE_MAPS":
+        return PoseMapJob(
+            motion=motion,
+            output=POSE_MAPS,
+            pose=PoseSettings(fit="none", clean=False),
+            frames=shot.selection,
+            width=shot.size[0],
+            height=shot.size[1],
+        )
     settings, quality = _render_settings(scene, shot)
     chosen = scene.marionext
     return RenderJob(
-        # Keypoints of a rig are the truth: nothing is cleaned, nobody is left out.
-        motion=MotionSource(path=MOTION_FILE, kind="track", person="all"),
+        motion=motion,
         character=character,
         model=model_of(scene),
         quality=quality,

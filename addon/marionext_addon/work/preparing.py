@@ -15,7 +15,7 @@ import numpy as np
 
 from marionext.errors import CharacterError
 from marionext.files import write_bytes, write_json
-from marionext.jobs import RenderJob, encode_job
+from marionext.jobs import Job, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
@@ -53,7 +53,7 @@ def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = No
     return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder)
 
 
-def _fill(job: RenderJob, motion: Preparation, folder: Path) -> Preparation:
+def _fill(job: Job, motion: Preparation, folder: Path) -> Preparation:
     notes = yield from motion
     # Last, and no step after it: a folder with a job file is one that can be rendered.
     write_json(folder / JOB_FILE, encode_job(job))

@@ -16,7 +16,7 @@ from marionext.jobs import read_job
 
 from ..scene.choices import file_name
 from . import shots
-from .folders import JOB_FILE, Kind
+from .folders import JOB_FILE, POSE_MAPS, Kind
 from .preparing import Preparation
 from .shots import Shot
 
@@ -128,7 +128,7 @@ def read_render(folder: Path, job_id: str) -> Render:
     shot = shots.read_shot(folder)
     render = Render.of(shot, folder, job_id)
     if shot.kind == "POSE_MAPS":
-        maps = (folder / "posemaps" / f"{number:06d}.png" for number in shot.numbers)
+        maps = (folder / POSE_MAPS / f"{number:06d}.png" for number in shot.numbers)
         render.frames_done = sum(1 for path in maps if path.is_file() and path.stat().st_size)
         finished = render.frames_done == shot.count
     else:

@@ -18,6 +18,7 @@ import bpy
 from marionext.errors import SettingsError
 from marionext.files import replacing_folder
 
+from .folders import POSE_MAPS
 from .shots import Shot, read_shot
 
 __all__ = [
@@ -61,7 +62,7 @@ def find_pictures(folder: Path) -> ImageSequence:
         OutputError: the links cannot be made.
     """
     shot = read_shot(folder)
-    found = _numbered(folder / "frames") or _numbered(folder / "posemaps")
+    found = _numbered(folder / "frames") or _numbered(folder / POSE_MAPS)
     if not found:
         raise SettingsError(
             f"{folder.name} has no pictures yet", hint="Wait for its first frames, or press Retry."

@@ -28,7 +28,6 @@ from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Pro
 from ..scene.choices import file_name
 from ..state import changes, preferences
 from . import engine, folders, jobs, preparing, shots
-from .posemaps import PoseMapRun
 from .renders import Render, mirror, read_render, renders_of
 from .shots import Shot
 
@@ -272,8 +271,6 @@ class Runner:
         job_file = folder / folders.JOB_FILE
         command, settings = engine.find(), engine.engine_settings()
         environment = engine.environment()
-        if render.kind == "POSE_MAPS":
-            return lambda: PoseMapRun(folder, read_job(job_file), command)
         if render.patient and preferences.get().on_close == "LEAVE":
             return lambda: DetachedRender.start(
                 folder,
@@ -296,6 +293,10 @@ class Runner:
             case Progress():
                 render.progress = 0.05 + 0.95 * event.fraction
                 render.message = event.text
+                if render.kind == "POSE_MAPS" and event.stage == "encode" and event.total:
+                    # There is no other stage to speak of.
+                    render.progress = 0.05 + 0.95 * event.done / event.total
+                    render.message = f"drawing {event.done}/{event.total}"
                 left = event.seconds_left
                 render.seconds_left = -1.0 if left is None else left
             case Preview():
@@ -413,9 +414,6 @@ class Runner:
         """End the engine, unless it was to outlive Blender; nothing is lost either way."""
         if bpy.app.timers.is_registered(_pump):
             bpy.app.timers.unregister(_pump)
-        for render in self.renders.values():
-            if render.kind == "POSE_MAPS":
-                self.queue.cancel(render.job_id)
         self.queue.close(timeout=_CLOSING_SECONDS)
         self.engine.close(timeout=_CLOSING_SECONDS)
         for render in self.renders.values():

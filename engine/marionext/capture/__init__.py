@@ -2,10 +2,11 @@
 
 from marionext.capture.extract import DETECTORS, detect_picture, extract_track
 from marionext.capture.follow import Choice
-from marionext.capture.video import VideoFrame, VideoInfo, probe, read_frames
+from marionext.capture.video import FIRST_FRAME, VideoFrame, VideoInfo, probe, read_frames
 
 __all__ = [
     "DETECTORS",
+    "FIRST_FRAME",
     "Choice",
     "VideoFrame",
     "VideoInfo",

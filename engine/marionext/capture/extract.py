@@ -43,6 +43,7 @@ class _VideoDetector(Protocol):
 def extract_track(
     path: str | Path,
     *,
+    info: VideoInfo | None = None,
     detector: str = "mediapipe",
     person: Choice = "largest",
     frames: FrameRange | None = None,
@@ -55,6 +56,7 @@ def extract_track(
 
     Args:
         path: the video.
+        info: what `probe` told of it, if it was asked already.
         detector: one of `DETECTORS`.
         person: ``largest``, ``left``, ``centre``, ``right``, a number from 0, left to right, or
             ``all``.
@@ -76,7 +78,7 @@ def extract_track(
     path = Path(path)
     detect = _video_detector(detector)
     parse_choice(person)
-    info = probe(path)
+    info = info or probe(path)
     whole = FrameRange(FIRST_FRAME, FIRST_FRAME + info.frames)
     wanted = frames or whole
     if wanted.start < whole.start or wanted.stop > whole.stop:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,16 @@ from marionext.jobs import (
     OutputSettings,
     PoseSettings,
     RenderJob,
-    SvdSettings,
-    default_settings,
+    decode_job,
 )
+from marionext.record import RECORD, Record
+from marionext.settings import Settings, default_settings
 
 __all__ = [
     "add_engine_options",
     "add_motion_options",
     "add_render_options",
+    "again_from",
     "engine_settings",
     "job_from",
     "motion_source",
@@ -164,8 +167,13 @@ def _guidance(text: str) -> dict[str, float]:
         raise SettingsError(f"--guidance: expected 3 or 1:3, got {text!r}") from None
 
 
-def _settings(options: argparse.Namespace) -> SvdSettings:
+def _settings(options: argparse.Namespace) -> Settings:
     settings = default_settings(options.model, options.quality)
+    return decode(type(settings), _given_settings(options), base=settings)
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the command line names."""
     given: dict[str, Any] = {
         name: getattr(options, name)
         for name in (*(name for _, name, _, _ in _SETTINGS_FLAGS), "schedule", "blend")
@@ -177,7 +185,35 @@ def _settings(options: argparse.Namespace) -> SvdSettings:
         given["width"], given["height"] = options.size
     if options.parity:
         given["parity"] = True
-    return decode(SvdSettings, given, base=settings)
+    return given
+
+
+def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
+    """Return the job that makes frames of a finished render anew, as a take of their own.
+
+    Without a seed of its own each take has the next one.
+
+    Raises:
+        OutputError: the folder holds no render that can be read.
+        SettingsError: no frames are named, or an option is out of its range.
+    """
+    if options.frames is None:
+        raise SettingsError(
+            "--again: expected the frames to make anew, got none", hint="Say --frames 40-60."
+        )
+    record = Record.read(folder / RECORD)
+    job = decode_job(record.job)
+    if not isinstance(job, RenderJob):
+        raise SettingsError(f"{folder} is no render, but a job of the kind {job.kind!r}")
+    finished = sum(1 for take in record.takes if not take.missing)
+    settings = replace(job.settings, seed=job.settings.seed + finished + 1)
+    given = _given_settings(options)
+    return replace(
+        job,
+        again=options.frames,
+        settings=decode(type(settings), given, base=settings),
+        output=replace(job.output, directory=str(folder.absolute())),
+    )
 
 
 def job_from(options: argparse.Namespace) -> RenderJob:

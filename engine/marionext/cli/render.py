@@ -1,4 +1,4 @@
-"""``marionext render``, ``batch``, ``demo``, ``plan`` and ``worker``."""
+"""``marionext render``, ``takes``, ``batch``, ``demo``, ``plan`` and ``worker``."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ from typing import Any
 
 from marionext import presets
 from marionext.cli import console
-from marionext.cli.interrupts import Interrupts
+from marionext.cli.jobs import PARTIAL, run_jobs
 from marionext.cli.options import (
     add_engine_options,
     add_motion_options,
     add_render_options,
+    again_from,
     engine_settings,
     job_from,
 )
 from marionext.codec import encode
-from marionext.errors import JobCancelled, SettingsError
-from marionext.jobs import RenderJob, encode_job, read_job
-from marionext.protocol import Failed, Finished
+from marionext.errors import SettingsError
+from marionext.files import write_json
+from marionext.frames import format_frames
+from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, encode_job, read_job
+from marionext.record import RECORD, Record
 
 __all__ = ["add_commands"]
-
-PARTIAL = 6
-"""Exit status when some of several jobs failed."""
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,14 +34,33 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "render",
         help="render a character video from a motion",
         description="Render MOTION with CHARACTER. An interrupted render goes on where it was "
-        "when the same command is given again.",
+        "when the same command is given again. With --again, make some frames of a finished render "
+        "anew: a take of their own, between the other frames, which stay as they are.",
     )
-    _add_job_options(render)
+    _add_job_options(render, required=False)
+    render.add_argument(
+        "--again",
+        metavar="FOLDER",
+        help="make the frames of --frames anew in the folder of a finished render, with --seed or "
+        "the next one; instead of --motion, --character and --out",
+    )
     render.add_argument(
         "--save-job", metavar="FILE", help="write the job to a file for 'batch' instead"
     )
     _add_run_options(render)
-    render.set_defaults(run=_render)
+    render.set_defaults(run=partial(_render, render))
+
+    takes = commands.add_parser(
+        "takes",
+        help="list the takes of a render, or show another one",
+        description="List the takes of the render in FOLDER: 0 is the render itself, the others "
+        "were made with 'render --again'. With --show, show the frames of a take.",
+    )
+    takes.add_argument("folder", metavar="FOLDER", help="folder of a render")
+    takes.add_argument("--show", type=int, metavar="TAKE", help="number of the take to show")
+    takes.add_argument("--frames", help="only these frames (default: all that the take has)")
+    takes.add_argument("--json", action="store_true", help="JSON on stdout")
+    takes.set_defaults(run=_takes)
 
     batch = commands.add_parser("batch", help="render job files one after another")
     batch.add_argument("jobs", nargs="+", metavar="JOB", help="job files (JSON)")
@@ -60,7 +79,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     plan = commands.add_parser(
         "plan", help="print windows, memory, disk and time of a render before anything is loaded"
     )
-    _add_job_options(plan, character_required=False)
+    _add_job_options(plan, character=False)
     plan.add_argument("--json", action="store_true", help="print JSON")
     plan.set_defaults(run=_plan)
 
@@ -68,17 +87,25 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     worker.set_defaults(run=_worker)
 
 
-def _add_job_options(parser: argparse.ArgumentParser, *, character_required: bool = True) -> None:
+def _add_job_options(
+    parser: argparse.ArgumentParser, *, required: bool = True, character: bool = True
+) -> None:
     parser.add_argument(
         "--motion",
-        required=True,
+        required=required,
         help="dance video, BVH, glTF/GLB/VRM, pose track, OpenPose JSON folder, or pose maps",
     )
     parser.add_argument(
-        "--character", required=character_required, default="", help="picture of the character"
+        "--character",
+        required=required and character,
+        default=None if character else "",
+        help="picture of the character",
     )
     parser.add_argument(
-        "--out", required=character_required, default="out", help="folder for the result"
+        "--out",
+        required=required and character,
+        default=None if character else "out",
+        help="folder for the result",
     )
     add_motion_options(parser)
     add_render_options(parser)
@@ -103,19 +130,65 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
 
 
-def _render(options: argparse.Namespace) -> int:
-    job = job_from(options)
+def _render(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    named = [f"--{name}" for name in ("motion", "character", "out") if getattr(options, name)]
+    if options.again is not None and named:
+        parser.error(f"expected either --again or {', '.join(named)}, got both")
+    if options.again is None and len(named) < 3:
+        parser.error(
+            f"expected --motion, --character and --out (or --again FOLDER), "
+            f"got {', '.join(named) or 'none of them'}"
+        )
+    if options.again is not None:
+        job = again_from(Path(options.again).expanduser(), options)
+    else:
+        job = job_from(options)
     if options.save_job:
-        from marionext.files import write_json  # noqa: PLC0415 - only this branch writes
-
         write_json(Path(options.save_job), encode_job(job))
         console.say(f"Job written to {options.save_job}")
         return 0
     return _run([job], options)
 
 
+def _takes(options: argparse.Namespace) -> int:
+    folder = Path(options.folder).expanduser().absolute()
+    if options.show is not None:
+        job = TakeJob(directory=str(folder), take=options.show, frames=options.frames)
+        return run_jobs([job], EngineSettings(), as_json=options.json)
+    record = Record.read(folder / RECORD)
+    rows = [_row(record, 0, record.numbers, record.job, finished=record.finished)]
+    rows += [
+        _row(record, take.number, take.numbers, take.job, finished=not take.missing)
+        for take in record.takes
+    ]
+    if options.json:
+        console.show_json(rows)
+        return 0
+    for row in rows:
+        state = "" if row["finished"] else "   unfinished"
+        console.show_result(
+            f"take {row['take']}   frames {row['frames']}   seed {row['seed']}   "
+            f"shown {row['shown'] or 'nowhere'}{state}"
+        )
+    return 0
+
+
+def _row(
+    record: Record, take: int, numbers: tuple[int, ...], job: Mapping[str, Any], *, finished: bool
+) -> dict[str, Any]:
+    """Describe a take."""
+    shown = tuple(number for number in numbers if record.take_of(number) == take)
+    return {
+        "take": take,
+        "frames": format_frames(numbers),
+        "shown": format_frames(shown) if shown and finished else None,
+        "seed": job.get("settings", {}).get("seed"),
+        "finished": finished,
+    }
+
+
 def _batch(options: argparse.Namespace) -> int:
-    jobs: list[RenderJob] = []
+    jobs: list[Job] = []
     failures = 0
     for path in options.jobs:
         try:
@@ -133,12 +206,8 @@ def _batch(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from marionext.jobs import (  # noqa: PLC0415
-        MotionSource,
-        OutputSettings,
-        PoseSettings,
-        default_settings,
-    )
+    from marionext.jobs import MotionSource, OutputSettings, PoseSettings  # noqa: PLC0415
+    from marionext.settings import default_settings  # noqa: PLC0415
 
     job = RenderJob(
         motion=MotionSource(path=str(presets.folder("motions") / "dance.bvh")),
@@ -164,38 +233,12 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
+def _run(jobs: Sequence[Job], options: argparse.Namespace) -> int:
+    engine = replace(engine_settings(options), overwrite=options.overwrite)
+    return run_jobs(jobs, engine, as_json=options.json)
+
+
 def _worker(_options: argparse.Namespace) -> int:
     from marionext.worker import serve_stdio  # noqa: PLC0415 - points stdout elsewhere
 
     return serve_stdio()
-
-
-def _run(jobs: Sequence[RenderJob], options: argparse.Namespace) -> int:
-    """Render jobs in order on one engine; the first Ctrl-C stops cleanly, the second at once."""
-    from marionext.local import LocalEngine  # noqa: PLC0415 - its session loads torch
-
-    printer = console.EventPrinter(as_json=options.json)
-    settings: Mapping[str, Any] = encode(
-        replace(engine_settings(options), overwrite=options.overwrite)
-    )
-    statuses: list[int] = []
-    with LocalEngine() as engine:
-        stopping = False
-        for job in jobs:
-            if stopping:
-                break
-            job_id = engine.submit(encode_job(job), settings)
-            with Interrupts(partial(engine.cancel, job_id)):
-                while True:
-                    event = engine.next_event()
-                    printer.show(event)
-                    if isinstance(event, Finished | Failed):
-                        break
-            statuses.append(event.exit_status if isinstance(event, Failed) else 0)
-            stopping = statuses[-1] == JobCancelled.exit_status
-    if stopping:
-        return JobCancelled.exit_status
-    failed = [status for status in statuses if status]
-    if len(jobs) > 1 and failed:
-        return PARTIAL if len(failed) < len(jobs) else failed[0]
-    return failed[0] if failed else 0

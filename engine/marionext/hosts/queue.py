@@ -19,6 +19,7 @@ from marionext.protocol import (
     FrameWritten,
     Hello,
     Log,
+    Planned,
     Preview,
     Progress,
 )
@@ -157,7 +158,7 @@ class JobQueue:
             events = [
                 replace(event, job_id=job_id)
                 for event in work.poll()
-                if not isinstance(event, Hello)
+                if not isinstance(event, Hello | Planned)
             ]
             told += events
             if any(isinstance(event, Finished | Failed) for event in events):

@@ -7,6 +7,7 @@ from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
 from marionext.motion.keyframes import sample_keys
+from marionext.pose import resampled_count
 
 __all__ = ["resample"]
 
@@ -14,17 +15,17 @@ Floats = NDArray[np.float64]
 
 
 def resample(animation: JointAnimation, rate: FrameRate) -> JointAnimation:
-    """Return the same motion at another rate, from the same moment on and no longer.
+    """Return the same motion at another rate, as many frames as `marionext.pose.resample` counts.
 
     Between two frames, a joint turns at constant speed against its parent, and moves in a straight
-    line where its distance to the parent changes.
+    line where its distance to the parent changes. After the last frame its pose is held.
     """
-    if rate == animation.rate or len(animation) == 1:
-        return animation.with_(rate=rate)
-    count = int((len(animation) - 1) * rate.fraction / animation.rate.fraction) + 1
+    if rate == animation.rate:
+        return animation
+    count = resampled_count(len(animation), animation.rate, rate)
     keys = np.arange(len(animation), dtype=np.float64)
     step = animation.rate.fraction / rate.fraction
-    times = np.array([float(index * step) for index in range(count)])
+    times = np.array([float(index * step) for index in range(count)]).clip(max=len(animation) - 1)
     heads = np.empty((count, len(animation.names), 3))
     rotations = np.empty((*heads.shape, 3))
     tails = np.empty_like(heads)

@@ -1,21 +1,23 @@
-"""A render's folder: locked, with its manifest, its frames and its unfinished state."""
+"""A render's folder: locked, with its record, its frames, their takes and its unfinished state."""
 
-import contextlib
 import logging
-import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
 from marionext.files import check_space, clear_parts, explain
+from marionext.frames import format_frames
 from marionext.output.lock import FolderLock
+from marionext.output.takes import Takes, remove_folder
 from marionext.output.writer import FrameWriter
-from marionext.record import RECORD, Record
+from marionext.record import RECORD, Record, Take
 
 __all__ = ["RenderFolder"]
 
@@ -23,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _FRAMES = "frames"
 _STATE = "state"
+_TAKES = "takes"
 _SHARE = 20
 """Recording frames takes one part of the time in so many at most."""
 
@@ -34,12 +37,13 @@ class RenderFolder:
     `state` may hold what an interrupted run left. One that holds another render is refused.
     """
 
-    def __init__(self, path: Path, plan: Record, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, plan: Record | None, *, overwrite: bool = False) -> None:
         """Open or make the folder of a render.
 
         Args:
             path: of the folder.
-            plan: the record of the render without frames, as `Record.start` gives it.
+            plan: the record of the render without frames, as `Record.start` gives it; None: the
+                render that is there, whatever it is.
             overwrite: render again what is there, even if it is another render.
 
         Raises:
@@ -47,11 +51,14 @@ class RenderFolder:
                 cannot be written to.
         """
         self.path = path
+        if plan is None:
+            Record.read(path / RECORD)  # before anything is made in a folder that is no render's
         self._unrecorded = False
         self._next_record = 0.0
         self._lock = FolderLock(path)
         try:
             self._writer = FrameWriter(path / _FRAMES)
+            self.takes = Takes(path / _TAKES)
             clear_parts(path)
             self.resumed = self._continue(plan, overwrite=overwrite)
         except OSError as error:
@@ -61,10 +68,10 @@ class RenderFolder:
             self._lock.release()
             raise
 
-    def _continue(self, plan: Record, *, overwrite: bool) -> bool:
+    def _continue(self, plan: Record | None, *, overwrite: bool) -> bool:
         """Take up what is there; return whether it is of the same render."""
-        record = self.path / RECORD
-        if overwrite or not record.is_file():
+        path = self.path / RECORD
+        if plan is not None and (overwrite or not path.is_file()):
             if not overwrite and (strangers := self._writer.existing()):
                 raise OutputError(
                     f"{self.path} holds {len(strangers)} frames that no render.json speaks of",
@@ -72,73 +79,203 @@ class RenderFolder:
                 )
             self._start(plan)
             return False
-        found = Record.read(record)
-        if found.identity != plan.identity or found.numbers != plan.numbers:
+        found = Record.read(path)
+        if plan is not None and (found.identity, found.numbers) != (plan.identity, plan.numbers):
             raise OutputError(
                 f"{self.path} holds another render: {_difference(found, plan)}",
                 hint="Choose another output folder, or say --overwrite to replace it.",
             )
-        intact = self._writer.intact(found.done)
-        if lost := len(found.frames) - len(intact):
-            logger.warning("%d frames in %s are missing or changed: rendered again", lost, record)
-        # The plan's own job is kept: what to make of the frames may have changed.
-        self.manifest = plan.with_frames(intact).with_stage(
-            found.stage.name, found.stage.done, found.stage.total
-        )
-        for note in found.notes:
-            self.manifest = self.manifest.with_note(note)
-        self.manifest.write(record)
+        if plan is not None:
+            # The plan's own job is kept: what to make of the frames may have changed.
+            found = replace(found, job=plan.job, versions=plan.versions)
+        self.record = self._mended(found)
+        self.keep(self.record)
         return True
+
+    def _mended(self, record: Record) -> Record:
+        """Return the record with what is really there, frames brought back from their takes."""
+        intact = self._writer.intact(record.done)
+        shown = dict(record.shown)
+        for number, digest in record.done.items():
+            if number in intact:
+                continue
+            take = shown.get(str(number), 0)
+            if self.takes.holds(take, number, digest):
+                self.takes.show(take, number, self._writer.path(number))
+                intact[number] = digest
+            else:
+                # It is rendered again as the render itself has it.
+                shown.pop(str(number), None)
+        if lost := len(record.frames) - len(intact):
+            logger.warning(
+                "%d frames in %s are missing or changed: rendered again", lost, self.path
+            )
+        takes = tuple(
+            replace(take, frames=self.takes.intact(take.number, take.frames))
+            for take in record.takes
+        )
+        return replace(record.with_frames(intact), shown=shown, takes=takes)
 
     def _start(self, plan: Record) -> None:
         # The old record goes first: frames without one are refused, never mistaken for ours.
         (self.path / RECORD).unlink(missing_ok=True)
         for number in self._writer.existing():
             self._writer.remove(number)
-        self.clear_state()
-        self.manifest = plan
-        self.manifest.write(self.path / RECORD)
+        self.takes.clear()
+        remove_folder(self.path / _STATE)
+        self.record = plan
+        plan.write(self.path / RECORD)
 
     @property
     def missing(self) -> tuple[int, ...]:
         """The numbers of the frames still to be rendered."""
-        return self.manifest.missing
+        return self.record.missing
 
     @property
     def frames(self) -> list[Path]:
         """The files of all frames, in order."""
-        return [self._writer.path(number) for number in self.manifest.numbers]
+        return [self._writer.path(number) for number in self.record.numbers]
 
     def frame_path(self, number: int) -> Path:
         """Return where a frame is, or will be."""
         return self._writer.path(number)
 
-    def write_frame(self, number: int, picture: NDArray[np.uint8]) -> Path:
+    def write_frame(self, number: int, picture: NDArray[np.uint8], take: int = 0) -> Path:
         """Write a frame (height, width, 3), record it, and return its file.
 
         The record reaches the disk soon, at the latest when the folder is closed: rewriting it
         takes a while in a long render. A frame that a killed run did not record is rendered
         again, to the same bytes.
 
+        Args:
+            number: of the frame.
+            picture: (height, width, 3) RGB.
+            take: what it is of; a later take's frame is shown when all of it is there (`show`).
+
         Raises:
             OutputError: it cannot be written.
         """
-        digest = self._writer.write(number, picture)
-        self.manifest = self.manifest.with_frame(number, digest)
+        if take:
+            digest = self.takes.write(take, number, picture)
+            self.record = self.record.with_take_frame(take, number, digest)
+            path = self.takes.path(take, number)
+        else:
+            digest = self._writer.write(number, picture)
+            self.record = self.record.with_frame(number, digest)
+            path = self._writer.path(number)
         self._unrecorded = True
         if time.monotonic() >= self._next_record:
-            self.record(self.manifest)
-        return self._writer.path(number)
+            self.keep(self.record)
+        return path
 
-    def record(self, manifest: Record) -> None:
-        """Keep a changed manifest, on disk too.
+    def take(self, number: int) -> Take:
+        """Return what is recorded of a take, from 1 on."""
+        return self.record.takes[number - 1]
+
+    def held(self, made: Sequence[int]) -> dict[int, Path]:
+        """Return for all frames but these where the backend keeps the take that shows them."""
+        made_anew = set(made)
+        of = {n: self.record.take_of(n) for n in self.record.numbers if n not in made_anew}
+        kept = {take: self.takes.kept(take) for take in set(of.values())}
+        return {number: kept[take] for number, take in of.items()}
+
+    def poses_file(self, take: int) -> Path:
+        """Return where the poses of a take are written, for people and other programs."""
+        return (self.takes.folder(take) if take else self.path) / "poses.npz"
+
+    def begin_take(
+        self,
+        job: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        identity: str,
+        numbers: Sequence[int],
+    ) -> Take:
+        """Return the take that a job makes here: one that is there already, or a new one.
+
+        Args:
+            job: as JSON values.
+            inputs: sha256 of the job's files.
+            identity: of the job; see `marionext.record.identity_of`.
+            numbers: of the frames that are made anew.
+
+        Raises:
+            OutputError: the render itself is not finished, or has not all of these frames.
+        """
+        absent = tuple(number for number in numbers if number not in self.record.numbers)
+        if absent:
+            raise OutputError(
+                f"expected frames that the render in {self.path} has, "
+                f"{format_frames(self.record.numbers)}, got {format_frames(absent)}"
+            )
+        if self.missing:
+            raise OutputError(
+                f"the render in {self.path} lacks {len(self.missing)} of its "
+                f"{len(self.record.numbers)} frames: a part of it can be made again when it is "
+                "finished",
+                hint="Render it first, with the job that it was begun with.",
+            )
+        made = {str(number) for number in numbers}
+        before = {number: take for number, take in self.record.shown.items() if number not in made}
+        for take in self.record.takes:
+            if (take.identity, take.before, take.numbers) == (identity, before, tuple(numbers)):
+                return take
+        take = Take(
+            number=len(self.record.takes) + 1,
+            identity=identity,
+            job=dict(job),
+            inputs=dict(inputs),
+            numbers=tuple(numbers),
+            before=before,
+        )
+        self.keep(replace(self.record, takes=(*self.record.takes, take)))
+        return take
+
+    def show(self, take: int, numbers: Sequence[int]) -> tuple[int, ...]:
+        """Show frames of a take, and keep those that are shown now with theirs.
+
+        Args:
+            take: its number; 0 is the render itself.
+            numbers: of the frames.
+
+        Returns:
+            The numbers of the frames that changed.
+
+        Raises:
+            OutputError: the take does not have them, or they cannot be written.
+        """
+        hashes = self.record.take_frames(take)
+        absent = tuple(number for number in numbers if str(number) not in hashes)
+        if absent:
+            raise OutputError(
+                f"take {take} of {self.path} has no frames {format_frames(absent)}",
+                hint=f"It has {format_frames(tuple(sorted(map(int, hashes))))}."
+                if hashes
+                else None,
+            )
+        changed = [number for number in numbers if self.record.take_of(number) != take]
+        for number in changed:
+            if not self.takes.holds(take, number, hashes[str(number)]):
+                raise OutputError(
+                    f"frame {number} of take {take} in {self.path} is missing or changed",
+                    hint="Make that take again, with the same seed.",
+                )
+            old, digest = self.record.take_of(number), self.record.frames[str(number)]
+            self.takes.save(old, number, self._writer.path(number), digest)
+        # The record goes first: a run that is killed now finds there what is to be shown.
+        self.keep(self.record.showing(take, {number: hashes[str(number)] for number in changed}))
+        for number in changed:
+            self.takes.show(take, number, self._writer.path(number))
+        return tuple(changed)
+
+    def keep(self, record: Record) -> None:
+        """Keep a changed record, on disk too.
 
         Raises:
             OutputError: it cannot be written.
         """
         started = time.monotonic()
-        self.manifest = manifest
-        manifest.write(self.path / RECORD)
+        self.record = record
+        record.write(self.path / RECORD)
         self._unrecorded = False
         ended = time.monotonic()
         self._next_record = ended + _SHARE * (ended - started)
@@ -149,20 +286,21 @@ class RenderFolder:
         folder = self.path / _STATE
         try:
             folder.mkdir(exist_ok=True)
-            clear_parts(folder)
         except OSError as error:
             raise explain(error, folder) from error
+        clear_parts(folder)
         return folder
 
-    def clear_state(self) -> None:
-        """Remove what was kept for going on."""
-        with contextlib.suppress(FileNotFoundError):
-            try:
-                shutil.rmtree(self.path / _STATE)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise explain(error, self.path / _STATE) from error
+    def clear_state(self, take: int = 0) -> None:
+        """Remove what was kept for going on with a take.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        if take:
+            self.takes.clear_state(take)
+        else:
+            remove_folder(self.path / _STATE)
 
     def check_space(self, needed: int) -> None:
         """Make sure there is room for that many bytes more.
@@ -173,14 +311,14 @@ class RenderFolder:
         check_space(self.path, needed)
 
     def close(self) -> None:
-        """Record what is done and give the folder free for another run.
+        """Record what is done and let go of the folder.
 
         Raises:
             OutputError: the record cannot be written.
         """
         try:
             if self._unrecorded:
-                self.record(self.manifest)
+                self.keep(self.record)
         finally:
             self._lock.release()
 
@@ -194,7 +332,7 @@ class RenderFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the folder free; a fault on the way out does not hide the one that led there."""
+        """Let go of the folder; a fault on the way out does not hide the one that led there."""
         try:
             self.close()
         except OutputError:

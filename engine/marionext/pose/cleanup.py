@@ -2,23 +2,47 @@
 
 Everything looks at the whole clip, backwards and forwards alike, so nothing lags behind the music,
 and nothing reaches across a cut. Points that are unknown for longer than a short gap stay unknown.
+
+What was found comes back with the track, so that a host can list it, and mend with an edit what is
+left.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from marionext.errors import SettingsError
-from marionext.frames import FrameRate
+from marionext.errors import MotionError, SettingsError
+from marionext.frames import FrameRange, FrameRate
 from marionext.pose.measure import number_scenes, person_sizes
-from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, POINT_COUNT, RIGHT_HAND, SEEN_SCORE
+from marionext.pose.skeleton import (
+    FACE,
+    FEET,
+    LEFT_HAND,
+    MIRRORED,
+    POINT_COUNT,
+    RIGHT_HAND,
+    SEEN_SCORE,
+    point_names,
+    point_numbers,
+)
 from marionext.pose.smoothing import median_of_three, savitzky_golay
 from marionext.pose.swaps import repair_swaps
-from marionext.pose.track import PoseTrack
+from marionext.pose.track import Origin, PoseTrack
 
-__all__ = ["CleanUp", "clean"]
+__all__ = [
+    "ANCHORS",
+    "CleanUp",
+    "Cleaned",
+    "Finding",
+    "clean",
+    "fill_gaps",
+    "known_points",
+    "number_jumps",
+]
 
 _USUAL_RATE = 30
 """Frames in the options are frames at this rate; at other rates they last as long."""
@@ -34,7 +58,7 @@ _STILL = 0.06
 """Share of the person's size below which no body point is an outlier; of hands and face half."""
 _REWEIGHTINGS = 6
 
-_ANCHORS = ((LEFT_HAND, 7), (RIGHT_HAND, 4), (FACE, 0))
+ANCHORS = ((LEFT_HAND, 7), (RIGHT_HAND, 4), (FACE, 0))
 """Parts that go along with a joint of the body while they are out of sight."""
 
 _LOWEST_WEIGHT = 0.05
@@ -73,47 +97,240 @@ class CleanUp:
                 raise SettingsError(f"{name} is 0 or more, got {getattr(self, name)}")
 
 
-def clean(track: PoseTrack, options: CleanUp | None = None) -> PoseTrack:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that looked wrong; its frames, joints and person are those of an edit."""
+
+    what: Literal["swap", "outlier", "gap", "jump", "cut"]
+    """``swap``: left and right exchanged; ``outlier``: far from where it should be; ``gap``:
+    unknown; ``jump``: a limb that is suddenly elsewhere; ``cut``: all of it is."""
+    frames: FrameRange
+    """Of a jump or a cut the first frame afterwards."""
+    joints: tuple[str, ...]
+    """Names as in edits; empty: all."""
+    person: int
+    mended: bool
+    """Whether the track that came back is right there; jumps and cuts are only heeded."""
+    sure: float | None = None
+    """0 to 1: of a swap the share of the way that it spares, of an outlier how far it was beyond
+    the limit, of a filled gap the mean score it was given; None: nothing to go by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A mended track, and what was found in it, in the order of the frames."""
+
+    track: PoseTrack
+    findings: tuple[Finding, ...]
+
+
+def clean(
+    track: PoseTrack,
+    options: CleanUp | None = None,
+    *,
+    frames: FrameRange | None = None,
+    joints: tuple[str, ...] = (),
+    person: int | None = None,
+) -> Cleaned:
     """Mend a track, person by person.
 
     People must be the same person all along (`keep_identities`). Scores of filled points are lower
     than their neighbours'; all else keeps its score. A clip of one frame comes back as it is.
 
+    A part is mended as it would be in the whole, which is looked at all the same; what is outside
+    stays as it is. Sides are exchanged only where both of them are among the joints.
+
     Args:
         track: the motion.
         options: what to mend; None for all of it.
+        frames: where, by the track's frame numbers; None: everywhere. May reach beyond the track.
+        joints: names of limbs or points; none: all.
+        person: whom; None: everybody.
+
+    Raises:
+        MotionError: there is no such person.
+        SettingsError: a name of a joint is unknown.
     """
     options = options or CleanUp()
-    points = track.points.astype(np.float64)
-    scores = track.scores.astype(np.float64)
+    if person is not None and not 0 <= person < track.people:
+        raise MotionError(f"expected a person below {track.people}, got {person}")
+    mask = np.zeros((len(track), POINT_COUNT), bool)
+    mask[_rows(track, frames), point_numbers(joints)] = True
+    points, scores, origins = track.points.copy(), track.scores.copy(), track.origins.copy()
+    findings: list[Finding] = []
     sizes = person_sizes(track)
-    gap = _frames(options.longest_gap, track.rate)
-    window = _frames(options.window, track.rate)
-    for person in range(track.people if len(track) > 1 else 0):
-        place, score = points[:, person], scores[:, person]
-        scene = number_scenes(place, score, sizes[person])
+    people = range(track.people) if person is None else (person,)
+    for who in people if len(track) > 1 and mask.any() else ():
+        mended = _Person(track, who, sizes[who], mask)
+        mended.clean(options)
+        points[:, who] = np.where(mask[..., None], mended.points, points[:, who])
+        scores[:, who] = np.where(mask, mended.scores, scores[:, who])
+        origins[:, who] = np.where(mask, mended.origins, origins[:, who])
+        findings += mended.findings
+    findings.sort(key=lambda finding: finding.frames.start)
+    return Cleaned(track.with_(points=points, scores=scores, origins=origins), tuple(findings))
+
+
+class _Person:
+    """One person's points while they are mended.
+
+    Args:
+        track: the motion.
+        person: whose.
+        size: of the person, pixels.
+        mask: (frames, 134), what is asked for; findings are about nothing else.
+    """
+
+    def __init__(self, track: PoseTrack, person: int, size: float, mask: NDArray[np.bool_]) -> None:
+        self.points = track.points[:, person].astype(np.float64)
+        self.scores = track.scores[:, person].astype(np.float64)
+        self.origins = track.origins[:, person].copy()
+        self.findings: list[Finding] = []
+        self._first, self._rate = track.first, track.rate
+        self._person, self._size, self._mask = person, size, mask
+
+    def clean(self, options: CleanUp) -> None:
+        """Mend everything that the options name."""
+        gap = _frames(options.longest_gap, self._rate)
+        window = _frames(options.window, self._rate)
+        scene = number_scenes(self.points, self.scores, self._size)
         if options.repair_swaps:
-            place, score, _ = repair_swaps(
-                place,
-                score,
-                scene,
-                sizes[person],
-                seen=options.trusted or 1e-6,
-                pace=_USUAL_RATE / float(track.rate),
-            )
-        breaks = scene[:, None] + _jumps(place, score, sizes[person])
+            self._repair_swaps(scene, options.trusted)
+        jumps = number_jumps(self.points, self.scores, self._size)
+        breaks = scene[:, None] + jumps
+        self._tell_breaks(scene, jumps)
+        wild, sure = np.zeros(self.scores.shape, bool), np.zeros(self.scores.shape)
         if options.outliers:
-            wild = _outliers(place, score, breaks, sizes[person], options.outliers)
-            score = np.where(wild, 0, score)
+            wild, sure = _outliers(self.points, self.scores, breaks, self._size, options.outliers)
+            self.scores = np.where(wild, 0, self.scores)
+        filled = np.zeros(self.scores.shape, bool)
         if gap:
-            place, score = _fill_gaps(place, score, scene, gap, options.trusted)
+            self.points, self.scores, filled = fill_gaps(
+                self.points, self.scores, scene, gap, options.trusted
+            )
+            self.origins[filled] = Origin.FILLED
+        self._tell_outliers(wild, sure, filled)
+        self._tell_gaps(filled & ~wild, options.trusted)
         if options.median:
-            place = median_of_three(place, score > 0, breaks)
+            self.points = median_of_three(self.points, self.scores > 0, breaks)
         if window:
-            weights = np.where(score > 0, np.clip(score, _LOWEST_WEIGHT, 1), 0)
-            place = savitzky_golay(place, weights, breaks, window=max(window | 1, 5))
-        points[:, person], scores[:, person] = place, score
-    return track.with_(points=points.astype(np.float32), scores=scores.astype(np.float32))
+            weights = np.where(self.scores > 0, np.clip(self.scores, _LOWEST_WEIGHT, 1), 0)
+            self.points = savitzky_golay(self.points, weights, breaks, window=max(window | 1, 5))
+
+    def _repair_swaps(self, scene: NDArray[np.int64], trusted: float) -> None:
+        asked: NDArray[np.bool_] = np.any(self._mask, axis=0)
+        # With one side alone an exchange would leave that side's points on both.
+        both = asked & asked[list(MIRRORED)]
+        may = range(POINT_COUNT) if (both == asked).all() else np.flatnonzero(both).tolist()
+        self.points, self.scores, exchanges = repair_swaps(
+            self.points,
+            self.scores,
+            scene,
+            self._size,
+            seen=trusted or 1e-6,
+            pace=_USUAL_RATE / float(self._rate),
+            joints=may,
+        )
+        # Points of a limb may have gone with the body and been taken back with the limb.
+        exchanged, sure = np.zeros(self._mask.shape, bool), np.zeros(self._mask.shape)
+        for exchange in exchanges:
+            part, points = slice(exchange.start, exchange.stop), list(exchange.points)
+            exchanged[part, points] ^= True
+            sure[part, points] = exchange.sure
+        self.origins = np.where(exchanged, self.origins[:, list(MIRRORED)], self.origins)
+        for start, stop, joints in _runs(exchanged & self._mask):
+            how_sure = float(sure[start:stop, joints].mean())
+            self._tell("swap", start, stop, joints, mended=True, sure=how_sure)
+
+    def _tell_breaks(self, scene: NDArray[np.int64], jumps: NDArray[np.int64]) -> None:
+        cut = np.diff(scene, prepend=0) > 0
+        for frame in np.flatnonzero(cut & self._mask.any(1)).tolist():
+            everything = tuple(range(POINT_COUNT))
+            self._tell("cut", frame, frame + 1, everything, mended=False)
+        # Where all is elsewhere, each limb is too.
+        jumped = (np.diff(jumps, axis=0, prepend=0) > 0) & ~cut[:, None]
+        for start, stop, joints in _runs(jumped & self._mask):
+            self._tell("jump", start, stop, joints, mended=False)
+
+    def _tell_outliers(
+        self, wild: NDArray[np.bool_], sure: NDArray[np.float64], filled: NDArray[np.bool_]
+    ) -> None:
+        for start, stop, joints in _runs(wild & self._mask):
+            values = sure[start:stop, joints]
+            measured = values[values > 0]
+            self._tell(
+                "outlier",
+                start,
+                stop,
+                joints,
+                mended=bool(filled[start:stop, joints].all()),
+                sure=float(measured.mean()) if measured.size else None,
+            )
+
+    def _tell_gaps(self, filled: NDArray[np.bool_], trusted: float) -> None:
+        for start, stop, joints in _runs(filled & self._mask):
+            score = float(self.scores[start:stop, joints].mean())
+            self._tell("gap", start, stop, joints, mended=True, sure=min(score, 1.0))
+        known = known_points(self.scores, trusted)
+        # Who never shows the feet has no gap there.
+        for start, stop, joints in _runs(~known & known.any(0) & self._mask):
+            self._tell("gap", start, stop, joints, mended=False)
+
+    def _tell(
+        self,
+        what: Literal["swap", "outlier", "gap", "jump", "cut"],
+        start: int,
+        stop: int,
+        joints: tuple[int, ...],
+        *,
+        mended: bool,
+        sure: float | None = None,
+    ) -> None:
+        self.findings.append(
+            Finding(
+                what=what,
+                frames=FrameRange(self._first + start, self._first + stop),
+                joints=point_names(joints),
+                person=self._person,
+                mended=mended,
+                sure=sure,
+            )
+        )
+
+
+def _rows(track: PoseTrack, frames: FrameRange | None) -> NDArray[np.int64]:
+    """Return the indices of the frames of a range that the track has, as a column."""
+    frames = frames or track.frames
+    start = max(frames.start, track.frames.start) - track.first
+    stop = min(frames.stop, track.frames.stop) - track.first
+    return np.arange(start, stop)[:, None]
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Find stretches of frames: start, stop, and the joints that are flagged just then.
+
+    Args:
+        flags: (frames, 134).
+    """
+    joints_of: dict[tuple[int, int], list[int]] = {}
+    edges = np.diff(flags.astype(np.int8), axis=0, prepend=0, append=0)
+    for joint in np.flatnonzero(flags.any(0)).tolist():
+        turns = np.flatnonzero(edges[:, joint]).reshape(-1, 2).tolist()
+        for start, stop in turns:
+            joints_of.setdefault((start, stop), []).append(joint)
+    return [(*run, tuple(joints)) for run, joints in sorted(joints_of.items())]
+
+
+def known_points(scores: NDArray[np.floating], trusted: float) -> NDArray[np.bool_]:
+    """Tell which points are known: seen at all, those of the body at least as well as trusted.
+
+    Args:
+        scores: (..., 134).
+        trusted: least score of a body point.
+    """
+    known: NDArray[np.bool_] = np.greater(scores, 0)
+    known[..., : FEET.stop] &= scores[..., : FEET.stop] >= trusted
+    return known
 
 
 def _frames(usual: int, rate: FrameRate) -> int:
@@ -121,10 +338,10 @@ def _frames(usual: int, rate: FrameRate) -> int:
     return max(1, round(usual * rate.fraction / _USUAL_RATE)) if usual else 0
 
 
-def _jumps(
+def number_jumps(
     points: NDArray[np.float64], scores: NDArray[np.float64], size: float
 ) -> NDArray[np.int64]:
-    """Count each point's jumps from one place where it stays to another: (frames, 134).
+    """Number each point's stays: (frames, 134), from 0, one more after every jump of that point.
 
     A limb may jump where the body does not: in clips with frames left out or put together. What
     smooths over such a step puts the limb where it never was.
@@ -144,8 +361,10 @@ def _outliers(
     scene: NDArray[np.int64],
     size: float,
     deviations: float,
-) -> NDArray[np.bool_]:
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Find points far from where their neighbours in time say they should be: (frames, 134).
+
+    How far beyond the limit each one was comes back too, 0 to 1, of the same shape.
 
     The neighbours' word is a parabola that one wild point among them does not bend, and their own
     distance from it says how far is far: a fast move is no outlier, nor is a sharp accent.
@@ -159,7 +378,7 @@ def _outliers(
     known[..., _OUTLIER_REACH] = False
     least = np.full(POINT_COUNT, _STILL / 2 * size)
     least[: FEET.stop] *= 2
-    found = np.zeros(scores.shape, bool)
+    found, sure = np.zeros(scores.shape, bool), np.zeros(scores.shape)
     # Nothing can be an outlier that lies near the middle of its neighbours.
     away = np.linalg.norm(points - _masked_mean(near, known), axis=-1) > least
     suspects = np.nonzero(away & (scores > 0) & (known.sum(-1) > _OUTLIER_REACH))
@@ -168,12 +387,14 @@ def _outliers(
         offsets = near[suspects].transpose(0, 2, 1) - points[suspects][:, None]
         expected, spread = _robust_parabola(offsets, weights)
         limit = np.maximum(deviations * spread, least[suspects[1]])
-        found[suspects] = np.linalg.norm(expected, axis=-1) > limit
+        distance = np.linalg.norm(expected, axis=-1)
+        found[suspects] = distance > limit
+        sure[suspects] = np.maximum(1 - limit / np.maximum(distance, 1e-9), 0)
     # A hand that turns fast keeps its shape only if its points stay or go together.
     for part in (LEFT_HAND, RIGHT_HAND, FACE):
         mostly = found[:, part].sum(1) * 2 > (scores[:, part] > 0).sum(1)
         found[:, part] = mostly[:, None]
-    return found
+    return found, sure
 
 
 def _robust_parabola(
@@ -208,28 +429,47 @@ def _masked_mean(values: NDArray[np.float64], known: NDArray[np.bool_]) -> NDArr
     return np.asarray(total / np.maximum(known.sum(-1), 1)[..., None])
 
 
-def _fill_gaps(
+def fill_gaps(
     points: NDArray[np.float64],
     scores: NDArray[np.float64],
     scene: NDArray[np.int64],
     longest: int,
     trusted: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    joints: Collection[int] = range(POINT_COUNT),
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Fill short gaps of one person's points with a curve between their ends.
 
     Hands and face move along with wrist and nose where those are known.
+
+    Args:
+        points: (frames, 134, 2).
+        scores: (frames, 134).
+        scene: (frames,), a number that changes at every cut.
+        longest: frames that a gap may be long.
+        trusted: body points of a lower score count as unknown.
+        joints: the points to fill.
+
+    Returns:
+        Points, scores, and which were filled, (frames, 134).
     """
     points, scores = points.copy(), scores.copy()
-    known = scores > 0
-    known[:, : FEET.stop] &= scores[:, : FEET.stop] >= trusted
+    known, filled = known_points(scores, trusted), np.zeros(scores.shape, bool)
     for joint in range(FEET.stop):
-        _fill(points[:, joint], scores[:, joint], known[:, joint], scene, longest, None)
-    for place, anchor in _ANCHORS:
+        if joint not in joints:
+            continue
+        filled[:, joint] = _fill(
+            points[:, joint], scores[:, joint], known[:, joint], scene, longest, None
+        )
+    for place, anchor in ANCHORS:
         usable = scores[:, anchor] >= (trusted or 1e-6)
         path = np.where(usable[:, None], points[:, anchor], np.nan)
         for joint in range(place.start, place.stop):
-            _fill(points[:, joint], scores[:, joint], known[:, joint], scene, longest, path)
-    return points, scores
+            if joint not in joints:
+                continue
+            filled[:, joint] = _fill(
+                points[:, joint], scores[:, joint], known[:, joint], scene, longest, path
+            )
+    return points, scores, filled
 
 
 def _fill(
@@ -239,8 +479,9 @@ def _fill(
     scene: NDArray[np.int64],
     longest: int,
     anchor: NDArray[np.float64] | None,
-) -> None:
-    """Fill the gaps of one point in place: (frames, 2), (frames,), (frames,)."""
+) -> NDArray[np.bool_]:
+    """Fill the gaps of one point in place: (frames, 2), (frames,), (frames,); return where."""
+    filled = np.zeros(len(points), bool)
     there = np.flatnonzero(known)
     gaps = there[:-1][(np.diff(there) > 1) & (np.diff(there) <= longest + 1)]
     for before in gaps.tolist():
@@ -262,6 +503,8 @@ def _fill(
         # The further from what was seen, the less sure: down to half.
         lowered = 1 - np.minimum(share, 1 - share) * (length + 1) / (longest + 1)
         scores[gap] = lowered * (scores[before] + share * (scores[after] - scores[before]))
+        filled[gap] = True
+    return filled
 
 
 def _bridge(

@@ -108,11 +108,13 @@ def keep_identities(track: PoseTrack, *, least_frames: int = 1) -> PoseTrack:
     count = max((int(found.max(initial=-1)) for found in numbers), default=-1) + 1
     points = np.zeros((len(track), count, *track.points.shape[2:]), np.float32)
     scores = np.zeros(points.shape[:3], np.float32)
+    origins = np.zeros(points.shape[:3], np.uint8)
     for frame, (slots, found) in enumerate(zip(ordered, numbers, strict=True)):
         points[frame, found] = track.points[frame, slots]
         scores[frame, found] = track.scores[frame, slots]
+        origins[frame, found] = track.origins[frame, slots]
     kept = (scores > 0).any(-1).sum(0) >= least_frames
-    return track.with_(points=points[:, kept], scores=scores[:, kept])
+    return _some(track.with_(points=points, scores=scores, origins=origins), kept)
 
 
 def choose_person(track: PoseTrack, who: Who = "largest") -> PoseTrack:
@@ -125,7 +127,16 @@ def choose_person(track: PoseTrack, who: Who = "largest") -> PoseTrack:
     followed = keep_identities(track)
     boxes = person_boxes(followed.points, followed.scores, seen=1e-6)
     chosen = choose_track(boxes, track.size, who)
-    return followed.with_(points=followed.points[:, [chosen]], scores=followed.scores[:, [chosen]])
+    return _some(followed, np.array([chosen]))
+
+
+def _some(track: PoseTrack, people: NDArray[np.bool_] | NDArray[np.int64]) -> PoseTrack:
+    """Return a track of some of the people."""
+    return track.with_(
+        points=track.points[:, people],
+        scores=track.scores[:, people],
+        origins=track.origins[:, people],
+    )
 
 
 def choose_track(boxes: NDArray[np.floating], size: tuple[int, int], who: Who) -> int:

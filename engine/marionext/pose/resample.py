@@ -8,6 +8,7 @@ k r / r', a fraction that is never rounded, so that a long clip does not drift.
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames
@@ -61,7 +62,7 @@ def resample(
         weight = weight[..., None]
         between = track.points[before] * (1 - weight) + track.points[after] * weight
         points = np.where(both[..., None], between, points)
-    return track.with_(points=points, scores=scores, rate=rate)
+    return track.with_(points=points, scores=scores, origins=track.origins[nearest], rate=rate)
 
 
 def trim(track: PoseTrack, frames: FrameRange) -> PoseTrack:
@@ -75,7 +76,7 @@ def trim(track: PoseTrack, frames: FrameRange) -> PoseTrack:
             f"expected frames within {track.frames}, which the motion has, got {frames}"
         )
     part = slice(frames.start - track.first, frames.stop - track.first)
-    return track.with_(points=track.points[part], scores=track.scores[part], first=frames.start)
+    return _taken(track, part, frames.start)
 
 
 def select(track: PoseTrack, frames: tuple[int, ...]) -> PoseTrack:
@@ -98,5 +99,14 @@ def select(track: PoseTrack, frames: tuple[int, ...]) -> PoseTrack:
             f"expected frames within {track.frames}, which the motion has, got "
             f"{format_frames(absent)}"
         )
-    picked = np.array(frames) - track.first
-    return track.with_(points=track.points[picked], scores=track.scores[picked], first=frames[0])
+    return _taken(track, np.array(frames) - track.first, frames[0])
+
+
+def _taken(track: PoseTrack, which: slice | NDArray[np.int64], first: int) -> PoseTrack:
+    """Return some of the frames, numbered from ``first``."""
+    return track.with_(
+        points=track.points[which],
+        scores=track.scores[which],
+        origins=track.origins[which],
+        first=first,
+    )

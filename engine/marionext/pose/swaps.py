@@ -7,12 +7,15 @@ the detector is right more often than not. So a flip of some frames is undone, a
 the arms or a slow turn is not, and one mistake cannot turn the rest of the clip round.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.pose.skeleton import FACE, FEET, LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
 
-__all__ = ["SWAP_GROUPS", "repair_swaps"]
+__all__ = ["SWAP_GROUPS", "Exchange", "repair_swaps"]
 
 _MIRRORED = np.array(MIRRORED)
 
@@ -49,6 +52,17 @@ _LONGEST_WAY = 0.25
 """A way longer than this share of the person's size costs no more: it is a jump anyway."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Points that changed sides in frames ``start`` to ``stop - 1``, counted from 0."""
+
+    start: int
+    stop: int
+    points: tuple[int, ...]
+    sure: float
+    """The share of the costs that it spares, 0 to 1."""
+
+
 def repair_swaps(
     points: NDArray[np.float64],
     scores: NDArray[np.float64],
@@ -57,7 +71,8 @@ def repair_swaps(
     *,
     seen: float,
     pace: float = 1.0,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, int]]:
+    joints: Collection[int] = range(POINT_COUNT),
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Exchange]]:
     """Exchange left and right where one person's points then move less.
 
     Args:
@@ -67,23 +82,31 @@ def repair_swaps(
         size: of the person, pixels.
         seen: least score of a joint that has a say.
         pace: how long a frame lasts, in thirtieths of a second.
+        joints: the points that may be exchanged, both sides of each.
 
     Returns:
-        New points and scores, and in how many frames each group was exchanged.
+        New points and scores, and what was exchanged, one after the other.
     """
-    exchanged = {}
+    exchanges = []
     for name, (telling, moving) in SWAP_GROUPS.items():
+        taking = tuple(point for point in moving if point in joints)
+        if not taking:
+            continue
         extent = size * _EXTENT.get(name, 1.0)
-        flags = _cheapest(
+        flags, sure = _cheapest(
             points, scores >= seen, np.array(telling), scene, extent, pace, _ATTACHED.get(name, ())
         )
         if flags.any():
-            exchanged[name] = int(flags.sum())
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
+            exchanges += [
+                Exchange(int(start), int(stop), taking, float(sure[start]))
+                for start, stop in edges.reshape(-1, 2)
+            ]
             order = np.arange(POINT_COUNT)
-            order[list(moving)] = _MIRRORED[list(moving)]
+            order[list(taking)] = _MIRRORED[list(taking)]
             points = np.where(flags[:, None, None], points[:, order], points)
             scores = np.where(flags[:, None], scores[:, order], scores)
-    return points, scores, exchanged
+    return points, scores, exchanges
 
 
 def _cheapest(
@@ -94,8 +117,8 @@ def _cheapest(
     size: float,
     pace: float,
     attached: tuple[tuple[int, int], ...],
-) -> NDArray[np.bool_]:
-    """Find in which frames the joints are exchanged: (frames,)."""
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Find in which frames the joints are exchanged, and how sure that is: (frames,) both."""
     # Where the group as a whole goes does not tell its sides apart.
     weights = known[:, joints, None] / np.maximum(known[:, joints].sum(1), 1)[:, None, None]
     own = points - (weights * points[:, joints]).sum(1, keepdims=True)
@@ -108,6 +131,7 @@ def _cheapest(
     staying, changing = np.array([0.0, _PER_FRAME * pace]), _PER_CHANGE * pace * (1 - np.eye(2))
     cost = staying + apart[frames[0]] if len(frames) else staying
     came_from = np.zeros((len(frames), 2), np.int64)
+    ways = np.zeros((len(frames) + 1, 2, 2))
     for step in range(1, len(frames)):
         before, now = frames[step - 1], frames[step]
         both = seen[:, None, before] & seen[None, :, now]
@@ -119,6 +143,7 @@ def _cheapest(
         if scene[before] != scene[now] or both.sum(-1).min() == 0:
             between[:] = 0
         between += changing
+        ways[step] = between
         total = cost[:, None] + between
         came_from[step] = total.argmin(0)
         cost = total.min(0) + staying + apart[now]
@@ -126,7 +151,31 @@ def _cheapest(
     for step in range(len(frames) - 1, -1, -1):
         flags[frames[step]] = bool(state)
         state = int(came_from[step, state])
-    return flags
+    return flags, _sureness(flags, frames, ways, apart + staying)
+
+
+def _sureness(
+    flags: NDArray[np.bool_],
+    frames: NDArray[np.int64],
+    ways: NDArray[np.float64],
+    standing: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return what share of its costs each exchange spares, at its frames: (frames,).
+
+    Args:
+        flags: (frames,), where sides are exchanged.
+        frames: (steps,), those that were looked at.
+        ways: (steps + 1, 2, 2), costs of getting to each step in either state.
+        standing: (frames, 2), costs of each frame in either state.
+    """
+    sure = np.zeros(len(flags))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags[frames], [False]])))
+    for start, stop in edges.reshape(-1, 2):
+        run = frames[start:stop]
+        exchanged = ways[start, 0, 1] + ways[stop, 1, 0] + standing[run, 1].sum()
+        detected = ways[start, 0, 0] + ways[stop, 0, 0] + standing[run, 0].sum()
+        sure[run] = np.clip(1 - exchanged / detected, 0, 1) if detected > 0 else 0
+    return sure
 
 
 def _apart(

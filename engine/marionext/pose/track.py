@@ -1,6 +1,7 @@
 """`PoseTrack`: where every keypoint of every person is, in every frame."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Self
 
 import numpy as np
@@ -10,7 +11,23 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
 from marionext.pose.skeleton import POINT_COUNT
 
-__all__ = ["PoseTrack"]
+__all__ = ["Origin", "PoseTrack"]
+
+
+class Origin(IntEnum):
+    """Where a point comes from."""
+
+    DETECTED = 0
+    """From a detector, a rig or a file; swapping, mirroring and smoothing leave it so."""
+    FILLED = 1
+    """Put into a gap by what is known around it."""
+    BY_HAND = 2
+    """Placed or moved by an edit."""
+
+
+def _detected() -> NDArray[np.uint8]:
+    """Stand for a track whose points are all detected, until its shape is known."""
+    return np.zeros(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,12 +49,15 @@ class PoseTrack:
     """Frames per second, exact."""
     first: int = 0
     """Frame number of the first pose in its source."""
+    origins: NDArray[np.uint8] = field(default_factory=_detected)
+    """(frames, people, 134): an `Origin` each; left out: all detected."""
 
     def __post_init__(self) -> None:
         """Check shapes and values once; everything inside trusts them.
 
         Raises:
-            MotionError: shapes disagree, a point is not finite, or a size is not positive.
+            MotionError: shapes disagree, a point is not finite, an origin is unknown, or a size is
+                not positive.
         """
         points = np.ascontiguousarray(self.points, dtype=np.float32)
         scores = np.ascontiguousarray(self.scores, dtype=np.float32)
@@ -48,6 +68,13 @@ class PoseTrack:
             )
         if scores.shape != points.shape[:3]:
             raise MotionError(f"expected scores of shape {points.shape[:3]}, got {scores.shape}")
+        origins = np.ascontiguousarray(self.origins, dtype=np.uint8)
+        if not origins.size:
+            origins = np.zeros(scores.shape, np.uint8)
+        if origins.shape != scores.shape:
+            raise MotionError(f"expected origins of shape {scores.shape}, got {origins.shape}")
+        if origins.max(initial=0) > max(Origin):
+            raise MotionError(f"origins are 0 to {max(Origin)}, got {origins.max()}")
         if not len(points):
             raise MotionError("a pose track has at least one frame, got none")
         finite = np.isfinite(points).all(axis=(1, 2, 3)) & np.isfinite(scores).all(axis=(1, 2))
@@ -62,6 +89,7 @@ class PoseTrack:
             raise MotionError(f"a picture's width and height are at least 1, got {self.size}")
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "scores", scores)
+        object.__setattr__(self, "origins", origins)
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -78,5 +106,10 @@ class PoseTrack:
         return FrameRange(self.first, self.first + len(self))
 
     def with_(self, **changes: object) -> Self:
-        """Return a copy with some fields replaced, checked again."""
+        """Return a copy with some fields replaced, checked again.
+
+        Origins need not be given where the shape changes, as long as all points are detected.
+        """
+        if "scores" in changes and not self.origins.any():
+            changes.setdefault("origins", _detected())
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames
+from marionext.pose import resampled_count
 from marionext.posemap.recognise import Palette, is_pose_map, recognise_palette
 
 __all__ = ["PoseMapSource", "read_maps"]
@@ -103,7 +104,7 @@ def read_maps(
     own_rate = pictures.rate or rate or _DEFAULT_RATE
     wanted = rate or own_rate
     step = own_rate.fraction / wanted.fraction
-    count = pictures.count if step == 1 else max(1, round(pictures.count / step))
+    count = resampled_count(pictures.count, own_rate, wanted)
     last = pictures.count - 1
 
     def index(frame: int) -> int:

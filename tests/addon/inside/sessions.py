@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -135,7 +136,7 @@ def unreadable(answer, renders):
     whole = record.read_text()
     for name, text in (
         ("damaged", whole[: len(whole) // 2]),
-        ("newer", whole.replace('"version": 1', '"version": 99', 1)),
+        ("newer", re.sub(r'"version": \d+', '"version": 99', whole, count=1)),
     ):
         record.write_text(text)
         for render in list(runner().renders.values()):

@@ -139,6 +139,24 @@ def test_cancelling_keeps_the_engine_for_the_next_job(make_job: JobMaker, tmp_pa
     engine.close(timeout=60)
 
 
+def test_jobs_of_every_kind_share_the_queue_and_the_engine(
+    make_job: JobMaker, tmp_path: Path
+) -> None:
+    engine, queue = SharedEngine(), JobQueue()
+    motion = make_job()["motion"]
+    maps = {"kind": "posemaps", "motion": motion, "output": str(tmp_path / "maps")}
+    track = {"kind": "track", "motion": motion, "output": str(tmp_path / "clean.npz")}
+    queue.add("maps", begin(engine, maps))
+    queue.add("track", begin(engine, track))
+    for name in ("maps", "track"):
+        (*_, done) = until(queue.poll, ends)
+        assert isinstance(done, Finished)
+        assert (done.job_id, done.frames) == (name, 7)
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 7
+    assert (tmp_path / "clean.npz").is_file()
+    engine.close(timeout=60)
+
+
 def test_an_engine_is_let_go_when_idle_and_replaced_when_another_is_wanted(
     make_job: JobMaker, tmp_path: Path
 ) -> None:

@@ -84,15 +84,16 @@ def test_resampling_turns_at_constant_speed_and_keeps_lengths_and_time() -> None
     weights = np.array([[0.0], [1], [2], [3]])
     arm = swinging_arm(camera=camera, morphs=("open",), morph_weights=weights)
     twice = resample(arm, FrameRate(Fraction(60)))
-    assert len(twice) == 7
+    assert len(twice) == 8  # 4 frames at 30 last as long as 8 at 60; the last pose is held
+    halves = np.minimum(np.arange(8) / 2, 3)
     angles = np.degrees(np.arctan2(twice.tails[:, 1, 1], twice.tails[:, 1, 0]))
-    np.testing.assert_allclose(angles, 15 * np.arange(7), atol=1e-9)
+    np.testing.assert_allclose(angles, 30 * halves, atol=1e-9)
     lengths = np.linalg.norm(twice.tails[:, 1] - twice.heads[:, 1], axis=1)
     np.testing.assert_allclose(lengths, 1)
     assert twice.camera is not None
-    np.testing.assert_allclose(twice.camera.views[:, 0, 3], np.arange(7) / 2)
-    np.testing.assert_allclose(twice.camera.focal, 1 + np.arange(7) / 2)
-    np.testing.assert_allclose(twice.morph_weights[:, 0], np.arange(7) / 2)
+    np.testing.assert_allclose(twice.camera.views[:, 0, 3], halves)
+    np.testing.assert_allclose(twice.camera.focal, 1 + halves)
+    np.testing.assert_allclose(twice.morph_weights[:, 0], halves)
     back = resample(twice, RATE)
     np.testing.assert_allclose(back.tails, arm.tails, atol=1e-12)
 

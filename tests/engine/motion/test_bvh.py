@@ -340,7 +340,7 @@ def test_angles_do_not_jump_between_frames(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_bvh(read(tmp_path, BODY), tmp_path / "file" / "motion.bvh")
 
 

@@ -29,7 +29,7 @@ def test_content_counts_and_not_the_name(tmp_path: Path) -> None:
 def test_a_rate_is_kept_to_the_fraction() -> None:
     film = load(DANCE, rate=FrameRate(Fraction(24000, 1001)))
     assert film.rate == FrameRate(Fraction(24000, 1001))
-    assert len(film) == 191  # the last moment is frame 191 at 24: 190.8 of these
+    assert len(film) == 192  # 192 frames at 24 last as long as 191.8 of these
     twice = load(DANCE, rate=FrameRate(Fraction(48)))
     np.testing.assert_allclose(twice.heads[::2], load(DANCE).heads, atol=1e-9)
 

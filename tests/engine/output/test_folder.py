@@ -19,14 +19,7 @@ import pytest
 from marionext.errors import OutputError
 from marionext.files import check_space, hash_source, sha256_of, write_json
 from marionext.frames import FrameRate
-from marionext.jobs import (
-    MotionSource,
-    OutputSettings,
-    PoseSettings,
-    RenderJob,
-    SvdSettings,
-    encode_job,
-)
+from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob, encode_job
 from marionext.output import (
     FolderLock,
     FrameWriter,
@@ -36,6 +29,7 @@ from marionext.output import (
     write_png,
 )
 from marionext.record import Record
+from marionext.settings import SvdSettings
 
 JOB = RenderJob(
     motion=MotionSource(path="dance.mp4"),
@@ -106,19 +100,19 @@ def test_a_folder_goes_on_where_it_was(tmp_path: Path) -> None:
         (folder.state / "latents").write_bytes(b"kept")
         for number in (-1, 0, 1):
             folder.write_frame(number, picture(number))
-        folder.record(folder.manifest.with_stage("decode", 3, 4).with_note("size rounded"))
+        folder.keep(folder.record.with_stage("decode", 3, 4).with_note("size rounded"))
         folder.frame_path(1).write_bytes(b"damaged")
     with RenderFolder(tmp_path / "out", plan()) as folder:
         assert folder.resumed
         assert folder.missing == (1, 2)
-        assert folder.manifest.stage.name == "decode"
-        assert folder.manifest.notes == ("size rounded",)
+        assert folder.record.stage.name == "decode"
+        assert folder.record.notes == ("size rounded",)
         assert (folder.state / "latents").read_bytes() == b"kept"
         for number in folder.missing:
             folder.write_frame(number, picture(number))
         folder.clear_state()
         folder.clear_state()
-        assert folder.manifest.finished
+        assert folder.record.finished
         assert [path.name for path in folder.frames] == [
             "-00001.png", "000000.png", "000001.png", "000002.png",
         ]  # fmt: skip
@@ -178,7 +172,7 @@ def test_frames_of_unknown_origin_are_not_touched(tmp_path: Path) -> None:
     [
         ("", "not the record"),
         ("[]", "not the record"),
-        ('{"schema": "marionext.render", "version": 99}', "version 1, got 99"),
+        ('{"schema": "marionext.render", "version": 99}', "version 1 to 2, got 99"),
         ('{"schema": "marionext.render", "version": 1, "stepz": 3}', "stepz"),
     ],
 )

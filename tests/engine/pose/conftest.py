@@ -145,6 +145,12 @@ def dancer():
     return dance
 
 
+@pytest.fixture(scope="session")
+def dancer_function():
+    """The same, for generated tests, which take no fixture of a single test."""
+    return dance
+
+
 @pytest.fixture
 def bodies():
     """Bodies by name."""

@@ -3,12 +3,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marionext.errors import SettingsError
-from marionext.frames import FrameRate
-from marionext.pose import CleanUp, PoseTrack, clean
-from marionext.pose.skeleton import LEFT_HAND, MIRRORED, POINT_COUNT, RIGHT_HAND
+from marionext.edits import Fill, Swap
+from marionext.errors import MotionError, SettingsError
+from marionext.frames import FrameRange, FrameRate
+from marionext.pose import CleanUp, Finding, Origin, PoseTrack, apply
+from marionext.pose import clean as cleaned
+from marionext.pose.skeleton import (
+    LEFT_HAND,
+    LIMB_GROUPS,
+    MIRRORED,
+    POINT_COUNT,
+    RIGHT_HAND,
+    point_numbers,
+)
 
 ONLY_GAPS = CleanUp(repair_swaps=False, outliers=0, median=False, window=0)
+
+
+def clean(track, options=None):
+    """The mended track alone."""
+    return cleaned(track, options).track
 
 
 def changed(track, points=None, scores=None):
@@ -179,3 +193,129 @@ def test_any_track_stays_finite_and_invents_no_one(seed, frames, people, wild):
 def test_options_are_checked(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         CleanUp(**wrong)
+
+
+def faulty(dancer, seed=0, first=0):
+    """A dance with every kind of fault, and a second person who trembles."""
+    truth = dancer(frames=100)
+    rng = np.random.default_rng(seed)
+    points = np.repeat(truth.points, 2, axis=1) + rng.normal(0, 2, (100, 2, POINT_COUNT, 2))
+    scores = np.repeat(truth.scores, 2, axis=1)
+    points[30:34, 0] = points[30:34, 0][:, list(MIRRORED)]
+    points[60:62, 0, 4] += [160, -90]
+    points[80:85, 0, LEFT_HAND] = scores[80:85, 0, LEFT_HAND] = 0
+    points[40:60, 0, 13] = scores[40:60, 0, 13] = 0
+    return truth.with_(points=points.astype(np.float32), scores=scores, first=first)
+
+
+SPANS = st.builds(
+    lambda start, length: FrameRange(start, start + length),
+    st.integers(-5, 103),
+    st.integers(1, 60),
+)
+SIDES = ["arms", "legs", "hands", "face", "torso", "body"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    frames=st.none() | SPANS,
+    joints=st.lists(st.sampled_from(SIDES), max_size=2).map(tuple),
+    person=st.none() | st.integers(0, 1),
+)
+def test_a_part_is_mended_as_in_the_whole_and_the_rest_left_alone(
+    dancer_function, seed, frames, joints, person
+):
+    track = faulty(dancer_function, seed)
+    whole, part = cleaned(track), cleaned(track, frames=frames, joints=joints, person=person)
+    inside = np.zeros(track.scores.shape, bool)
+    rows = [row for row in range(100) if frames is None or row in frames]
+    people = [0, 1] if person is None else [person]
+    inside[np.ix_(rows, people, point_numbers(joints))] = True
+    for name in ("points", "scores", "origins"):
+        old, all_of_it, some = (getattr(t, name) for t in (track, whole.track, part.track))
+        assert some[inside].tobytes() == all_of_it[inside].tobytes()
+        assert some[~inside].tobytes() == old[~inside].tobytes()
+    for finding in part.findings:
+        assert finding.frames.start >= min(rows)
+        assert finding.frames.stop - 1 <= max(rows)
+        assert finding.person in people
+
+
+def test_one_side_alone_exchanges_nothing(dancer):
+    track = faulty(dancer)
+    only = cleaned(track, CleanUp(outliers=0, longest_gap=0, median=False, window=0),
+                   joints=("left_arm",))  # fmt: skip
+    assert only.track.points.tobytes() == track.points.tobytes()
+    assert only.findings == tuple(f for f in only.findings if f.what != "swap")
+
+
+def test_what_was_found_is_told(dancer):
+    found = cleaned(faulty(dancer, first=101)).findings
+
+    def those(what, person=0):
+        return [f for f in found if f.what == what and f.person == person]
+
+    (swap,) = those("swap")
+    assert swap.frames == FrameRange(131, 135)
+    assert set(point_numbers(swap.joints)) >= {*LIMB_GROUPS["legs"], *LIMB_GROUPS["arms"]}
+    assert swap.mended
+    assert 0.3 < swap.sure <= 1
+    wrist = next(f for f in those("outlier") if 4 in point_numbers(f.joints))
+    assert wrist.frames == FrameRange(161, 163)
+    assert wrist.mended
+    assert 0.3 < wrist.sure <= 1
+    hand = next(f for f in those("gap") if f.joints == ("left_hand",))
+    assert hand.frames == FrameRange(181, 186)
+    assert hand.mended
+    ankle = next(f for f in those("gap") if not f.mended)
+    assert (ankle.frames, ankle.joints) == (FrameRange(141, 161), ("left_ankle",))
+    assert ankle.sure is None
+    assert those("swap", person=1) == []
+    assert [f.frames.start for f in found] == sorted(f.frames.start for f in found)
+
+
+def test_a_good_clip_has_no_findings(dancer):
+    assert cleaned(dancer(frames=90, strength=0.5)).findings == ()
+
+
+def test_cuts_and_jumps_are_told_but_not_mended(dancer):
+    track = dancer(frames=60, strength=0.2)
+    points = track.points.copy()
+    points[30:] += [250, 0]
+    points[45:, 0, LEFT_HAND] += [90, 0]
+    found = cleaned(changed(track, points)).findings
+    cut = next(f for f in found if f.what == "cut")
+    assert cut == Finding(what="cut", frames=FrameRange(30, 31), joints=(), person=0, mended=False)
+    (jump,) = (f for f in found if f.what == "jump")
+    assert (jump.frames, jump.joints) == (FrameRange(45, 46), ("left_hand",))
+
+
+def test_a_finding_names_the_edit_that_mends_it(dancer):
+    track = faulty(dancer)
+    found = cleaned(track).findings
+    swap = next(f for f in found if f.what == "swap")
+    part = {"frames": swap.frames, "joints": swap.joints, "person": swap.person}
+    mended = apply(track, [Swap(**part)])
+    assert not [f for f in cleaned(mended).findings if f.what == "swap"]
+    gap = next(f for f in found if f.what == "gap" and not f.mended)
+    filled = apply(track, [Fill(frames=gap.frames, joints=gap.joints, person=gap.person)])
+    assert not [f for f in cleaned(filled).findings if f.what == "gap" and not f.mended]
+
+
+def test_filled_points_say_so_and_exchanged_ones_keep_their_origin(dancer):
+    track = faulty(dancer)
+    origins = track.origins.copy()
+    origins[30:34, 0, 4] = Origin.BY_HAND
+    mended = clean(track.with_(origins=origins))
+    assert (mended.origins[80:85, 0, LEFT_HAND] == Origin.FILLED).all()
+    assert (mended.origins[60:62, 0, 4] == Origin.FILLED).all()
+    assert (mended.origins[30:34, 0, 7] == Origin.BY_HAND).all()
+    assert not mended.origins[:20].any()
+
+
+def test_mending_somebody_who_is_not_there_is_refused(dancer):
+    with pytest.raises(MotionError, match="person below 1"):
+        cleaned(dancer(frames=3), person=1)
+    with pytest.raises(SettingsError, match="left_arn"):
+        cleaned(dancer(frames=3), joints=("left_arn",))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marionext.errors import MotionError, SettingsError
-from marionext.pose import choose_person, keep_identities, link_boxes
+from marionext.pose import Origin, choose_person, keep_identities, link_boxes
 
 SIZE = (1920, 1080)
 
@@ -30,7 +30,11 @@ def shuffled(track, seed):
     rng = np.random.default_rng(seed)
     order = rng.permuted(np.tile(np.arange(track.people), (len(track), 1)), axis=1)
     frames = np.arange(len(track))[:, None]
-    return track.with_(points=track.points[frames, order], scores=track.scores[frames, order])
+    return track.with_(
+        points=track.points[frames, order],
+        scores=track.scores[frames, order],
+        origins=track.origins[frames, order],
+    )
 
 
 @pytest.fixture
@@ -122,3 +126,13 @@ def test_boxes_that_are_not_there_have_no_number():
     boxes = [np.array([[0, 0, 9, 9], [np.nan] * 4]), np.zeros((0, 4)), np.array([[0, 0, 9, 9.0]])]
     assert [found.tolist() for found in link_boxes(boxes)] == [[0, -1], [], [0]]
     assert link_boxes(boxes, patience=1)[2].tolist() == [1]
+
+
+def test_where_points_come_from_follows_the_person(dancer):
+    pair = together(dancer(frames=8, centre=150), dancer(frames=8, centre=420))
+    origins = pair.origins.copy()
+    origins[:, 1] = Origin.BY_HAND
+    followed = keep_identities(shuffled(pair.with_(origins=origins), 1))
+    assert (followed.origins[:, 1] == Origin.BY_HAND).all()
+    assert not followed.origins[:, 0].any()
+    assert (choose_person(pair.with_(origins=origins), "right").origins == Origin.BY_HAND).all()

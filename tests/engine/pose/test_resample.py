@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
-from marionext.pose import PoseTrack, resample, resampled_count, select, trim
+from marionext.pose import Origin, PoseTrack, resample, resampled_count, select, trim
 from marionext.pose.skeleton import POINT_COUNT
 
 rates = st.builds(
@@ -106,3 +106,17 @@ def test_selected_frames_stand_side_by_side():
     assert part.first == 103
     with pytest.raises(MotionError, match="at least one"):
         select(ramp(3), ())
+
+
+def test_where_points_come_from_is_kept_at_every_rate():
+    track = ramp(8)
+    origins = track.origins.copy()
+    origins[3:] = Origin.FILLED
+    marked = track.with_(origins=origins)
+    slower = resample(marked, FrameRate(track.rate.fraction / 2))
+    assert slower.origins[:, 0, 0].tolist() == [0, 0, 1, 1]
+    faster = resample(marked, FrameRate(track.rate.fraction * 2))
+    assert faster.origins[:, 0, 0].tolist() == [0] * 6 + [1] * 10
+    assert trim(marked, FrameRange(track.first + 2, track.first + 5)).origins[:, 0, 0].tolist() == [
+        0, 1, 1
+    ]  # fmt: skip

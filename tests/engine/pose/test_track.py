@@ -5,7 +5,7 @@ import pytest
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
-from marionext.pose import PoseTrack
+from marionext.pose import Origin, PoseTrack
 from marionext.pose.skeleton import (
     BODY_LIMBS,
     FACE,
@@ -84,3 +84,17 @@ def test_the_face_keeps_its_shape_when_mirrored(dancer):
     order = [MIRRORED[point] - FACE.start for point in range(FACE.start, FACE.stop)]
     turned = face[order] * [-1, 1] + [2 * face[27, 0], 0]
     np.testing.assert_allclose(turned, face, atol=0.5)
+
+
+def test_points_are_detected_unless_somebody_says_otherwise():
+    track = PoseTrack(**fields())
+    assert track.origins.shape == track.scores.shape
+    assert not track.origins.any()
+    fewer = track.with_(points=track.points[:1], scores=track.scores[:1])
+    assert fewer.origins.shape == fewer.scores.shape
+    by_hand = track.with_(origins=np.full_like(track.origins, Origin.BY_HAND))
+    assert (by_hand.with_(first=3).origins == Origin.BY_HAND).all()
+    with pytest.raises(MotionError, match="origins of shape"):
+        by_hand.with_(points=track.points[:1], scores=track.scores[:1])
+    with pytest.raises(MotionError, match="origins are 0 to 2"):
+        track.with_(origins=np.full_like(track.origins, 3))

@@ -7,6 +7,7 @@ import bpy
 
 from ...state.messages import translated
 from ...state.translations import say
+from ...work.folders import POSE_MAPS
 from .. import thumbnails
 from ..paragraphs import write, write_problem
 from .base import SidebarPanel, preferences_button
@@ -17,7 +18,7 @@ __all__ = ["CLASSES", "middle_frame"]
 def middle_frame(job: Any) -> str:
     """Return the file of the frame in the middle of a finished render."""
     number = job.first_frame + job.frame_count // 2 * job.step
-    frames = "posemaps" if job.kind == "POSE_MAPS" else "frames"
+    frames = POSE_MAPS if job.kind == "POSE_MAPS" else "frames"
     return f"{job.folder}/{frames}/{number:06d}.png"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from marionext.backends.svd.shape import BundleShape
 from marionext.diffusion.ladder import GIB, RUNGS, Rung
 from marionext.diffusion.windows import Window, plan_reference_windows, plan_windows
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 __all__ = ["Estimate", "estimate", "plan", "unguided", "what_would_fit"]
 

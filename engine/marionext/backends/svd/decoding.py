@@ -4,7 +4,8 @@ The temporal decoder mixes the frames of a chunk and sees nothing beyond it: the
 the picture, and a render that goes on must cut its chunks where the first run did.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from marionext.backends.svd.loading import Models
 from marionext.diffusion.memory import reproducible
 from marionext.errors import JobCancelled
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 __all__ = ["decode", "decode_chunk"]
 
@@ -28,7 +29,7 @@ def decode(
     latents: Tensor,
     settings: SvdSettings,
     *,
-    start: int = 0,
+    frames: Collection[int] | None = None,
     cancelled: Callable[[], bool] = _never,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode a clip frame by frame.
@@ -40,11 +41,12 @@ def decode(
         models: the loaded networks.
         latents: (frames + 1, channels, h, w), as `denoise` returned them.
         settings: of the render.
-        start: first frame wanted, from 0; the frames are the same whatever it is.
+        frames: those that are wanted, counted from 0; they are the same whatever else is. None:
+            all.
         cancelled: asked before each chunk.
 
     Yields:
-        Each frame from ``start`` on: (height, width, 3) RGB.
+        Each of them in order: (height, width, 3) RGB.
 
     Raises:
         JobCancelled: ``cancelled`` said so.
@@ -53,12 +55,14 @@ def decode(
     offset = 1 if settings.parity else 0
     shown = latents if settings.parity else latents[1:]
     chunk = settings.decode_chunk
-    wanted = start + offset
-    for first in range(wanted // chunk * chunk, len(shown), chunk):
+    count = len(shown) - offset
+    wanted = sorted(frame + offset for frame in (range(count) if frames is None else frames))
+    for chunk_number, inside in groupby(wanted, key=lambda place: place // chunk):
         if cancelled():
             raise JobCancelled("cancelled while decoding")
+        first = chunk_number * chunk
         pixels = _frames(models, shown[first : first + chunk], settings)
-        yield from pixels[max(0, wanted - first) :]
+        yield from (pixels[place - first] for place in inside)
 
 
 @torch.no_grad()

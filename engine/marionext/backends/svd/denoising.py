@@ -6,7 +6,7 @@ implementation does besides has been left out where it changes nothing: the unco
 no control, a frame's control map is computed once a step, the halves run one after the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ from marionext.diffusion.schedule import (
 )
 from marionext.diffusion.windows import Window
 from marionext.errors import JobCancelled, SettingsError
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
-__all__ = ["DenoiseProgress", "denoise"]
+__all__ = ["DenoiseProgress", "Held", "denoise"]
 
 STEP_BLOCK = 64
 """Frames moved to the next noise level at a time, so that a long clip needs no third buffer."""
@@ -56,6 +56,46 @@ class DenoiseProgress:
         return (self.step + self.window / self.windows) / self.steps
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Places of a clip that stay as they are while the others are denoised between them.
+
+    At each noise level they stand there as the network expects them: their clean latents with noise
+    of that level. So what is denoised joins them (as in inpainting: Lugmayr et al. 2022, "RePaint",
+    arXiv:2201.09865).
+    """
+
+    latents: Tensor
+    """(frames + 1, channels, h, w): the clean latents of all places; those of places that are not
+    held mean nothing."""
+    places: tuple[int, ...]
+    """Which are held, 0 being the reference slot."""
+
+    def free(self, frames: int) -> list[int]:
+        """Return the places of a clip that are denoised."""
+        held = set(self.places)
+        return [place for place in range(frames + 1) if place not in held]
+
+    def middle(self, frames: int) -> int:
+        """Return a place amid those that are denoised."""
+        free = self.free(frames)
+        return free[len(free) // 2]
+
+    def concern(self, window: Window) -> bool:
+        """Tell whether a window has a place that is denoised."""
+        return not set(window.frames) <= set(self.places)
+
+    def put_noisy(self, latents: Tensor, noise: Tensor, sigma: float) -> None:
+        """Write the places that are held into ``latents`` at a noise level, in place."""
+        places = list(self.places)
+        latents[places] = self.latents[places].float() + sigma * noise[places]
+
+    def put_clean(self, latents: Tensor) -> None:
+        """Write the places that are held into ``latents`` as they are, in place."""
+        places = list(self.places)
+        latents[places] = self.latents[places].float()
+
+
 REFERENCE_TIME_IDS = (6, 128, 0.02)
 
 
@@ -72,9 +112,10 @@ def denoise(
     models: Models,
     picture: NDArray[np.uint8],
     pose_maps: PoseMaps,
-    frames: int,
+    frames: int | Sequence[int],
     settings: SvdSettings,
     *,
+    held: Held | None = None,
     state: DenoiseState | None = None,
     on_progress: Callable[[DenoiseProgress], None] = _nothing,
     on_step: Callable[[DenoiseState], None] = _nothing,
@@ -89,8 +130,9 @@ def denoise(
         picture: (h, w, 3) RGB, the character, cropped to ``settings.size``.
         pose_maps: draws the pose map of frame 0 (the character's own pose) to ``frames``; called
             once for each frame and step.
-        frames: frames of the clip, at least 1.
+        frames: numbers of the clip's frames, at least one, or how many there are, counted from 1.
         settings: of the render.
+        held: places whose latents are known and stay as they are; None: all are denoised.
         state: where an earlier run of the same render stopped; None: the beginning.
         on_progress: told after each window.
         on_step: given the state after each step, to be saved; its latents hold until it returns.
@@ -99,13 +141,16 @@ def denoise(
         image_noise: (1, 3, height, width) in place of the seed's, to repeat a recorded run.
 
     Returns:
-        (frames + 1, channels, h, w), float32 on the host; the first is the reference slot's.
+        (frames + 1, channels, h, w), float32 on the host; the first is the reference slot's. Of
+        places that are held, what was given.
 
     Raises:
         JobCancelled: ``cancelled`` said so; the last state given to ``on_step`` is good.
         SettingsError: the settings do not go together, or the state is another render's.
         DeviceError: the device ran out of memory on the last rung of the ladder.
     """
+    numbers = range(1, frames + 1) if isinstance(frames, int) else frames
+    frames = len(numbers)
     plan(settings, frames)  # what does not go together is refused before anything is computed
     schedule = make_schedule(models.scheduler, settings.steps, settings.schedule)
     if settings.parity and models.placement.dtype != torch.float32:
@@ -116,26 +161,41 @@ def denoise(
     width, height = settings.size
     factor = models.latent_factor
     shape = (models.latent_channels, height // factor, width // factor)
-    drawn_noise, noise = draw_noise(settings.seed, frames, shape, settings.size)
+    by_number = settings.noise == "frame" and not settings.parity
+    drawn_noise, noise = draw_noise(
+        settings.seed, numbers if by_number else frames, shape, settings.size
+    )
+    # All of them as a slice: that makes views, and a long clip needs no more copies.
+    free = slice(None) if held is None else held.free(frames)
     if state is None:
-        state = DenoiseState(0, noise.mul_(schedule.initial))
-    elif state.latents.shape != noise.shape or state.step > schedule.steps:
+        first = noise.mul_(schedule.initial) if held is None else noise[free] * schedule.initial
+        state = DenoiseState(0, first)
+        latents = first
+    elif state.latents.shape != noise[free].shape or state.step > schedule.steps:
         raise SettingsError(
-            f"expected the state of a run of {schedule.steps} steps on {tuple(noise.shape)}, "
+            f"expected the state of a run of {schedule.steps} steps on {tuple(noise[free].shape)}, "
             f"got step {state.step} on {tuple(state.latents.shape)}",
             hint="The saved state belongs to another render: start over.",
         )
+    else:
+        latents = state.latents.clone()
+    if held is not None:
+        latents = torch.empty_like(noise)
+        held.put_clean(latents)
+        latents[free] = state.latents
     if state.step == schedule.steps:
-        return state.latents
+        return latents
     models.settle(settings, frames)
     sampler = _Denoiser(models, settings, schedule, pose_maps, cancelled)
     with reproducible(exact=settings.parity):
         condition = sampler.condition(picture, drawn_noise if image_noise is None else image_noise)
-        latents = state.latents.clone()
         with models.placement.at_work(models.unet, models.controlnext):
             for step in range(state.step, schedule.steps):
                 prediction = torch.zeros_like(latents)
                 windows = plan(settings, frames, step)
+                if held is not None:
+                    windows = [window for window in windows if held.concern(window)]
+                    held.put_noisy(latents, noise, schedule.sigmas[step])
                 maps = sampler.control_maps(step)
                 for index, window in enumerate(windows):
                     places = list(window.frames)
@@ -143,12 +203,14 @@ def denoise(
                     prediction[places] += torch.tensor(window.weights).view(-1, 1, 1, 1) * part
                     on_progress(DenoiseProgress(step, schedule.steps, index + 1, len(windows)))
                 if on_preview is not None:
-                    middle = (frames + 1) // 2
+                    middle = (frames + 1) // 2 if held is None else held.middle(frames)
                     sigma = schedule.sigmas[step]
                     clean = denoised(latents[middle], prediction[middle], sigma)
                     on_preview(_preview(clean, models, condition))
                 _advance(latents, prediction, schedule, step)
-                on_step(DenoiseState(step + 1, latents))
+                on_step(DenoiseState(step + 1, latents[free]))
+    if held is not None:
+        held.put_clean(latents)
     return latents
 
 

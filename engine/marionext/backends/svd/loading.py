@@ -30,7 +30,7 @@ from marionext.diffusion.memory import Placement, choose_device, choose_dtype
 from marionext.diffusion.schedule import make_schedule
 from marionext.diffusion.weights import as_safetensors, fill, find_weights
 from marionext.errors import ModelError, SettingsError
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 __all__ = ["Models", "NetworkFiles", "load_models"]
 

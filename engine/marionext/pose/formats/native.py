@@ -1,8 +1,10 @@
 """Marionext's own pose tracks: a ``.npz`` that numpy opens anywhere, exact and without pickles.
 
 Arrays: ``points`` (frames, people, 134, 2) float32, ``scores`` (frames, people, 134) float32,
-``size`` (width, height), ``rate`` as text (``30000/1001``), ``first``, ``version``. The same track
-is always the same bytes, so that a file's hash tells whether the motion changed.
+``size`` (width, height), ``rate`` as text (``30000/1001``), ``first``, ``version``; where not all
+points are detected also ``origins`` (frames, people, 134) uint8, which readers may leave alone.
+
+The same track is always the same bytes, so that a file's hash tells whether the motion changed.
 """
 
 import io
@@ -41,6 +43,8 @@ def write_native(track: PoseTrack, path: Path) -> None:
         "rate": np.array(str(track.rate)),
         "first": np.array(track.first),
     }
+    if track.origins.any():
+        arrays["origins"] = track.origins
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, array in arrays.items():
             content = io.BytesIO()
@@ -78,6 +82,7 @@ def read_native(path: Path) -> PoseTrack:
             size=(width, height),
             rate=FrameRate.parse(str(arrays["rate"])),
             first=int(arrays.get("first", np.array(0)).item()),
+            origins=arrays.get("origins", np.zeros(0)).astype(np.uint8),
         )
     except (TypeError, ValueError, SettingsError) as error:
         raise MotionError(f"{path} is not a sound pose track: {error}") from None

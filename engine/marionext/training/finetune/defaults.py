@@ -8,7 +8,7 @@ import torch
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.codec import decode
-from marionext.jobs import default_settings
+from marionext.settings import default_settings
 from marionext.training.finetune.result import model_name
 from marionext.training.finetune.settings import FinetuneSettings
 

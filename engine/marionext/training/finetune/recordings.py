@@ -174,7 +174,7 @@ def _poses(
             track = read_track(place)
             several = track.people > 1 and entry.person != "all"
             return pose.choose_person(track, who) if several else track
-    track = pose.clean(capture.extract_track(video, person=who, on_progress=on_progress))
+    track = pose.clean(capture.extract_track(video, person=who, on_progress=on_progress)).track
     try:
         write_track(track, kept)
     except OutputError:

@@ -19,7 +19,7 @@ from marionext.codec import decode, encode
 from marionext.diffusion.controlnext import ControlNeXtSVD
 from marionext.errors import SettingsError
 from marionext.files import sha256_of, write_bytes, write_json
-from marionext.jobs import SvdSettings, default_settings
+from marionext.settings import SvdSettings, default_settings
 from marionext.training.finetune.settings import FinetuneSettings
 
 __all__ = ["base_identity", "model_name", "write_result"]

@@ -28,8 +28,8 @@ from marionext.diffusion.memory import choose_device, is_out_of_memory, reproduc
 from marionext.errors import DeviceError, JobCancelled, ModelError, SettingsError
 from marionext.files import write_json
 from marionext.frames import FrameRate
-from marionext.jobs import default_settings
 from marionext.output import FolderLock
+from marionext.settings import default_settings
 from marionext.training.checkpoints import Curve
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve

@@ -17,7 +17,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from marionext.backends.svd import Models
 from marionext.diffusion import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.memory import Placement
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 LATENTS = 4
 UNET: dict[str, Any] = {

@@ -12,7 +12,7 @@ from marionext.backends.svd.budget import estimate, what_would_fit
 from marionext.backends.svd.shape import BundleShape, read_shape
 from marionext.diffusion.ladder import GIB, RUNGS
 from marionext.errors import ModelError
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 SVD = BundleShape()
 

@@ -6,7 +6,7 @@ import torch
 
 from marionext.backends.svd import Models, decode
 from marionext.errors import JobCancelled
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 
 @pytest.mark.parametrize("parity", [False, True])
@@ -20,7 +20,7 @@ def test_starting_in_the_middle_gives_the_same_frames(
     assert len(frames) == 5
     assert all(frame.shape == (64, 64, 3) and frame.dtype == np.uint8 for frame in frames)
     for start in (0, 1, 3, 5):
-        rest = list(decode(models, latents, settings, start=start))
+        rest = list(decode(models, latents, settings, frames=range(start, len(latents) - 1)))
         assert len(rest) == 5 - start
         assert all(a.tobytes() == b.tobytes() for a, b in zip(rest, frames[start:], strict=True))
 

@@ -19,7 +19,7 @@ from marionext.backends.svd import (
 )
 from marionext.diffusion.ladder import RUNGS
 from marionext.errors import DeviceError, JobCancelled, SettingsError
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 PoseMaps = Callable[[int], NDArray[np.uint8]]
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from marionext.backends.svd import denoise, load_models
 from marionext.diffusion.memory import choose_device, choose_dtype
 from marionext.errors import DeviceError, ModelError
-from marionext.jobs import SvdSettings
+from marionext.settings import SvdSettings
 
 
 def test_a_loaded_bundle_renders_as_its_networks_do(

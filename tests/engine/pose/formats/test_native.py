@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marionext.errors import MotionError, OutputError
+from marionext.pose import Origin
 from marionext.pose.formats import read_native, write_native
 from marionext.pose.formats.native import NATIVE_VERSION
 
@@ -149,3 +150,27 @@ def test_an_older_file_is_replaced_whole(written):
     assert read_native(path).first == 50
     assert zipfile.is_zipfile(path)
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_where_points_come_from_is_kept(written):
+    track, path = written
+    plain = path.read_bytes()
+    origins = track.origins.copy()
+    origins[0, 0, 3], origins[1, 0, 7] = Origin.FILLED, Origin.BY_HAND
+    write_native(track.with_(origins=origins), path)
+    assert (read_native(path).origins == origins).all()
+    # A track of detected points alone is written as it always was.
+    write_native(track, path)
+    assert path.read_bytes() == plain
+    with zipfile.ZipFile(path) as archive:
+        assert "origins.npy" not in archive.namelist()
+
+
+def test_origins_that_cannot_be_are_refused(written):
+    track, path = written
+    for wrong in (np.full(track.scores.shape, 9), np.zeros((1, 2)), np.array("x")):
+        arrays = dict(np.load(path))
+        np.savez(path, **{**arrays, "origins": wrong})
+        with pytest.raises(MotionError, match=r"origin|sound"):
+            read_native(path)
+        write_native(track, path)

@@ -1,0 +1,162 @@
+"""What the engine needs of a way to make frames; each architecture's folder here is one such way.
+
+A `Backend` tells figures without loading anything and opens a `Renderer`, which makes the frames of
+what is staged. Folders, takes and going on after a crash are the session's; what a renderer keeps
+for that in the folders it is given (`Work`) is its own affair.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.bundles import ModelBundle
+from marionext.jobs import EngineSettings
+from marionext.reporting import Reporter
+from marionext.settings import Settings
+from marionext.staging import Staged
+
+__all__ = ["Backend", "Figures", "Renderer", "Rung", "Work"]
+
+
+def _nobody(_stage: str, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One way to fit a render into a device's memory."""
+
+    name: str
+    summary: str
+    device_gib: float
+    """Estimated peak memory of the device."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a render takes, told before anything is loaded."""
+
+    windows: tuple[tuple[str, int], ...] = ()
+    """Where frames are made together: the numbers a window covers and how many places it has."""
+    steps: int = 0
+    evaluations: int = 0
+    """How often the largest network runs."""
+    rungs: tuple[Rung, ...] = ()
+    """From the fastest to the smallest."""
+    host_gib: float
+    """Memory of the host, the networks aside."""
+    state_bytes: int
+    """Disk for what is kept beside the frames."""
+    operations: float
+    """Floating-point operations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is wanted of a renderer in one run, and where it keeps what it needs to go on.
+
+    A run that was killed is given the same folders again and ends in the same bytes.
+    """
+
+    missing: tuple[int, ...]
+    """Numbers of the frames to return, ascending."""
+    made: tuple[int, ...] | None = None
+    """Numbers of the frames that are made anew while all others are held; None: all are made."""
+    state: Path
+    """Folder for what an unfinished run goes on from; emptied when it is finished."""
+    kept: Path
+    """Folder for what stays with the frames, so that a part of them can be made again."""
+    held: Mapping[int, Path] = field(default_factory=dict)
+    """For each frame that is held the ``kept`` folder of the take that shows it."""
+    first: Path
+    """The ``kept`` folder of the render itself, the first take."""
+    saved: Callable[[str, int, int], None] = _nobody
+    """Told stage, units done and units in all, whenever ``state`` has reached the disk."""
+    preview: Path | None = None
+    """File for a rough picture of the result so far, as PNG; None: none is wanted."""
+
+
+class Renderer(ABC):
+    """Networks that are loaded, or whatever makes the frames."""
+
+    device: str = "cpu"
+    """Kind of the device it works on."""
+
+    @abstractmethod
+    def render(
+        self, staged: Staged, settings: Settings, work: Work, report: Reporter
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Make frames, one by one in the order of their numbers.
+
+        Args:
+            staged: the motion laid over the character.
+            settings: of the backend's own type.
+            work: which frames, and where its state is.
+            report: told how far it is; raises where the host wants to stop.
+
+        Yields:
+            Number and picture (height, width, 3) RGB of each frame of ``work.missing``.
+
+        Raises:
+            DeviceError: the device cannot do it.
+            OutputError: the state cannot be kept, or what is held is not there.
+            JobCancelled: the host wants the job to stop.
+        """
+
+
+class Backend(ABC):
+    """One way to make frames."""
+
+    architecture: ClassVar[str]
+    """As models' cards name it."""
+    settings: ClassVar[type[Settings]]
+    """The type of its settings in a job."""
+
+    @abstractmethod
+    def outline(
+        self, bundle: ModelBundle, settings: Settings, numbers: tuple[int, ...], device: str
+    ) -> Figures:
+        """Reckon what a render takes, without loading a network.
+
+        Raises:
+            SettingsError: settings do not go together.
+            ModelError: the bundle's configuration cannot be read.
+        """
+
+    @abstractmethod
+    def computed(self, settings: Settings, engine: EngineSettings) -> dict[str, str]:
+        """Return how this machine computes it, as far as that changes bits: device, number format.
+
+        Raises:
+            DeviceError: the device that is wanted is not there.
+        """
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the versions of the libraries that compute it."""
+
+    @abstractmethod
+    def open(
+        self,
+        bundle: ModelBundle,
+        settings: Settings,
+        engine: EngineSettings,
+        say: Callable[[str], None],
+    ) -> Renderer:
+        """Load a model.
+
+        Args:
+            bundle: of this backend's architecture.
+            settings: of the render at hand.
+            engine: which device and number format to use.
+            say: takes what is worth a word later on, such as memory running short.
+
+        Raises:
+            ModelError: the files are not what they should be.
+            DeviceError: the device cannot hold it.
+        """

@@ -1,0 +1,85 @@
+"""The poses of a motion without a model: as a pose track, or drawn as pose maps."""
+
+from collections import Counter
+from pathlib import Path
+
+from marionext.backends import Renderers
+from marionext.codec import encode
+from marionext.errors import SettingsError
+from marionext.files import write_json
+from marionext.frames import FrameRange, format_frames
+from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
+from marionext.output import frame_name, write_png
+from marionext.pose import Finding, trim
+from marionext.pose.formats import write_track
+from marionext.posemap import SmallDrawer
+from marionext.reporting import Reporter
+from marionext.runs.result import Result
+from marionext.sources import open_motion, select_frames
+
+__all__ = ["draw_maps", "write_poses"]
+
+
+def write_poses(
+    job: TrackJob, _engine: EngineSettings, report: Reporter, _renderers: Renderers
+) -> Result:
+    """Read, clean and change the poses of a motion, and write them as a pose track.
+
+    Raises:
+        MotionError: the motion cannot be read, or holds nobody.
+        OutputError: the track cannot be written.
+    """
+    motion = open_motion(job.motion)
+    numbers = select_frames(job.frames, motion.frames)
+    if numbers[-1] - numbers[0] + 1 != len(numbers):
+        raise SettingsError(
+            f"a pose track holds consecutive frames, got {format_frames(numbers)}",
+            hint="Give one span such as 1-120.",
+        )
+    findings: list[Finding] = []
+    track = motion.poses(job.pose, (job.width, job.height), report, found=findings.extend)
+    track = trim(track, FrameRange(numbers[0], numbers[-1] + 1))
+    report.progress("encode", 0, 1, Path(job.output).name)
+    write_track(track, Path(job.output))
+    if job.findings is not None:
+        write_json(Path(job.findings), encode(findings))
+    seen = (track.scores > 0).any(axis=(1, 2)).mean()
+    report.log(
+        f"{len(track)} frames ({track.frames}) at {track.rate} fps, "
+        f"{track.size[0]}x{track.size[1]}, somebody seen in {seen:.0%}"
+    )
+    if findings:
+        kinds = Counter(finding.what for finding in findings)
+        told = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in kinds.items())
+        report.log(f"the clean-up found: {told}")
+    return Result(Path(job.output), len(track))
+
+
+def draw_maps(
+    job: PoseMapJob, engine: EngineSettings, report: Reporter, _renderers: Renderers
+) -> Result:
+    """Draw the pose maps of a motion as pictures; those that are there are left as they are.
+
+    Raises:
+        MotionError: the motion cannot be read, holds nobody, or is pose maps already.
+        OutputError: a picture cannot be written.
+    """
+    motion = open_motion(job.motion)
+    numbers = select_frames(job.frames, motion.frames)
+    given = None if job.width is None or job.height is None else (job.width, job.height)
+    track = motion.poses(job.pose, given or RIG_SIZE, report)
+    drawer = SmallDrawer(given or track.size)
+    folder = Path(job.output)
+    written = 0
+    for done, number in enumerate(numbers, start=1):
+        path = folder / frame_name(number)
+        if engine.overwrite or not path.exists():
+            index = number - track.first
+            picture = drawer.draw(track.points[index], track.scores[index], track.size)
+            write_png(path, picture)
+            written += 1
+        report.frame(number, str(path))
+        report.progress("encode", done, len(numbers), "pose maps")
+    kept = len(numbers) - written
+    report.log(f"{written} pose maps written" + (f", {kept} were there already" if kept else ""))
+    return Result(folder, len(numbers))

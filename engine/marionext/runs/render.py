@@ -1,0 +1,195 @@
+"""A render job becomes frames, and the frames a video: the spine of the engine.
+
+All that takes time is kept in the job's folder as soon as it is there: the poses, the backend's
+state, each frame. A run that stopped, in whatever way, goes on from there and ends in the same
+bytes. A part of a finished render can be made again (``again``): as a take of those frames, between
+the others, which stay as they are.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from marionext import bundles
+from marionext.backends import Backend, Renderers, Work, backend_of
+from marionext.bundles import ModelBundle
+from marionext.character import read_character
+from marionext.errors import MotionError, OutputError
+from marionext.files import hash_source
+from marionext.frames import format_frames, parse_frames
+from marionext.jobs import EngineSettings, RenderJob, encode_job
+from marionext.output import RenderFolder
+from marionext.planning import remember_speed
+from marionext.pose.formats import write_native
+from marionext.record import RECORD, Record
+from marionext.reporting import Reporter
+from marionext.runs.result import Result
+from marionext.runs.videos import make_videos
+from marionext.sources import OpenMotion, open_motion, select_frames
+from marionext.staging import Staged, pose_beside
+
+__all__ = ["render"]
+
+_PREVIEW = "preview.png"
+
+
+def render(
+    job: RenderJob, engine: EngineSettings, report: Reporter, renderers: Renderers
+) -> Result:
+    """Render a job, or what is missing of it.
+
+    Raises:
+        EngineError: one of its kinds; what is finished is kept.
+    """
+    job = _as_begun(job, engine)
+    bundle = bundles.require(job.model)
+    character = read_character(Path(job.character))
+    for note in (*character.notes, *_rounding(job)):
+        report.log(note)
+    motion = open_motion(job.motion)
+    maker = _Maker(job, engine, bundle, backend_of(bundle), renderers, report)
+    plan = _plan(maker, motion)
+    again = job.again is not None
+    folder_path = Path(job.output.directory)
+    with RenderFolder(folder_path, None if again else plan, overwrite=engine.overwrite) as folder:
+        take = _begin_take(plan, job.again, folder) if job.again is not None else 0
+        state = folder.takes.state(take) if take else folder.state
+        staged = Staged(job, motion, character, report, kept=state)
+        maker.make(staged, folder, take, state)
+        if take:
+            folder.show(take, folder.take(take).numbers)
+        videos = make_videos(job, staged, folder, report)
+        folder.clear_state(take)
+        folder.keep(folder.record.with_stage("finished"))
+    return Result(folder.path, len(plan.numbers), videos)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """What makes the frames of a job."""
+
+    job: RenderJob
+    engine: EngineSettings
+    bundle: ModelBundle
+    backend: Backend
+    renderers: Renderers
+    report: Reporter
+
+    def make(self, staged: Staged, folder: RenderFolder, take: int, state: Path) -> None:
+        """Make the frames that a take lacks."""
+        job, report = self.job, self.report
+        missing = folder.take(take).missing if take else folder.missing
+        if not missing:
+            report.log("every frame is there already: only the videos are made")
+            return
+        width, height = job.settings.size
+        folder.check_space(len(missing) * width * height * 2)
+        if not staged.ready_made:
+            # For people and other programs; a render that goes on does not read it.
+            write_native(staged.poses, folder.poses_file(take))
+        renderer = self.renderers.open(self.backend, self.bundle, job.settings, self.engine, report)
+        started = report.seconds
+        for number, picture in renderer.render(
+            staged, job.settings, self._work(missing, folder, take, state), report
+        ):
+            report.frame(number, str(folder.write_frame(number, picture, take)))
+        if not folder.resumed:
+            figures = self.backend.outline(
+                self.bundle, job.settings, staged.numbers, renderer.device
+            )
+            seconds = report.seconds - started
+            remember_speed(job.model, renderer.device, figures.operations, seconds)
+
+    def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
+        """Say what is wanted of the renderer, and where it keeps what it needs."""
+        made = folder.take(take).numbers if take else None
+        held = {} if made is None else folder.held(made)
+
+        def saved(stage: str, done: int, total: int) -> None:
+            folder.keep(folder.record.with_stage(stage, done, total))
+
+        return Work(
+            missing=missing,
+            made=made,
+            held=held,
+            state=state,
+            kept=folder.takes.kept(take),
+            first=folder.takes.kept(0),
+            saved=saved,
+            preview=folder.path / _PREVIEW if self.engine.previews else None,
+        )
+
+
+def _as_begun(job: RenderJob, engine: EngineSettings) -> RenderJob:
+    """Return a job as its folder began it, where an earlier version drew the noise in another way.
+
+    Such a render has to end as it began.
+    """
+    path = Path(job.output.directory) / RECORD
+    if not path.is_file() or (engine.overwrite and job.again is None):
+        return job
+    try:
+        begun = Record.read(path).job.get("settings", {}).get("noise")
+    except OutputError:
+        return job  # said where the folder is opened
+    if begun != "run":
+        return job
+    return replace(job, settings=replace(job.settings, noise="run"))
+
+
+def _rounding(job: RenderJob) -> tuple[str, ...]:
+    given, rounded = (job.settings.width, job.settings.height), job.settings.size
+    if given == rounded:
+        return ()
+    return (
+        f"size {given[0]}x{given[1]} is rendered as {rounded[0]}x{rounded[1]}: "
+        "the model wants multiples of 64",
+    )
+
+
+def _plan(maker: _Maker, motion: OpenMotion) -> Record:
+    """Describe the render, so that the folder can tell whether it holds the same one."""
+    job = maker.job
+    numbers = select_frames(job.frames, motion.frames)
+    computed = maker.backend.computed(job.settings, maker.engine)
+    maker.report.progress("poses", 0, 0, "checking the files")
+    inputs = {"motion": motion.path, "character": Path(job.character)}
+    beside = pose_beside(Path(job.character))
+    if beside is not None:
+        inputs["character pose"] = beside
+    try:
+        hashes = {name: hash_source(path) for name, path in inputs.items()}
+    except OSError as error:
+        raise MotionError(f"{error.filename} cannot be read: {error.strerror or error}") from None
+    return Record.start(
+        job=encode_job(job),
+        inputs=hashes,
+        models=bundles.fingerprint(maker.bundle),
+        size=job.settings.size,
+        rate=motion.rate,
+        numbers=numbers,
+        versions=maker.backend.versions(),
+        computed=computed,
+    )
+
+
+def _begin_take(plan: Record, again: str, folder: RenderFolder) -> int:
+    """Return the number of the take that a job makes in the folder of a finished render.
+
+    Raises:
+        OutputError: the job is not one of this render's.
+    """
+    record = folder.record
+    for what, found, wanted in (
+        ("size", record.size, plan.size),
+        ("model", record.models, plan.models),
+        ("frame rate", record.rate, plan.rate),
+        ("frames", format_frames(record.numbers), format_frames(plan.numbers)),
+    ):
+        if found != wanted:
+            shown = "" if what == "model" else f": expected {found}, got {wanted}"
+            raise OutputError(
+                f"a part of {folder.path} cannot be made again with another {what}{shown}",
+                hint="Take the job that is in its render.json, and change only the seed, the "
+                "edits and what steers the model.",
+            )
+    return folder.begin_take(plan.job, plan.inputs, plan.identity, parse_frames(again)).number

@@ -1,0 +1,50 @@
+"""Show another take of frames in the folder of a finished render."""
+
+from pathlib import Path
+
+from marionext.backends import Renderers
+from marionext.character import read_character
+from marionext.errors import OutputError, SettingsError
+from marionext.frames import format_frames, parse_frames
+from marionext.jobs import EngineSettings, RenderJob, TakeJob, decode_job
+from marionext.output import RenderFolder
+from marionext.reporting import Reporter
+from marionext.runs.result import Result
+from marionext.runs.videos import make_videos
+from marionext.sources import open_motion
+from marionext.staging import Staged
+
+__all__ = ["show_take"]
+
+
+def show_take(
+    job: TakeJob, _engine: EngineSettings, report: Reporter, _renderers: Renderers
+) -> Result:
+    """Show the frames of a take, and make the videos again of what is shown then.
+
+    Raises:
+        OutputError: the folder is no render, or the take lacks some of the frames.
+        MotionError: the motion that the videos are made for is gone.
+    """
+    with RenderFolder(Path(job.directory), None) as folder:
+        own = sorted(map(int, folder.record.take_frames(job.take)))
+        numbers = parse_frames(job.frames) if job.frames is not None else tuple(own)
+        if not numbers:
+            raise OutputError(f"{folder.path} has no take {job.take}")
+        changed = folder.show(job.take, numbers)
+        if not changed:
+            report.log(f"frames {format_frames(numbers)} are of take {job.take} already")
+            return Result(folder.path, len(folder.record.numbers))
+        try:
+            made = decode_job(folder.record.job)
+        except SettingsError as error:
+            raise OutputError(
+                f"the job in {folder.path} cannot be read: {error.message}", hint=error.hint
+            ) from None
+        assert isinstance(made, RenderJob)
+        staged = Staged(
+            made, open_motion(made.motion), read_character(Path(made.character)), report
+        )
+        videos = make_videos(made, staged, folder, report)
+        folder.keep(folder.record.with_stage("finished"))
+    return Result(folder.path, len(folder.record.numbers), videos)

@@ -1,0 +1,372 @@
+"""Open what a job names as its motion, once: `OpenMotion` then answers everything about it.
+
+A motion is a video, a rig file, a pose track or ready-made pose maps. Opening one tells its frames,
+its rate and its files without detecting or drawing anything; poses or maps come when asked for.
+
+**One rule for counting.** N frames at rate r that are read at rate r' are ceil(N r' / r) frames, as
+`marionext.pose.resample` says why; only where a file holds curves instead of frames (glTF) they are
+sampled at the rate wanted. Numbers begin with the source's own first, or with ``first`` of the job.
+"""
+
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+from marionext import motion, pose
+from marionext.edits import out_of_reach
+from marionext.errors import MotionError
+from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
+from marionext.jobs import CameraSettings, MotionSource, PoseSettings
+from marionext.pose import Finding, PoseTrack
+from marionext.pose.formats import read_track
+from marionext.pose.people import Who
+from marionext.posemap import PoseMapSource, is_pose_map, read_maps
+from marionext.reporting import Reporter
+
+__all__ = ["Kind", "OpenMotion", "camera_of", "motion_kind", "open_motion", "select_frames"]
+
+Kind = Literal["video", "rig", "track", "posemaps"]
+
+_LONG_VIDEO = 1800
+"""Frames; reading that many takes about three minutes on two cores."""
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_OTHER_RIGS = frozenset({".fbx", ".blend", ".pmd", ".pmx", ".vmd"})
+"""Files that hold rigs and cannot be read here: their reader says what to do about them."""
+
+
+def open_motion(source: MotionSource) -> "OpenMotion":
+    """Open a motion, whatever it is.
+
+    Raises:
+        MotionError: nothing is there, or nothing that could be a motion.
+    """
+    match motion_kind(source):
+        case "video":
+            return _Video(source)
+        case "rig":
+            return _Rig(source)
+        case "track":
+            return _Track(source)
+        case "posemaps":
+            return _Maps(source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What poses are asked for."""
+
+    size: tuple[int, int]
+    frames: FrameRange | None
+    report: Reporter
+
+
+class OpenMotion(ABC):
+    """An opened source."""
+
+    kind: Kind
+
+    def __init__(
+        self,
+        source: MotionSource,
+        count: int,
+        rate: FrameRate,
+        first: int,
+        *,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """Keep what is known.
+
+        Args:
+            source: what was opened.
+            count: its frames, at its own rate or at the one asked for.
+            rate: the rate of that count.
+            first: the number of its first frame, if the job does not say otherwise.
+            notes: what was noticed in opening it, for people to read.
+
+        Raises:
+            MotionError: it holds no frame.
+        """
+        self.source = source
+        self.path = Path(source.path)
+        if source.rate is not None and source.rate != rate:
+            count, rate = pose.resampled_count(count, rate, source.rate), source.rate
+        if count < 1:
+            raise MotionError(f"{self.path} holds no frames")
+        start = first if source.first is None else source.first
+        self.frames = FrameRange(start, start + count)
+        """The numbers of all of its frames."""
+        self.rate = rate
+        """Frames per second."""
+        self.notes = notes
+        """What was noticed in opening it."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it was read from: the files that a render of it depends on."""
+        if not self.path.is_dir():
+            return (self.path,)
+        return tuple(
+            item
+            for item in sorted(self.path.rglob("*"))
+            if item.is_file() and not item.name.startswith(".")
+        )
+
+    @property
+    def sound(self) -> Path | None:
+        """The file whose sound belongs to it, or None; it begins with the first frame."""
+        return None
+
+    def poses(
+        self,
+        settings: PoseSettings,
+        size: tuple[int, int],
+        report: Reporter,
+        *,
+        frames: FrameRange | None = None,
+        found: Callable[[tuple[Finding, ...]], None] | None = None,
+    ) -> PoseTrack:
+        """Return the poses: cleaned, changed by hand, mirrored. The fit comes later, in staging.
+
+        Args:
+            settings: what is done to them.
+            size: width and height in pixels that a rig is seen in.
+            report: told how far it is and what was noticed.
+            frames: those that are needed; others may be left out. None: all.
+            found: given what the clean-up found.
+
+        Raises:
+            MotionError: the motion cannot be read, holds nobody, or is ready-made pose maps.
+            ModelError: a detector's model is missing.
+            JobCancelled: the host wants the job to stop.
+        """
+        report.progress("poses", 0, 0)
+        for note in self.notes:
+            report.log(note)
+        # An edit may look at frames beyond those that are wanted.
+        track = self._read(_Wanted(size, None if settings.edits else frames, report))
+        if self.source.first is not None:
+            track = track.with_(first=self.source.first)
+        if settings.clean and self.kind != "rig":
+            cleaned = pose.clean(track)
+            track = cleaned.track
+            if found is not None:
+                found(cleaned.findings)
+        for place in out_of_reach(settings.edits, track.frames):
+            edit = settings.edits[place]
+            report.log(
+                f"edit {place + 1} ({edit.kind}) changes nothing: it is of frames {edit.frames}, "
+                f"the motion has {track.frames}"
+            )
+        track = pose.apply(track, settings.edits)
+        return pose.mirror(track) if settings.mirror else track
+
+    @abstractmethod
+    def _read(self, wanted: _Wanted, /) -> PoseTrack:
+        """Return the poses as they are in the source, at the rate wanted."""
+
+    def maps(self) -> PoseMapSource | None:
+        """Return the ready-made pose maps, or None where the motion is poses."""
+        return None
+
+
+class _Video(OpenMotion):
+    kind = "video"
+
+    def __init__(self, source: MotionSource) -> None:
+        from marionext.capture import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
+
+        self._info = probe(source.path)
+        super().__init__(source, self._info.frames, self._info.rate, FIRST_FRAME)
+
+    @property
+    def sound(self) -> Path | None:
+        return self.path
+
+    def _read(self, wanted: _Wanted, /) -> PoseTrack:
+        from marionext import capture  # noqa: PLC0415 - loads a detector
+
+        track = capture.extract_track(
+            self.path,
+            info=self._info,
+            detector=self.source.detector,
+            person=_who(self.source.person),
+            frames=self._worth_reading(wanted.frames, wanted.report),
+            on_progress=lambda done, total: wanted.report.progress("poses", done, total),
+            cancelled=wanted.report.cancelled,
+        )
+        return pose.resample(track, self.rate)
+
+    def _worth_reading(self, frames: FrameRange | None, report: Reporter) -> FrameRange | None:
+        """Return the part of the video to read, None for all of it.
+
+        Cleaning and fitting look at the whole clip, so a part of it rendered alone should lie where
+        it lies in the whole; only of a long video is this given up, for hours of waiting.
+        """
+        if frames is None or self.source.rate is not None or self.source.first is not None:
+            return None  # then the frames wanted are not numbered as the video's own
+        total = self._info.frames
+        if total <= _LONG_VIDEO or len(frames) > total / 2:
+            return None
+        report.log(
+            f"only frames {frames} of {total} are read; the fit is that of this part. For the fit "
+            "of the whole, make its poses first (marionext track) and render those."
+        )
+        return frames
+
+
+class _Rig(OpenMotion):
+    kind = "rig"
+
+    def __init__(self, source: MotionSource) -> None:
+        self._animation = motion.load(Path(source.path), clip=source.clip, rate=source.rate)
+        animation = self._animation
+        super().__init__(
+            source, len(animation), animation.rate, animation.first, notes=tuple(animation.notes)
+        )
+
+    def _read(self, wanted: _Wanted, /) -> PoseTrack:
+        mapping = motion.map_rig(self._animation, self.source.rig)
+        report, size = wanted.report, wanted.size
+        report.log(f"rig: {mapping.title}, {mapping.coverage}")
+        if mapping.guessed:
+            report.log(f"guessed by name or place: {', '.join(sorted(mapping.guessed))}")
+        camera = camera_of(self._animation, mapping, self.source.camera, size)
+        return motion.project(
+            self._animation, mapping, camera, size, occlusion=self.source.occlusion
+        )
+
+
+class _Track(OpenMotion):
+    kind = "track"
+
+    def __init__(self, source: MotionSource) -> None:
+        self._track = read_track(source.path)
+        super().__init__(source, len(self._track), self._track.rate, self._track.first)
+
+    def _read(self, _wanted: _Wanted, /) -> PoseTrack:
+        track = self._track
+        if self.source.person != "all" and track.people > 1:
+            track = pose.choose_person(track, _who(self.source.person))
+        return pose.resample(track, self.rate)
+
+
+class _Maps(OpenMotion):
+    kind = "posemaps"
+
+    def __init__(self, source: MotionSource) -> None:
+        self._maps = read_maps(
+            source.path, palette=source.palette, rate=source.rate, first=source.first
+        )
+        super().__init__(source, len(self._maps), self._maps.rate, self._maps.frames.start)
+
+    def maps(self) -> PoseMapSource | None:
+        return self._maps
+
+    def _read(self, _wanted: _Wanted, /) -> PoseTrack:
+        raise MotionError(
+            f"{self.path} holds pose maps; keypoints cannot be read back from pictures",
+            hint="Give the video, rig file or pose track they came from.",
+        )
+
+
+def motion_kind(source: MotionSource) -> Kind:
+    """Tell what a motion is, by what is found at its path.
+
+    Raises:
+        MotionError: nothing is there, or nothing that could be a motion.
+    """
+    path = Path(source.path)
+    if not path.exists():
+        raise MotionError(f"no such motion: {path}")
+    if source.kind != "auto":
+        return source.kind
+    if path.is_dir():
+        suffixes = {item.suffix.lower() for item in path.iterdir()}
+        if suffixes & _PICTURES:
+            return "posemaps"
+        if ".json" in suffixes:
+            return "track"
+        raise MotionError(
+            f"expected pictures of pose maps or OpenPose JSON files in {path}, found neither"
+        )
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return "track"
+    if suffix == ".npz":
+        return "track" if _is_pose_track(path) else "rig"
+    if suffix in motion.MOTION_SUFFIXES or suffix in _OTHER_RIGS:
+        return "rig"
+    if suffix in _PICTURES:
+        raise MotionError(
+            f"{path} is a single picture", hint="Give the folder of the picture sequence."
+        )
+    return "posemaps" if _shows_pose_maps(path) else "video"
+
+
+def _shows_pose_maps(video: Path) -> bool:
+    from marionext.capture import read_frames  # noqa: PLC0415 - loads PyAV
+
+    first = next(read_frames(video), None)
+    return first is not None and is_pose_map(first.picture)
+
+
+def _is_pose_track(path: Path) -> bool:
+    """Tell a pose track from an animation that Blender has recorded."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "heads.npy" not in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return True  # the reader of tracks says what is wrong with it
+
+
+def _who(person: str) -> Who:
+    # What follows people refuses an impossible choice, naming those there are.
+    return int(person) if person.isdigit() else cast(Who, person)
+
+
+def camera_of(
+    animation: motion.JointAnimation,
+    mapping: motion.RigMapping,
+    settings: CameraSettings,
+    size: tuple[int, int],
+) -> motion.Camera:
+    """Return the file's own camera, or one that frames the whole motion.
+
+    Raises:
+        MotionError: the file's camera is wanted and there is none.
+    """
+    if settings.source != "frame" and animation.camera is not None:
+        return animation.camera
+    if settings.source == "file":
+        raise MotionError(
+            "the motion file holds no camera", hint="Use --camera frame, or export one with it."
+        )
+    return motion.frame_motion(
+        animation,
+        size,
+        yaw=settings.yaw,
+        pitch=settings.pitch,
+        focal_mm=settings.focal,
+        margin=settings.margin,
+        joints=sorted(animation.index(bone) for bone in mapping.bones.values()),
+    )
+
+
+def select_frames(selection: str | None, frames: FrameRange) -> tuple[int, ...]:
+    """Return the frame numbers that a selection means in a motion; None means all.
+
+    Raises:
+        MotionError: some of them are not in the motion.
+    """
+    if selection is None:
+        return tuple(range(frames.start, frames.stop))
+    numbers = parse_frames(selection)
+    absent = tuple(number for number in numbers if number not in frames)
+    if absent:
+        raise MotionError(
+            f"expected frames within {frames}, which the motion has, got {format_frames(absent)}"
+        )
+    return numbers
