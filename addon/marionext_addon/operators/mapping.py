@@ -154,7 +154,7 @@ class MARIONEXT_OT_choose_preset(_PersonOperator, bpy.types.Operator):
     )
 
     def execute(self, context: Any) -> set[str]:
-        """Map the bones anew."""
+        """Map the bones again."""
         person = active_person(context)
         person.preset = "" if self.preset == _AUTOMATIC else self.preset
         refresh(person)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a scene's settings come to: who, which camera, which frames at which rate, how large.
 
-All of it is asked anew whenever it is needed, and nothing of it is kept.
+Everything is read from the settings whenever it is needed; nothing is cached.
 """
 
 import math

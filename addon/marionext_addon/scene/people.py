@@ -134,6 +134,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Look no more."""
+    """Stop looking."""
     changes.armature_chosen.forget(refresh)
     changes.bone_chosen.forget(bone_edited)

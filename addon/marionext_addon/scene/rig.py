@@ -173,7 +173,7 @@ def inspect(
     Args:
         armature: the armature's object; linked and overridden ones too.
         preset: name of a preset, or None to detect it.
-        overrides: roles set by hand; None takes a role's bone away. Bones that are no more are
+        overrides: roles set by hand; None takes a role's bone away. Bones that no longer exist are
             passed over, so that a saved list survives a change of the rig.
 
     Raises:

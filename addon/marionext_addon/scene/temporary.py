@@ -139,8 +139,8 @@ class TemporaryScene:
     def again(self) -> tuple[Any, Any]:
         """Return the temporary scene and its dependency graph, at the time it is at.
 
-        Ask anew whenever Blender has been at work meanwhile: what was deleted or undone since
-        would leave the old graph with things that are no more.
+        Ask again whenever Blender has been at work meanwhile: what was deleted or undone since
+        would leave the old graph with things that no longer exist.
         """
         if not self._alive():
             self.go(self._time)

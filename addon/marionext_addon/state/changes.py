@@ -31,7 +31,7 @@ class Change:
         self._listeners.append(listener)
 
     def forget(self, listener: Callable[..., Any]) -> None:
-        """Call it no more."""
+        """Stop calling it."""
         if listener in self._listeners:
             self._listeners.remove(listener)
 
@@ -48,4 +48,4 @@ bone_chosen = Change()
 overlay_switched = Change()
 jobs_changed = Change()
 picture_changed = Change()
-"""Told with the path of a picture that was written anew."""
+"""Told with the path of a picture that was written again."""

@@ -24,7 +24,7 @@ def _stable_number(name: str) -> int:
 
 
 def find_models(_settings: object = None, _context: object = None) -> list[EnumItem]:
-    """Return the models to choose from; read anew by `refresh_models`, not at every redraw."""
+    """Return the models to choose from; read again by `refresh_models`, not at every redraw."""
     if not _model_items:
         refresh_models()
     return _model_items

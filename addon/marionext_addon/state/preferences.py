@@ -81,7 +81,7 @@ class Choices:
                 "LEAVE",
                 "Leaves it running",
                 "Renders run on by themselves; opening the file again picks them up. "
-                "Each render loads its model anew",
+                "Each render loads its model again",
             ),
         ],
         default="END",
@@ -122,7 +122,7 @@ def apply_home() -> None:
 
 
 def forget_home() -> None:
-    """Give the environment back as it was before the add-on."""
+    """Restore the environment as it was before the add-on."""
     if _inherited_home:
         before = _inherited_home.pop()
         if before is None:

@@ -54,6 +54,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take the page away and give the environment back."""
+    """Take the page away and restore the environment."""
     preferences.forget_home()
     bpy.utils.unregister_class(MarionextPreferences)

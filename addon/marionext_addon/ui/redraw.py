@@ -30,5 +30,5 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Do so no more."""
+    """Stop doing so."""
     changes.jobs_changed.forget(sidebars)

@@ -74,7 +74,7 @@ def _read() -> None:
 
 
 def _load(path: str, file: Path) -> int:
-    # Blender keeps a preview under its name for ever: a changed file replaces it.
+    # Blender keeps a preview under its name forever: a changed file replaces it.
     if path in _Shelf.previews:
         del _Shelf.previews[path]
     preview = _Shelf.previews.load(path, str(file), "IMAGE")

@@ -352,7 +352,7 @@ class Runner:
         changes.jobs_changed.tell()
 
     def rebuild_mirror(self) -> None:
-        """Make the window manager's list anew, in the order of the renders."""
+        """Rebuild the window manager's list in the order of the renders."""
         session = _session()
         session.jobs.clear()
         for render in self.renders.values():

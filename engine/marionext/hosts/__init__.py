@@ -2,7 +2,7 @@
 
 `JobQueue` keeps the order of jobs and has one at work at a time, `SharedEngine` keeps the process
 that they run in, `DetachedRender` is a render that outlives its window, `FolderFollower` sees what
-becomes of a folder, whoever renders into it. Nothing here waits and nothing has a clock of its own:
+becomes of a folder, wherever it is rendered. Nothing here waits and nothing has a clock of its own:
 a host calls ``poll`` from its timer. Standard library only.
 """
 

@@ -1,4 +1,4 @@
-"""One engine process for one job after another, its models loaded, and let go when long idle."""
+"""An engine process that serves one job after another and ends when it has been idle too long."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What becomes of a render's folder, seen from outside, whoever renders into it.
+"""What becomes of a render's folder, seen from outside, wherever it is rendered.
 
 The record (``render.json``) says which frames are done, the event file (``events.jsonl``), where
 there is one, what the engine has said. Both are read from disk, so that a render can be followed
@@ -99,7 +99,7 @@ class News:
     """What has come into a folder between two looks at it."""
 
     frames: tuple[int, ...] = ()
-    """Numbers of the frames that are new, in order."""
+    """Numbers of the frames that are new or show another picture, in order."""
     events: tuple[Event, ...] = ()
 
 
@@ -113,7 +113,7 @@ class FolderFollower:
         """As of the last `poll`."""
         self._events = EventFile(folder / EVENTS_FILE)
         self._seen: tuple[int, int, int] | None = None
-        self._told: set[int] = set()
+        self._told: dict[int, str] = {}
 
     def poll(self) -> News:
         """Return what is new; a record that has not changed is not read again."""
@@ -122,10 +122,12 @@ class FolderFollower:
         if form != self._seen:
             self._seen = form
             self.state = read_state(self.folder)
-            # A frame that is gone from the record is rendered again: it will be news once more.
-            self._told &= set(self.state.frames)
-        new = tuple(number for number in self.state.frames if number not in self._told)
-        self._told |= set(new)
+        record = self.state.record
+        if record is None:
+            return News(events=tuple(events))
+        done = record.done
+        new = tuple(number for number in sorted(done) if self._told.get(number) != done[number])
+        self._told = done
         return News(frames=new, events=tuple(events))
 
     def _form(self) -> tuple[int, int, int] | None:

@@ -2,7 +2,7 @@
 
 The engine could be sent every job at once; but then a host could neither change the order nor hold
 them back, and a dead engine would take all of them with it. So the host keeps the queue, and the
-engine knows the job in hand only.
+engine only ever knows the job it is working on.
 """
 
 import logging
@@ -174,7 +174,7 @@ class JobQueue:
         return told
 
     def close(self, *, timeout: float = 2.0) -> None:
-        """Forget all jobs; what is at work is left to whoever holds its process.
+        """Forget all jobs; what is at work is left to the owner of its process.
 
         Args:
             timeout: seconds to wait for a program that is just being started.
@@ -228,7 +228,7 @@ class _Starting:
         except EngineError as error:
             self._begun = Failed.of("", error)
         except Exception as error:
-            # The thread of a program that cannot be started must not leave its job open for ever.
+            # The thread of a program that cannot be started must not leave its job open forever.
             logger.exception("a job could not begin")
             self._begun = Failed(
                 job_id="", code="failed", message=f"Unexpected {type(error).__name__}: {error}"

@@ -42,6 +42,8 @@ def test_frames_are_news_once_and_again_when_they_are_rendered_again(tmp_path: P
     assert follower.poll().frames == ()
     record.write(tmp_path / RECORD)
     assert follower.poll().frames == (102,)
+    record.with_frame(101, "of another take").write(tmp_path / RECORD)
+    assert follower.poll().frames == (101,)
     assert frame_path(tmp_path, 7) == tmp_path / "frames" / "000007.png"
 
 

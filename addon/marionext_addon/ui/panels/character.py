@@ -5,6 +5,7 @@ from typing import Any
 
 import bpy
 
+from ...scene.choices import chosen_camera
 from ...state.translations import say
 from ...work import reference
 from .. import summary, thumbnails
@@ -46,7 +47,7 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
     @staticmethod
     def _form(scene: Any) -> str:
         settings = scene.marionext
-        chosen = settings.camera_object if settings.camera == "OBJECT" else None
+        chosen = chosen_camera(scene)
         size = summary.framing(scene).size
         return reference.form_of(size, settings.fit, "" if chosen is None else chosen.name)
 
