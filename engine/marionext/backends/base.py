@@ -136,6 +136,16 @@ class Backend(ABC):
             DeviceError: the device that is wanted is not there.
         """
 
+    def check_kept(self, kept: Path) -> None:
+        """Make sure that a part of a finished render can be made again.
+
+        Args:
+            kept: folder of what was kept of the render, as in `Work`.
+
+        Raises:
+            OutputError: too little was kept.
+        """
+
     @abstractmethod
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries that compute it."""

@@ -107,9 +107,8 @@ class RenderFolder:
                 # It is rendered again as the render itself has it.
                 shown.pop(str(number), None)
         if lost := len(record.frames) - len(intact):
-            logger.warning(
-                "%d frames in %s are missing or changed: rendered again", lost, self.path
-            )
+            what = "1 frame is" if lost == 1 else f"{lost} frames are"
+            logger.warning("%s: %s missing or changed and rendered again", self.path, what)
         takes = tuple(
             replace(take, frames=self.takes.intact(take.number, take.frames))
             for take in record.takes

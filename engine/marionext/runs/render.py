@@ -51,7 +51,7 @@ def render(
     again = job.again is not None
     folder_path = Path(job.output.directory)
     with RenderFolder(folder_path, None if again else plan, overwrite=engine.overwrite) as folder:
-        take = _begin_take(plan, job.again, folder) if job.again is not None else 0
+        take = _begin_take(maker, plan, job.again, folder) if job.again is not None else 0
         state = folder.takes.state(take) if take else folder.state
         staged = Staged(job, motion, character, report, kept=state)
         maker.make(staged, folder, take, state)
@@ -172,7 +172,7 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     )
 
 
-def _begin_take(plan: Record, again: str, folder: RenderFolder) -> int:
+def _begin_take(maker: _Maker, plan: Record, again: str, folder: RenderFolder) -> int:
     """Return the number of the take that a job makes in the folder of a finished render.
 
     Raises:
@@ -192,4 +192,5 @@ def _begin_take(plan: Record, again: str, folder: RenderFolder) -> int:
                 hint="Take the job that is in its render.json, and change only the seed, the "
                 "edits and what steers the model.",
             )
+    maker.backend.check_kept(folder.takes.kept(0))
     return folder.begin_take(plan.job, plan.inputs, plan.identity, parse_frames(again)).number

@@ -75,6 +75,15 @@ class SvdBackend(Backend):
         dtype = choose_dtype(device, "float32" if settings.parity else engine.dtype)
         return {"device": device.type, "dtype": str(dtype).removeprefix("torch.")}
 
+    def check_kept(self, kept: Path) -> None:
+        """Refuse a render whose latents were not kept."""
+        if not (kept / _LATENTS).is_file():
+            raise OutputError(
+                f"the latents of this render were not kept: {kept / _LATENTS} is not there",
+                hint="Renders before version 0.2 kept none. Render the whole again, with "
+                "--overwrite; parts of it can be made again then.",
+            )
+
     def versions(self) -> dict[str, str]:
         """Return those of torch and diffusers."""
         import diffusers  # noqa: PLC0415
@@ -248,17 +257,13 @@ def _held(numbers: tuple[int, ...], work: Work) -> "Held":
 
     takes: dict[Path, Latents] = {}
     for folder in {work.first, *work.held.values()}:
-        path = folder / _LATENTS
-        if not path.is_file():
-            raise OutputError(
-                f"the latents of this render were not kept: {path} is not there",
-                hint="Renders before version 0.2 kept none. Render the whole again, with "
-                "--overwrite; parts of it can be made again then.",
-            )
-        takes[folder] = read_latents(path)
+        takes[folder] = read_latents(folder / _LATENTS)
     slot = takes[work.first].slot
     if slot is None:
-        raise OutputError(f"{work.first / _LATENTS} lacks the latents of the reference slot")
+        raise OutputError(
+            f"{work.first / _LATENTS} lacks the latents of the reference slot",
+            hint="Render the whole again, with --overwrite.",
+        )
     latents = torch.zeros((len(numbers) + 1, *slot.shape), dtype=slot.dtype)
     latents[0] = slot
     places = [0]

@@ -1,0 +1,190 @@
+"""A motion is opened once, and says then what it will turn out to be."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from marionext import presets
+from marionext.edits import Offset
+from marionext.errors import MotionError
+from marionext.frames import FrameRange, FrameRate
+from marionext.jobs import MotionSource, PoseSettings
+from marionext.motion import JointAnimation
+from marionext.motion import resample as resample_animation
+from marionext.output import Pictures, encode_video
+from marionext.pose import PoseTrack, resample, resampled_count
+from marionext.posemap import draw
+from marionext.reporting import Reporter
+from marionext.sources import open_motion
+
+JobMaker = Callable[..., dict[str, Any]]
+DANCE = presets.folder("motions") / "dance.bvh"
+RATES = (None, "12", "24", "30000/1001", "60")
+
+
+def quiet() -> Reporter:
+    return Reporter("", lambda _event: None, lambda: False)
+
+
+def still_animation(frames: int, rate: FrameRate) -> JointAnimation:
+    """Return one bone that stands still."""
+    turns = np.tile(np.eye(3), (frames, 1, 1, 1))
+    heads, tails = np.zeros((frames, 1, 3)), np.ones((frames, 1, 3))
+    return JointAnimation(
+        names=("post",),
+        parents=np.array([-1]),
+        heads=heads,
+        tails=tails,
+        rotations=turns,
+        rest_heads=heads[0],
+        rest_tails=tails[0],
+        rest_rotations=turns[0],
+        rate=rate,
+    )
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("first", [None, -3])
+@pytest.mark.parametrize("kind", ["rig", "track"])
+def test_what_is_said_beforehand_is_what_is_read(
+    track_file: Path, kind: str, rate: str | None, first: int | None
+) -> None:
+    source = MotionSource(
+        path=str(DANCE if kind == "rig" else track_file),
+        rate=None if rate is None else FrameRate.parse(rate),
+        first=first,
+    )
+    motion = open_motion(source)
+    assert motion.kind == kind
+    assert motion.files == (Path(source.path),)
+    track = motion.poses(PoseSettings(fit="none"), (96, 128), quiet())
+    assert (track.frames, track.rate) == (motion.frames, motion.rate)
+    if first is not None:
+        assert motion.frames.start == first
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    count=st.integers(1, 40),
+    rate=st.fractions(1, 120, max_denominator=1001),
+    other=st.fractions(1, 120, max_denominator=1001),
+)
+def test_tracks_animations_and_maps_are_counted_alike(
+    count: int, rate: Fraction, other: Fraction
+) -> None:
+    old, new = FrameRate(rate), FrameRate(other)
+    track = PoseTrack(
+        points=np.zeros((count, 1, 134, 2), np.float32),
+        scores=np.zeros((count, 1, 134), np.float32),
+        size=(8, 8),
+        rate=old,
+    )
+    expected = -(-count * other // rate)
+    assert resampled_count(count, old, new) == expected
+    assert len(resample(track, new)) == expected
+    assert len(resample_animation(still_animation(count, old), new)) == expected
+
+
+def test_ready_made_maps_are_opened_once_and_have_no_keypoints(
+    tmp_path: Path, track_file: Path
+) -> None:
+    from marionext.pose.formats import read_track
+
+    track = read_track(track_file)
+    pictures = [
+        draw(track.points[index], track.scores[index], track.size, (64, 64))
+        for index in range(len(track))
+    ]
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{40 + index:04d}.png")
+    motion = open_motion(MotionSource(path=str(folder)))
+    assert (motion.kind, motion.frames) == ("posemaps", FrameRange(40, 47))
+    assert len(motion.files) == 7
+    maps = motion.maps()
+    assert maps is not None
+    assert maps.frame(41).any()
+    with pytest.raises(MotionError, match="keypoints cannot be read back"):
+        motion.poses(PoseSettings(), (64, 64), quiet())
+    shown = Pictures(len(pictures), lambda index: pictures[index])
+    encode_video(shown, FrameRate(Fraction(25)), tmp_path / "maps.mp4")
+    film = open_motion(MotionSource(
+            path=str(tmp_path / "maps.mp4"), palette="controlnext", rate=FrameRate(Fraction(20))
+        ))
+    assert (film.kind, len(film.frames)) == ("posemaps", 6)  # 7 at 25 last as long as 5.6 at 20
+
+
+def test_edits_come_after_the_clean_up_and_before_the_mirror(track_file: Path) -> None:
+    wrist, other = 4, 7
+    source = MotionSource(path=str(track_file))
+    plain = open_motion(source).poses(PoseSettings(clean=True), (96, 128), quiet())
+    raw = open_motion(source).poses(PoseSettings(clean=False), (96, 128), quiet())
+    assert not np.array_equal(plain.points, raw.points), "the clean-up smooths this motion"
+    edit = Offset(frames=FrameRange(103, 105), joints=("right_wrist",), by=(5.0, -3.0))
+    pose_settings = PoseSettings(clean=True, edits=(edit,), mirror=True)
+    edited = open_motion(source).poses(pose_settings, (96, 128), quiet())
+    expected = plain.points[:, 0, wrist].copy()
+    expected[2:4] += (5.0, -3.0)
+    expected[:, 0] = 96 - expected[:, 0]
+    np.testing.assert_allclose(edited.points[:, 0, other], expected, atol=1e-4)
+
+
+def test_an_edit_of_frames_that_are_not_there_is_said(track_file: Path) -> None:
+    said: list[str] = []
+    report = Reporter("", lambda event: said.append(getattr(event, "text", "")), lambda: False)
+    edit = Offset(frames=FrameRange(500, 505), by=(5.0, 0.0))
+    source = MotionSource(path=str(track_file))
+    open_motion(source).poses(PoseSettings(edits=(edit,)), (96, 128), report)
+    assert any("edit 1 (offset) changes nothing" in text for text in said)
+
+
+COUNTING = """
+import collections, json, sys
+from marionext import motion, sources
+calls = collections.Counter()
+for module, name in ((sources, "open_motion"), (sources, "read_track"), (motion, "load")):
+    def counted(*given, _real=getattr(module, name), _name=name, **named):
+        calls[_name] += 1
+        return _real(*given, **named)
+    setattr(module, name, counted)
+from marionext.local import LocalEngine
+from marionext.runs import render
+render.open_motion = sources.open_motion
+with LocalEngine() as engine:
+    ended = engine.wait(engine.submit(json.loads(sys.argv[1])))[-1]
+assert type(ended).__name__ == "Finished", ended
+print(json.dumps(calls))
+"""
+
+
+@pytest.mark.parametrize("motion", ["track", "rig"])
+def test_a_render_opens_its_motion_once_whether_it_is_finished_or_not(
+    make_job: JobMaker, motion: str
+) -> None:
+    job = make_job(frames="101-103" if motion == "track" else "1-3")
+    if motion == "rig":
+        job["motion"] = {"path": str(DANCE)}
+    reader = "read_track" if motion == "track" else "load"
+    for _ in ("fresh", "finished"):
+        done = subprocess.run(
+            [sys.executable, "-c", COUNTING, json.dumps(job)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        calls = json.loads(done.stdout)
+        assert calls == {"open_motion": 1, reader: 1}
