@@ -4,9 +4,9 @@
 ``python3 bootstrap.py demo`` makes a virtual environment in ``.venv``, installs Marionext with the
 exact versions of ``constraints.txt`` and renders the bundled dance; ``test`` installs what the
 tests need as well and runs all checks. Run again, it finds what is there and goes on; stopped at
-any moment, the next run mends what was left half done.
+any moment, the next run completes what was left half done.
 
-The module must at least parse on Python 3.6, so that an old Python can say which one is wanted.
+The module must at least parse on Python 3.6, so that an old Python can say which one is needed.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def find_newer_python() -> "list[str] | None":
 
 
 def go_on_with_newer_python() -> None:
-    """Start again with a Python that is new enough, or say which one is wanted; do not return."""
+    """Start again with a Python that is new enough, or say which one is needed; do not return."""
     this = sys.version.split()[0]
     newer = find_newer_python()
     if newer is None:
@@ -185,7 +185,7 @@ def ready_environment(options: argparse.Namespace) -> Path:
 
 
 def ready_virtual_environment() -> Path:
-    """Return the Python of ``.venv``; make it, or make it anew when it does not work."""
+    """Return the Python of ``.venv``; make it, or make it again when it does not work."""
     python = program("python")
     if UNFINISHED.exists() and python.exists():
         say("The last installation was interrupted; looking at what it left.")
@@ -473,7 +473,7 @@ def install_debian_packages() -> None:
 
 
 def has_debian_package(name: str) -> bool:
-    """Tell whether a package, or the library that is wanted of it, is there."""
+    """Tell whether a package, or the library it is needed for, is there."""
     asked = ask(["dpkg-query", "-W", "-f", "${Status}", name])
     if asked.returncode == 0 and asked.stdout.endswith(" installed"):
         return True

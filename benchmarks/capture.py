@@ -3,7 +3,7 @@
     python benchmarks/capture.py [VIDEO] [--frames 90] [--cores 2] [--json FILE]
 
 Without a video the bundled character drifts through a clip of 576 x 1024. The plain loop does the
-same work one step after the other in one thread, and searches each hand anew in every frame.
+same work one step after the other in one thread, and searches for each hand again in every frame.
 Counted is the time on the wall, which other programs slow down, and the processor's time, which
 they hardly do: two free cores give at most 2000 / (its milliseconds) frames a second.
 """
@@ -70,7 +70,7 @@ def two_passes(path: Path, frames: int) -> int:
 
 
 def plain_loop(path: Path, frames: int) -> int:
-    """Do the same in one thread; hands are searched anew in every frame."""
+    """Do the same in one thread; hands are searched for again in every frame."""
     models, info = locate_models(), probe(path)
     with BodyLandmarker(models.finder, people=MOST_PEOPLE) as finder:
         looks = [

@@ -46,7 +46,7 @@ from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.selection import choose_parameters
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.trainer import TrainingRun, train
-from marionext.training.networks import speed_up
+from marionext.training.speedups import speed_up
 
 PART = (r"attn2\.to_out",)
 """What ControlNeXt's authors train of SDXL's UNet, by their training script."""
@@ -119,13 +119,13 @@ def measure_time(bundle: ModelBundle, rounds: int, size: tuple[int, int]) -> dic
     config = unet.config
     generator = torch.Generator().manual_seed(0)
     shape = (1, settings.window, config.in_channels, height // factor, width // factor)
-    sample = torch.randn(shape, generator=generator)
+    latents = torch.randn(shape, generator=generator)
     maps = torch.rand((1, settings.window, 3, height, width), generator=generator)
     context = torch.randn((1, 1, config.cross_attention_dim), generator=generator)
     identities, level = torch.tensor([[6.0, 128.0, 0.02]]), torch.tensor([0.5])
 
     def evaluate() -> Tensor:
-        output: Tensor = unet(sample, level, context, added_time_ids=identities).sample
+        output: Tensor = unet(latents, level, context, added_time_ids=identities).sample
         return output
 
     def steered() -> Tensor:
@@ -133,7 +133,7 @@ def measure_time(bundle: ModelBundle, rounds: int, size: tuple[int, int]) -> dic
             return evaluate()
 
     def copying() -> Tensor:
-        with with_residuals(unet, *copied(sample, level, context, identities, maps)):
+        with with_residuals(unet, *copied(latents, level, context, identities, maps)):
             return evaluate()
 
     ways: dict[str, Callable[[], Tensor]] = {
@@ -181,9 +181,9 @@ def count_operations() -> dict[str, float]:
                 # It makes a number on the processor, which meets no tensor without values.
                 module.time_mixer = _Mixer()
     with torch.device("meta"):
-        sample = torch.empty(1, 24, 8, 128, 72)
+        latents = torch.empty(1, 24, 8, 128, 72)
         maps = torch.empty(1, 24, 3, 1024, 576)
-        inputs = (sample, torch.empty(1), torch.empty(1, 1, 1024), torch.empty(1, 3))
+        inputs = (latents, torch.empty(1), torch.empty(1, 1, 1024), torch.empty(1, 3))
     counts = {}
     ways = {
         "unet": lambda: unet(*inputs[:3], added_time_ids=inputs[3]),
@@ -246,7 +246,7 @@ def train_one(
         steps=plan.steps,
         resume=True,
         evaluate_every=plan.every,
-        sample_every=0,
+        preview_every=0,
         validation=4,
         figures=plan.clips,
     )

@@ -58,7 +58,7 @@ class CopiedEncoder(nn.Module):
 
     def forward(
         self,
-        sample: Tensor,
+        latents: Tensor,
         timestep: Tensor,
         encoder_hidden_states: Tensor,
         added_time_ids: Tensor,
@@ -67,20 +67,20 @@ class CopiedEncoder(nn.Module):
         """Return what is added to the UNet's skip connections, in order, and to its middle.
 
         Args:
-            sample: (clips, frames, channels, h, w), as the UNet gets it.
+            latents: (clips, frames, channels, h, w), as the UNet gets it.
             timestep: (clips,).
             encoder_hidden_states: (clips, 1, channels).
             added_time_ids: (clips, 3).
             maps: (clips, frames, 3, H, W) in [0, 1].
         """
-        clips, frames = sample.shape[:2]
-        code = self.time_embedding(self.time_proj(timestep.expand(clips)).to(sample.dtype))
+        clips, frames = latents.shape[:2]
+        code = self.time_embedding(self.time_proj(timestep.expand(clips)).to(latents.dtype))
         added = self.add_time_proj(added_time_ids.flatten()).reshape(clips, -1)
-        code = code + self.add_embedding(added.to(sample.dtype))
+        code = code + self.add_embedding(added.to(latents.dtype))
         code = code.repeat_interleave(frames, dim=0)
         context = encoder_hidden_states.repeat_interleave(frames, dim=0)
-        features = self.conv_in(sample.flatten(0, 1)) + self.conditioning(maps.flatten(0, 1))
-        indicator = torch.zeros(clips, frames, dtype=sample.dtype, device=sample.device)
+        features = self.conv_in(latents.flatten(0, 1)) + self.conditioning(maps.flatten(0, 1))
+        indicator = torch.zeros(clips, frames, dtype=latents.dtype, device=latents.device)
         skips: tuple[Tensor, ...] = (features,)
         for block in self.down_blocks:
             more = {"encoder_hidden_states": context} if hasattr(block, "attentions") else {}

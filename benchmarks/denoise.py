@@ -8,7 +8,7 @@ same noise, and must end in the same latents. They take turns, so that a busy ma
 alike; on a processor the time of the process is counted, on a GPU the clock's.
 
 The plain loop does what the released code does: both guidance halves in one batch, the control
-network on both of them and anew for every window, all pose maps on the device from the start, the
+network on both of them and again for every window, all pose maps on the device from the start, the
 stock UNet. A second table tells how the peak of memory grows with the clip, with still narrower
 networks; each figure is that of a process of its own.
 """
@@ -209,11 +209,11 @@ def compare(repeats: int, device: torch.device) -> dict[str, Any]:
         **copy.deepcopy(networks), scheduler=SCHEDULER, placement=Placement(device, torch.float32)
     )
     picture = pose_map(1000, SETTINGS.size)
-    deaf = replace(SETTINGS, control_strength=0.0)
+    uncontrolled = replace(SETTINGS, control_strength=0.0)
     variants: dict[str, Callable[[], Tensor]] = {
         "plain": lambda: plain_loop(networks, picture, FRAMES, SETTINGS, device),
         "ours": lambda: our_loop(models, picture, FRAMES, SETTINGS),
-        "ours, no control": lambda: our_loop(models, picture, FRAMES, deaf),
+        "ours, no control": lambda: our_loop(models, picture, FRAMES, uncontrolled),
         "ours, spread windows": lambda: our_loop(
             models, picture, FRAMES, replace(SETTINGS, parity=False)
         ),

@@ -40,8 +40,7 @@ from marionext import presets
 from marionext.backends import svd
 from marionext.posemap import SmallDrawer
 from marionext.settings import SvdSettings
-from marionext.training.clips import HELD_OUT
-from marionext.training.figures import Clip, make_clip
+from marionext.training.figures.clips import HELD_OUT, Clip, make_clip
 
 LAGS = range(-3, 4)
 STILL = 0.98
@@ -92,7 +91,7 @@ def render(models: svd.Models, clip: Clip, settings: SvdSettings) -> NDArray[np.
 
 
 def motion_at(frames: NDArray[np.uint8], lag: int) -> NDArray[np.float32]:
-    """Return what the inner frames, so much later, differ in from their mean over time."""
+    """Return how the inner frames, ``lag`` frames later, differ from their mean over time."""
     margin = max(LAGS)
     part = frames[margin + lag : len(frames) - margin + lag].astype(np.float32)
     return part - part.mean(axis=0)

@@ -34,7 +34,7 @@ REPAIRS = {
 def main() -> int:
     """Run every check, print a line for each and the output of those that fail."""
     parser = argparse.ArgumentParser(description="Run the linter, the type checker and contracts.")
-    parser.add_argument("--fix", action="store_true", help="let ruff mend what it can")
+    parser.add_argument("--fix", action="store_true", help="let ruff correct what it can")
     options = parser.parse_args()
     failed = [name for name in CHECKS if not passes(name, fix=options.fix)]
     if failed:

@@ -32,7 +32,7 @@ bl_info = {
     "name": "Marionext",
     "description": "Render a character video from an animated rig",
     "author": "The Marionext authors",
-    "version": (0, 1, 0),
+    "version": (0, 2, 0),
     "blender": (3, 4, 0),
     "location": "3D Viewport > Sidebar > Marionext",
     "category": "Render",

@@ -107,7 +107,7 @@ class ModelCard:
     download_bytes: int | None = None
     """About how much is fetched; None: not known."""
     unverified: tuple[str, ...] = ()
-    """Statements of this card that nobody could check yet."""
+    """Statements of this card that are not verified yet."""
 
     @property
     def repositories(self) -> tuple[str, ...]:

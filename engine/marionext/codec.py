@@ -1,6 +1,6 @@
 """Frozen dataclasses to JSON values and back, strictly.
 
-One codec reads job files, presets, manifests and protocol messages, so a misspelt key or a wrong
+One codec reads job files, presets, records and protocol messages, so a misspelt key or a wrong
 type is found in the same words everywhere: ``$.settings: unknown key 'stepz'``. Types that have
 ``parse(text)`` and ``str(value)`` (such as `FrameRate`) travel as text.
 

@@ -1,4 +1,4 @@
-"""Examine this installation: what there is, what is wrong, and how to mend it.
+"""Examine this installation: what there is, what is wrong, and how to fix it.
 
 Everything that could take the examination down with it - a broken torch, a missing system library,
 an ffmpeg for another processor - is tried in a process of its own and only reported.
@@ -91,7 +91,7 @@ class Report:
         count = len(self.problems)
         verdict = "Everything that a render needs is here."
         if count:
-            verdict = f"{count} problem{'s' if count > 1 else ''} to mend."
+            verdict = f"{count} problem{'s' if count > 1 else ''} to fix."
         return "\n".join([*lines, "", verdict])
 
 

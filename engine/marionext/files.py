@@ -248,7 +248,7 @@ def explain(error: OSError, path: Path, needed: int = 0) -> OutputError:
 
 
 def _free(folder: Path) -> int | None:
-    """Return the free bytes of a folder's disk, or None where nobody knows."""
+    """Return the free bytes of a folder's disk, or None if unknown."""
     for place in (folder, *folder.absolute().parents):
         with contextlib.suppress(OSError):
             return shutil.disk_usage(place).free

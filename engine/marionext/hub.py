@@ -39,11 +39,11 @@ from marionext.intake import (
     Cancelled,
     Meter,
     OnProgress,
+    explained,
     fetchable,
+    incoming_folder,
     put_in_place,
-    staged,
     wanted_files,
-    writing,
 )
 
 __all__ = ["pull"]
@@ -96,14 +96,14 @@ def pull(
     wanted = wanted_files(bundle)
     if not wanted:
         return bundle
-    with staged(bundle) as staging:
+    with incoming_folder(bundle) as incoming:
         remotes = [_look_up(bundle, file, endpoint) for file in wanted]
-        _require_room(bundle, staging, remotes)
+        _require_room(bundle, incoming, remotes)
         meter = Meter(sum(remote.size for remote in remotes), on_progress, cancelled)
         records = {}
         for remote in remotes:
-            records[remote.name] = _fetch(bundle, remote, staging / remote.name, meter)
-        put_in_place(bundle, staging, records)
+            records[remote.name] = _fetch(bundle, remote, incoming / remote.name, meter)
+        put_in_place(bundle, incoming, records)
     return bundle
 
 
@@ -132,14 +132,14 @@ def _look_up(bundle: ModelBundle, file: ModelFile, endpoint: str | None) -> _Rem
 
 
 def _fetch(bundle: ModelBundle, remote: _Remote, target: Path, meter: Meter) -> FileRecord:
-    """Bring one file to the staging folder, going on where an earlier run stopped."""
+    """Bring one file to the incoming folder, going on where an earlier run stopped."""
     part = target.with_name(f"{target.name}.{remote.etag[:12]}.part")
     if not target.is_file() or target.stat().st_size != remote.size:
         disable_progress_bars()
         if part.is_file() and part.stat().st_size > remote.size:
             part.unlink()
         file = ModelFile(path=remote.name, repository=remote.source.partition("@")[0])
-        with writing(target):
+        with explained(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             with _translated(bundle, file), _MeteredFile(part, remote.name, meter) as stream:
                 http_get(
@@ -232,16 +232,16 @@ def _refused(bundle: ModelBundle, file: ModelFile, status: int) -> ModelError:
     )
 
 
-def _require_room(bundle: ModelBundle, staging: Path, remotes: list[_Remote]) -> None:
-    there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+def _require_room(bundle: ModelBundle, incoming: Path, remotes: list[_Remote]) -> None:
+    there = sum(path.stat().st_size for path in incoming.rglob("*") if path.is_file())
     fetched = max(sum(remote.size for remote in remotes) - there, 0)
     # Pickled weights are kept once more as safetensors when they are first loaded.
     converted = sum(remote.size for remote in remotes if remote.name.endswith(".bin"))
     needed = fetched + converted + SPARE_BYTES
-    free = shutil.disk_usage(staging).free
+    free = shutil.disk_usage(incoming).free
     if free < needed:
         raise OutputError(
-            f"{bundle.name!r} needs {needed / 1e9:.1f} GB more in {staging.parent}, "
+            f"{bundle.name!r} needs {needed / 1e9:.1f} GB more in {incoming.parent}, "
             f"and {free / 1e9:.1f} GB are free",
             hint="Free some space, or choose a folder on another disk with MARIONEXT_HOME.",
         )

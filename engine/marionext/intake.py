@@ -1,4 +1,4 @@
-"""Bring files into a bundle's folder: staged, metered, and put in place when they are whole.
+"""Bring files into a bundle's folder: kept apart, metered, and put in place when they are whole.
 
 Fetching and copying share this: files first come to a hidden folder beside the bundle's, where an
 interrupted run leaves them for the next, one process at a time. `adopt` takes files over from a
@@ -31,11 +31,11 @@ __all__ = [
     "OnProgress",
     "PullProgress",
     "adopt",
+    "explained",
     "fetchable",
+    "incoming_folder",
     "put_in_place",
-    "staged",
     "wanted_files",
-    "writing",
 ]
 
 
@@ -108,23 +108,23 @@ def adopt(
             hint="Copy them there, in the layout of the bundle or of their repositories.",
         )
     sources = dict(filter(None, found.values()))
-    with staged(bundle) as staging:
+    with incoming_folder(bundle) as incoming:
         sizes = {target: place.stat().st_size for target, place in sources.items()}
         meter = Meter(sum(sizes.values()), on_progress, cancelled)
         records = {}
-        with writing(staging):
+        with explained(incoming):
             for target, place in sources.items():
-                _link_or_copy(place, staging / target, meter)
-                digest = sha256_of(staging / target, meter.reader(target))
+                _link_or_copy(place, incoming / target, meter)
+                digest = sha256_of(incoming / target, meter.reader(target))
                 records[target] = FileRecord(size=sizes[target], sha256=digest, source=str(place))
                 meter.file_done(target, sizes[target])
-        copied = ModelBundle(name=bundle.name, folder=staging, card=bundle.card)
+        copied = ModelBundle(name=bundle.name, folder=incoming, card=bundle.card)
         damaged = [p for p in check(copied, hashes=False) if p.what == "damaged"]
         if damaged:
             for target in records:
-                (staging / target).unlink()
+                (incoming / target).unlink()
             raise ModelError(f"{folder}: {damaged[0]}", hint="Fetch that file again.")
-        put_in_place(bundle, staging, records)
+        put_in_place(bundle, incoming, records)
     return bundle
 
 
@@ -170,7 +170,7 @@ class Meter:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Translate the errors of writing; those of the hub's client are translated before."""
     try:
         yield
@@ -182,7 +182,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def staged(bundle: ModelBundle) -> Iterator[Path]:
+def incoming_folder(bundle: ModelBundle) -> Iterator[Path]:
     """Give the folder that files come to first, to one process at a time."""
     # Not above: the command line imports this module, and output brings OpenCV along.
     from marionext.output import FolderLock  # noqa: PLC0415
@@ -196,29 +196,29 @@ def staged(bundle: ModelBundle) -> Iterator[Path]:
             hint="Should it be fetched already, wait or stop that; this then goes on where it was.",
         ) from None
     with lock:
-        with writing(folder):
+        with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         yield folder
 
 
-def put_in_place(bundle: ModelBundle, staging: Path, records: dict[str, FileRecord]) -> None:
+def put_in_place(bundle: ModelBundle, incoming: Path, records: dict[str, FileRecord]) -> None:
     """Move the finished files to the bundle's folder: all at once where it is new."""
     kept = {
         name: entry for name, entry in read_record(bundle.folder).items() if name not in records
     }
-    with writing(bundle.folder):
-        for leftover in staging.rglob("*.part"):
+    with explained(bundle.folder):
+        for leftover in incoming.rglob("*.part"):
             leftover.unlink()
-        write_record(staging, bundle.name, {**kept, **records})
+        write_record(incoming, bundle.name, {**kept, **records})
         if not bundle.folder.exists():
-            staging.replace(bundle.folder)
+            incoming.replace(bundle.folder)
             return
         for name in records:
             place = bundle.folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            (staging / name).replace(place)
+            (incoming / name).replace(place)
         write_record(bundle.folder, bundle.name, {**kept, **records})
-        shutil.rmtree(staging)
+        shutil.rmtree(incoming)
 
 
 def _found_in(folder: Path, file: ModelFile) -> tuple[str, Path] | None:

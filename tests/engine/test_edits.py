@@ -26,7 +26,7 @@ from marionext.edits import (
     Transform,
     out_of_reach,
 )
-from marionext.errors import MotionError, SettingsError
+from marionext.errors import SettingsError
 from marionext.frames import FrameRange
 from marionext.jobs import MotionSource, PoseSettings
 from marionext.local import LocalEngine
@@ -35,7 +35,7 @@ from marionext.pose.formats import read_track
 from marionext.protocol import Failed, Finished
 from marionext.reporting import Reporter
 from marionext.skeleton import LIMB_GROUPS, MIRRORED, POINT_NAMES, point_numbers
-from marionext.staging import read_motion, read_poses
+from marionext.sources import open_motion
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -182,7 +182,7 @@ def read(path: Path, wishes: PoseSettings) -> tuple[Any, list[str]]:
     """Read a motion; return it and what was said about it."""
     said: list[str] = []
     report = Reporter("", lambda event: said.append(getattr(event, "text", "")), lambda: False)
-    return read_poses(MotionSource(path=str(path)), wishes, (96, 128), report), said
+    return open_motion(MotionSource(path=str(path))).poses(wishes, (96, 128), report), said
 
 
 def test_a_motion_is_edited_before_it_is_mirrored(track_file: Path) -> None:
@@ -203,14 +203,22 @@ def test_the_motion_of_a_rig_is_edited_too() -> None:
     assert changed.nonzero()[0].tolist() == [2, 3]
 
 
-def test_ready_made_maps_cannot_be_edited(tmp_path: Path) -> None:
+def test_ready_made_maps_cannot_be_edited(
+    make_job: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
     drawn = Image.new("RGB", (96, 128))
     ImageDraw.Draw(drawn).line((20, 20, 60, 90), fill=(255, 0, 0), width=4)
-    drawn.save(tmp_path / "0001.png")
-    report = Reporter("", [].append, lambda: False)
-    source = MotionSource(path=str(tmp_path), kind="posemaps", palette="controlnext")
-    with pytest.raises(MotionError, match="cannot be edited"):
-        read_motion(source, PoseSettings(edits=(Hide(),)), (96, 128), report)
+    drawn.save(folder / "0001.png")
+    job = make_job(
+        motion={"path": str(folder), "kind": "posemaps", "palette": "controlnext"},
+        pose={"edits": [{"kind": "hide"}]},
+    )
+    with LocalEngine() as engine:
+        failed = engine.wait(engine.submit(job), timeout=300)[-1]
+    assert isinstance(failed, Failed)
+    assert "neither mirrored nor changed" in failed.message
 
 
 def test_an_edit_reaches_the_render_and_makes_it_another_one(

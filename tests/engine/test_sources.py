@@ -120,9 +120,11 @@ def test_ready_made_maps_are_opened_once_and_have_no_keypoints(
         motion.poses(PoseSettings(), (64, 64), quiet())
     shown = Pictures(len(pictures), lambda index: pictures[index])
     encode_video(shown, FrameRate(Fraction(25)), tmp_path / "maps.mp4")
-    film = open_motion(MotionSource(
+    film = open_motion(
+        MotionSource(
             path=str(tmp_path / "maps.mp4"), palette="controlnext", rate=FrameRate(Fraction(20))
-        ))
+        )
+    )
     assert (film.kind, len(film.frames)) == ("posemaps", 6)  # 7 at 25 last as long as 5.6 at 20
 
 

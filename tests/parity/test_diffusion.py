@@ -128,7 +128,7 @@ def unet_from(path: Path, rebuilt_weights: Rebuild) -> Any:
 @torch.no_grad()
 @pytest.mark.cases("b_svd_unet/*.safetensors")
 def test_the_steered_unet_equals_the_reference(case: Path, rebuilt_weights: Rebuild) -> None:
-    """Both halves at once as recorded, and one at a time and rearranged as our sampler has it.
+    """Both halves at once as recorded, and one at a time and rearranged as our denoising has it.
 
     Some random networks magnify rounding (a normalisation over a few numbers), so the measure is
     how far the reference itself is from a run in double precision.

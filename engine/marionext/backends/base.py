@@ -136,6 +136,7 @@ class Backend(ABC):
             DeviceError: the device that is wanted is not there.
         """
 
+    @abstractmethod
     def check_kept(self, kept: Path) -> None:
         """Make sure that a part of a finished render can be made again.
 

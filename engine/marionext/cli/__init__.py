@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     for room in (render, poses, models, train):
         room.add_commands(commands)
     for command in set(commands.choices.values()):
-        command.add_argument("--verbose", "-v", action="store_true", help="say more on stderr")
+        command.add_argument("--verbose", "-v", action="store_true", help="more messages on stderr")
     return parser
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[console.LogLines()],
         force=True,
     )
     try:
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.say("Interrupted.")
         return JobCancelled.exit_status
     except BrokenPipeError:
-        # Whoever read our output has gone (``marionext ... | head``); closing must not complain.
+        # The reader of our output has gone (``marionext ... | head``); closing must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    finally:
+        console.close()

@@ -1,38 +1,57 @@
-"""What the command line says: text for people on stderr, results and JSON on stdout."""
+"""What the command line says: text for people on stderr, results and JSON on stdout.
+
+How far the work is shows in one live line at the bottom of the terminal; all else is written above
+it. Where stderr is no terminal a plain line comes now and then, as suits a log file.
+"""
 
 import json
-import shutil
+import logging
+import os
 import sys
+import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from marionext.errors import EngineError
-from marionext.intake import PullProgress
 from marionext.protocol import Event, Failed, Finished, Log, Progress, write_line
 
-__all__ = ["EventPrinter", "progress_line", "say", "show_error", "show_json", "show_result"]
+if TYPE_CHECKING:
+    from marionext.cli.live import LiveLine
+    from marionext.intake import PullProgress
 
+__all__ = [
+    "EventPrinter",
+    "LogLines",
+    "close",
+    "say",
+    "show_error",
+    "show_json",
+    "show_progress",
+    "show_result",
+    "show_transfer",
+]
 
 _MIB = 1 << 20
 
 
 def say(text: str) -> None:
     """Tell the user something (stderr)."""
-    _clear_line()
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    _screen.write("stderr", f"{text}\n")
 
 
 def show_result(text: str) -> None:
     """Print what was asked for (stdout)."""
-    _clear_line()
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _screen.write("stdout", f"{text}\n")
 
 
 def show_json(value: Any) -> None:
     """Print what was asked for as one JSON document (stdout)."""
-    show_result(json.dumps(value, indent=2, ensure_ascii=False))
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    show_result(text)
 
 
 def show_error(error: EngineError) -> None:
@@ -42,26 +61,130 @@ def show_error(error: EngineError) -> None:
         say(f"       {error.hint}")
 
 
-def progress_line(text: str) -> None:
-    """Show a line that the next one replaces; nothing where stderr is no terminal."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r\x1b[K{text[:width]}")
-        sys.stderr.flush()
+def show_progress(
+    text: str,
+    fraction: float | None = None,
+    seconds_left: float | None = None,
+    *,
+    stage: str = "",
+) -> None:
+    """Show how far the work is: a live line, or a plain one now and then.
+
+    Args:
+        text: what is going on, in a line.
+        fraction: how much is done, 0 to 1; None if unknown.
+        seconds_left: None if unknown.
+        stage: part of the work; plain lines tell when another one begins.
+    """
+    _screen.progress(text, fraction, seconds_left, stage)
 
 
-def show_transfer(progress: PullProgress) -> None:
+def show_transfer(progress: "PullProgress") -> None:
     """Show how far a fetch is."""
-    share = progress.done / progress.total if progress.total else 1.0
-    progress_line(
-        f"{share:4.0%}  {progress.done // _MIB:,} of {progress.total // _MIB:,} MiB, "
-        f"{progress.bytes_per_second / _MIB:.1f} MiB/s  {progress.file}"
+    rate = progress.bytes_per_second
+    show_progress(
+        f"{progress.done // _MIB:,} of {progress.total // _MIB:,} MiB, "
+        f"{rate / _MIB:.1f} MiB/s  {progress.file}",
+        progress.done / progress.total if progress.total else 1.0,
+        (progress.total - progress.done) / rate if rate >= 1 else None,
     )
 
 
-def _clear_line() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")
+def close() -> None:
+    """Take the live line away, if there is one."""
+    _screen.close()
+
+
+class _Screen:
+    """Keeps lines of text and the live line out of each other's way."""
+
+    _SECONDS_BETWEEN_LINES = 5.0
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._line: LiveLine | None = None
+        self._busy = False
+        self._waiting: list[tuple[Literal["stdout", "stderr"], str]] = []
+        self._stage: str | None = None
+        self._last = 0.0
+
+    def write(self, stream: Literal["stdout", "stderr"], text: str) -> None:
+        """Write lines; the live line comes back with the next progress."""
+        with self._lock:
+            self._waiting.append((stream, text))
+            # Busy: a signal handler, in the midst of a drawing of this very thread.
+            if not self._busy:
+                self._flush()
+
+    def progress(
+        self, text: str, fraction: float | None, seconds_left: float | None, stage: str
+    ) -> None:
+        """Draw the live line, or write a plain one if it is time."""
+        with self._lock:
+            if self._busy:
+                return
+            if not _is_terminal():
+                now = time.monotonic()
+                if stage != self._stage or now - self._last > self._SECONDS_BETWEEN_LINES:
+                    share = "" if fraction is None else f"{fraction:4.0%}  "
+                    left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+                    self.write("stderr", f"{share}{text}{left}\n")
+                    self._last = now
+                self._stage = stage
+                return
+            self._busy = True
+            try:
+                if self._line is None:
+                    from marionext.cli.live import LiveLine  # noqa: PLC0415 - imports rich
+
+                    self._line = LiveLine(_duration)
+                self._line.show(text, fraction, seconds_left)
+            finally:
+                self._busy = False
+            if self._waiting:
+                self._flush()
+
+    def close(self) -> None:
+        """Take the live line away, for good."""
+        with self._lock:
+            self._stage = None
+            if not self._busy:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write what is waiting where the live line was."""
+        self._busy = True
+        try:
+            line, self._line = self._line, None
+            if line is not None:
+                line.close()
+            while self._waiting:
+                name, text = self._waiting.pop(0)
+                # Looked up now: while there is a live line, stderr is rich's.
+                stream = sys.stdout if name == "stdout" else sys.stderr
+                try:
+                    stream.write(text)
+                except UnicodeEncodeError:
+                    stream.write(text.encode(stream.encoding, "replace").decode(stream.encoding))
+                stream.flush()
+        finally:
+            self._busy = False
+
+
+_screen = _Screen()
+
+
+def _is_terminal() -> bool:
+    """Tell whether stderr is a terminal that can draw over a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+class LogLines(logging.Handler):
+    """Writes log records above the live line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        say(self.format(record))
 
 
 class EventPrinter:
@@ -71,13 +194,9 @@ class EventPrinter:
         as_json: print the events themselves.
     """
 
-    _SECONDS_BETWEEN_LINES = 5.0
-
     def __init__(self, *, as_json: bool) -> None:
         """Begin with nothing shown."""
         self._as_json = as_json
-        self._stage = ""
-        self._last = 0.0
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -87,7 +206,7 @@ class EventPrinter:
             return
         match event:
             case Progress():
-                self._show_progress(event)
+                show_progress(event.text, event.fraction, event.seconds_left, stage=event.stage)
             case Log():
                 say(("warning: " if event.level == "warning" else "") + event.text)
             case Finished():
@@ -98,18 +217,6 @@ class EventPrinter:
                 say(f"error: {event.message}")
                 if event.hint:
                     say(f"       {event.hint}")
-
-    def _show_progress(self, event: Progress) -> None:
-        left = "" if event.seconds_left is None else f", {_duration(event.seconds_left)} left"
-        text = f"{event.fraction:4.0%}  {event.text}{left}"
-        now = time.monotonic()
-        if sys.stderr.isatty():
-            progress_line(text)
-        elif event.stage != self._stage or now - self._last > self._SECONDS_BETWEEN_LINES:
-            # A log file wants a line now and then, not one a step.
-            say(text)
-            self._last = now
-        self._stage = event.stage
 
 
 def _duration(seconds: float) -> str:

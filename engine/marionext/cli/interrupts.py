@@ -14,7 +14,7 @@ class Interrupts:
     """While open, the first Ctrl-C calls ``cancel``; the second ends the program."""
 
     def __init__(self, cancel: Callable[[], None]) -> None:
-        """Keep what is to be called."""
+        """Remember what to call."""
         self._cancel = cancel
         self._previous: Any = None
 
@@ -27,6 +27,6 @@ class Interrupts:
         signal.signal(signal.SIGINT, self._previous)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        console.say("Stopping after the work in hand; once more to stop at once.")
+        console.say("Stopping after the current piece of work; press again to stop at once.")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         self._cancel()

@@ -21,11 +21,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     models = commands.add_parser("models", help="list, check or fetch models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
 
-    listing = actions.add_parser("list", help="which models there are, and which are complete")
+    listing = actions.add_parser("list", help="list the models, and which are complete")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
 
-    check = actions.add_parser("check", help="compare a model's files with what they should be")
+    check = actions.add_parser("check", help="check that a model's files are present and intact")
     check.add_argument("model", help="name of a model, or its folder")
     check.add_argument("--json", action="store_true", help="print JSON")
     check.set_defaults(run=_check)
@@ -39,7 +39,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     pull.add_argument("--from", dest="folder", type=Path, help="take the files from this folder")
     pull.set_defaults(run=_pull)
 
-    doctor = commands.add_parser("doctor", help="examine this installation and say what to mend")
+    doctor = commands.add_parser("doctor", help="examine this installation and say what to fix")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
 
@@ -76,7 +76,9 @@ def _check(options: argparse.Namespace) -> int:
     bundle = bundles.find(options.model)
 
     def show(done: int, total: int) -> None:
-        console.progress_line(f"reading {done // _MIB} of {total // _MIB} MiB")
+        console.show_progress(
+            f"reading {done // _MIB} of {total // _MIB} MiB", done / total if total else None
+        )
 
     problems = bundles.check(bundle, on_bytes=show)
     if options.json:

@@ -89,7 +89,7 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--yaw", type=float, default=0.0, help="degrees around the character")
     group.add_argument("--pitch", type=float, default=0.0, help="degrees looking down")
     group.add_argument("--focal", type=float, default=50.0, help="mm on a 36 mm sensor")
-    group.add_argument("--margin", type=float, default=0.08, help="free part on each side")
+    group.add_argument("--margin", type=float, default=0.08, help="part left free on each side")
     group.add_argument("--no-occlusion", action="store_true", help="score hidden joints as seen")
     group.add_argument("--no-clean", action="store_true", help="leave detected poses as they are")
     group.add_argument("--mirror", action="store_true", help="exchange left and right")
@@ -107,7 +107,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--guidance", help="a number, or LOW:HIGH for a ramp within each window")
     group.add_argument("--schedule", choices=("karras", "ays"))
     group.add_argument("--blend", choices=("crossfade", "uniform", "shifted"))
-    group.add_argument("--parity", action="store_true", help="as the reference, to the last bit")
+    group.add_argument("--parity", action="store_true", help="equal to the reference bit by bit")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

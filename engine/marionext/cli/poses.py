@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import add_motion_options, motion_source, parse_size, pose_settings
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
@@ -43,7 +44,7 @@ def _track(options: argparse.Namespace) -> int:
         height=height,
         output=str(Path(options.out).expanduser().absolute()),
     )
-    return run_jobs([job], EngineSettings())
+    return _done(run_jobs([job], EngineSettings()), job.output)
 
 
 def _posemap(options: argparse.Namespace) -> int:
@@ -56,4 +57,11 @@ def _posemap(options: argparse.Namespace) -> int:
         height=height,
         output=str(Path(options.out).expanduser().absolute()),
     )
-    return run_jobs([job], EngineSettings(overwrite=options.overwrite))
+    return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
+
+
+def _done(status: int, output: str) -> int:
+    """Print what was made, if it was."""
+    if status == 0:
+        console.show_result(output)
+    return status

@@ -33,9 +33,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     render = commands.add_parser(
         "render",
         help="render a character video from a motion",
-        description="Render MOTION with CHARACTER. An interrupted render goes on where it was "
-        "when the same command is given again. With --again, make some frames of a finished render "
-        "anew: a take of their own, between the other frames, which stay as they are.",
+        description="Render MOTION with CHARACTER. An interrupted render resumes where it "
+        "stopped when the same command is given again. With --again, some frames of a finished "
+        "render are made again as a take of their own; the other frames stay as they are.",
     )
     _add_job_options(render, required=False)
     render.add_argument(
@@ -117,7 +117,7 @@ def _add_job_options(
         help="kinds of video to write, repeatable (default: mp4)",
     )
     group.add_argument(
-        "--side-by-side", action="store_true", help="also a video with the pose map beside"
+        "--side-by-side", action="store_true", help="also write a video with the pose map beside"
     )
     group.add_argument("--pose-maps", action="store_true", help="also write the pose maps")
     group.add_argument("--no-audio", action="store_true", help="leave the source's sound out")
@@ -126,7 +126,7 @@ def _add_job_options(
 
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="render again what is there")
-    parser.add_argument("--no-previews", action="store_true", help="no preview picture a step")
+    parser.add_argument("--no-previews", action="store_true", help="write no preview pictures")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
 
 

@@ -23,25 +23,25 @@ _CHOICES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
         "--control",
         "control",
         ("bundle", "fresh"),
-        "go on from the bundle's network, or begin anew",
+        "continue the bundle's network, or start from scratch",
     ),
     ("--injection", "injection", ("cross", "zero"), "cross normalisation, or a zero convolution"),
     ("--precision", "precision", ("float32", "bfloat16"), "bfloat16: mixed precision"),
 )
 _NUMBERS: tuple[tuple[str, str, type, str], ...] = (
     ("--window", "window", int, "frames denoised together, the reference's slot included"),
-    ("--stride", "stride", int, "use each so many-th frame of a video"),
+    ("--stride", "stride", int, "use every N-th frame of a video"),
     ("--layers", "layers", int, "for --main evenly: how many layers"),
-    ("--rank", "rank", int, "for --main lora"),
-    ("--batch", "batch", int, "windows in a step, on each device at a time"),
+    ("--rank", "rank", int, "for --main lora: rank of the adapters"),
+    ("--batch", "batch", int, "windows at a time on each device"),
     ("--accumulate", "accumulate", int, "batches whose gradients make one step"),
-    ("--rate", "rate", float, "of the control network's learning"),
-    ("--main-rate", "main_rate", float, "of the UNet's"),
+    ("--rate", "rate", float, "learning rate of the control network"),
+    ("--main-rate", "main_rate", float, "learning rate of the UNet"),
     ("--warm-up", "warm_up", int, "steps over which the rates rise"),
     ("--average", "average", float, "moving average of the weights; 0: none"),
-    ("--seed", "seed", int, "of everything random"),
-    ("--sigma-mean", "sigma_mean", float, "of ln sigma, the noise levels trained at"),
-    ("--sigma-deviation", "sigma_deviation", float, "of ln sigma"),
+    ("--seed", "seed", int, "seed of everything random"),
+    ("--sigma-mean", "sigma_mean", float, "mean of ln sigma, the noise levels trained at"),
+    ("--sigma-deviation", "sigma_deviation", float, "deviation of ln sigma"),
     ("--unconditional", "unconditional", float, "share of windows without any condition"),
     ("--body-weight", "body_weight", float, "weight of the loss around the body"),
     ("--hand-weight", "hand_weight", float, "weight of the loss at the hands"),
@@ -50,9 +50,9 @@ _NUMBERS: tuple[tuple[str, str, type, str], ...] = (
 _RUN_NUMBERS = (
     ("--steps", 1000, "steps in all, those of earlier runs included (1000)"),
     ("--eval-every", 100, "steps between measurements, each with a checkpoint (100)"),
-    ("--sample-every", 500, "steps between sample videos; 0: none (500)"),
-    ("--anneal", 0, "over so many of the last steps the rates fall (0)"),
-    ("--validation", 4, "windows that are measured (4)"),
+    ("--preview-every", 500, "steps between preview videos; 0: none (500)"),
+    ("--anneal", 0, "number of last steps over which the rates fall (0)"),
+    ("--validation", 4, "windows to validate on (4)"),
     ("--clips", 200, "clips to draw for --data figures (200)"),
 )
 
@@ -62,19 +62,19 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = commands.add_parser(
         "train",
         help="train a control network and part of the UNet on videos",
-        description="Train on a folder of videos (poses are detected where none lie beside them) "
-        "or on drawn figures. OUT/bundle is the result: render with --model OUT/bundle. See "
-        "docs/training.md.",
+        description="Train on a folder of videos (poses are detected if there are "
+        "none beside them) or on drawn figures. OUT/bundle is the result: render with --model "
+        "OUT/bundle. See docs/training.md.",
     )
     parser.add_argument("--bundle", default="puppet", help="model to begin with (puppet)")
     parser.add_argument("--data", required=True, help="folder of videos, or 'figures'")
     parser.add_argument("--out", required=True, help="folder of the training")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in OUT")
     for flag, default, text in _RUN_NUMBERS:
         parser.add_argument(flag, type=int, default=default, metavar="N", help=text)
     parser.add_argument("--device", choices=("auto", "cuda", "mps", "cpu"), default="auto")
     parser.add_argument(
-        "--gradient-checkpointing", action="store_true", help="less memory for more time"
+        "--gradient-checkpointing", action="store_true", help="less memory, more time"
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     what = parser.add_argument_group("what is trained, and how")
@@ -82,14 +82,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     what.add_argument(
         "--main",
         choices=("none", "evenly", "patterns", "everything", "lora"),
-        help="which part of the UNet is trained along (evenly)",
+        help="which part of the UNet is trained, too (evenly)",
     )
     what.add_argument(
         "--pattern",
         action="append",
         dest="patterns",
         metavar="REGEX",
-        help="for --main patterns and lora: searched in names; may be given again",
+        help="for --main patterns and lora: regular expression searched in names; repeatable",
     )
     for flag, name, choices, text in _CHOICES:
         what.add_argument(flag, dest=name, choices=choices, help=text)
@@ -144,7 +144,7 @@ def _run(options: argparse.Namespace) -> None:
         resume=options.resume,
         device=options.device,
         evaluate_every=options.eval_every,
-        sample_every=options.sample_every,
+        preview_every=options.preview_every,
         anneal=options.anneal,
         validation=options.validation,
         figures=options.clips,

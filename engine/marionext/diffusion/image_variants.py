@@ -76,8 +76,8 @@ def steered(
         return inputs, {**named, "hidden_states": added(named["hidden_states"])}
 
     def after_block(_block: nn.Module, _inputs: Any, output: tuple[Tensor, Any]) -> Any:
-        sample, skips = output
-        return added(sample), skips
+        features, skips = output
+        return added(features), skips
 
     def after_middle(_block: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         return added(output)

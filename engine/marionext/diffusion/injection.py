@@ -6,8 +6,8 @@ arXiv:2408.06070). The formula here is that of the released code and weights; th
 the control map's own statistics.
 
 The reference implementation edits a copy of the whole diffusers UNet. A forward hook does the same
-in one place. For video it sits on the first down block, which returns ``(sample, skips)``: only
-``sample`` is changed, so the skip connections still carry the activations as they were.
+in one place. For video it sits on the first down block, which returns ``(features, skips)``: only
+``features`` is changed, so the skip connections still carry the activations as they were.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,7 @@ def injected(
     """While the context is open, add ``control`` to what ``block`` passes down the UNet.
 
     Args:
-        block: the first down block; its output is ``(sample, skips)``.
+        block: the first down block; its output is ``(features, skips)``.
         control: (frames, channels, h, w), as the control network returned it.
         strength: (frames,), 0 for the unconditional half of a guided batch.
         normalised: False for a map that is added as it is, by networks with a zero convolution.
@@ -96,11 +96,12 @@ def injected(
     def add_control(
         _block: nn.Module, _inputs: tuple[object, ...], output: tuple[Tensor, tuple[Tensor, ...]]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        sample, skips = output
+        features, skips = output
         gain = strength.view(-1, 1, 1, 1)
         if not normalised:
-            return sample + gain * pooled(control, (sample.shape[-2], sample.shape[-1])), skips
-        return sample + CONTROL_GAIN * gain * injection(control, sample), skips
+            size = (features.shape[-2], features.shape[-1])
+            return features + gain * pooled(control, size), skips
+        return features + CONTROL_GAIN * gain * injection(control, features), skips
 
     handle = block.register_forward_hook(add_control)
     try:

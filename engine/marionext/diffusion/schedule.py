@@ -1,7 +1,7 @@
 """Noise levels from pure noise down to the picture, and the Euler step between two of them.
 
 Stable Video Diffusion is trained in the frame of Karras et al. 2022 ("Elucidating the Design Space
-of Diffusion-Based Generative Models", arXiv:2206.00364): the network sees the sample scaled to unit
+of Diffusion-Based Generative Models", arXiv:2206.00364): the network sees latents scaled to unit
 variance and ``ln(sigma) / 4`` as the time, and predicts v. The levels come from diffusers'
 `EulerDiscreteScheduler`, which gives the reference's to the bit.
 """
@@ -82,30 +82,30 @@ def _aligned(steps: int, highest: float) -> list[float]:
     return [*np.exp(np.interp(places, np.arange(len(known)), known)).tolist(), 0.0]
 
 
-def network_input(sample: Tensor, sigma: float) -> Tensor:
-    """Scale a noisy sample to the unit variance the network was trained on."""
+def network_input(latents: Tensor, sigma: float) -> Tensor:
+    """Scale noisy latents to the unit variance the network was trained on."""
     level = torch.tensor(sigma, dtype=torch.float32)
-    return sample / ((level**2 + 1) ** 0.5).to(sample.device)
+    return latents / ((level**2 + 1) ** 0.5).to(latents.device)
 
 
-def denoised(sample: Tensor, prediction: Tensor, sigma: float) -> Tensor:
+def denoised(latents: Tensor, prediction: Tensor, sigma: float) -> Tensor:
     """Return the clean latents that a v-prediction stands for; all tensors of one shape."""
     level = torch.tensor(sigma, dtype=torch.float32)
-    return prediction * (-level / (level**2 + 1) ** 0.5) + sample / (level**2 + 1)
+    return prediction * (-level / (level**2 + 1) ** 0.5) + latents / (level**2 + 1)
 
 
-def euler_step(sample: Tensor, prediction: Tensor, sigma: float, following: float) -> Tensor:
+def euler_step(latents: Tensor, prediction: Tensor, sigma: float, following: float) -> Tensor:
     """Go from one noise level to the next.
 
     Args:
-        sample: at level ``sigma``, float32, any shape.
+        latents: at level ``sigma``, float32, any shape.
         prediction: v of the same shape.
-        sigma: level of ``sample``, above 0.
+        sigma: level of ``latents``, above 0.
         following: the next level.
 
     Returns:
-        The sample at level ``following``.
+        The latents at level ``following``.
     """
     level = torch.tensor(sigma, dtype=torch.float32)
-    derivative = (sample - denoised(sample, prediction, sigma)) / level
-    return sample + derivative * (torch.tensor(following, dtype=torch.float32) - level)
+    derivative = (latents - denoised(latents, prediction, sigma)) / level
+    return latents + derivative * (torch.tensor(following, dtype=torch.float32) - level)

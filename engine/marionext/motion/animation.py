@@ -1,6 +1,6 @@
 """`JointAnimation`: what every joint of one skeleton does, frame by frame, in metres.
 
-This is what Blender samples and what BVH, glTF and VRM files are read into. World axes are
+This is what Blender records and what BVH, glTF and VRM files are read into. World axes are
 Blender's: z up, x to the right of someone who looks along y; a character usually faces -y.
 One animation is one skeleton; a file with several gives several.
 """
@@ -132,7 +132,7 @@ class JointAnimation:
 
     @property
     def is_mirrored(self) -> bool:
-        """Scaled by a negative number: whoever sees it takes its left arm for a right one."""
+        """Scaled by a negative number: its left arm looks like a right one."""
         return bool(np.linalg.det(self.rest_rotations).mean() < 0)
 
     def index(self, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Animations as a ``.npz``: what Blender's add-on samples and hands to the engine, exactly.
+"""Animations as a ``.npz``: what Blender's add-on records and hands to the engine, exactly.
 
 Every array of `JointAnimation` and `Camera` under its own name (the camera's with ``camera_``
 before it), and ``about``, a JSON text with the rest. No pickles; numpy alone reads it.
@@ -80,7 +80,7 @@ def read_animation(path: Path) -> JointAnimation:
     except (*_DAMAGE, AttributeError) as error:
         raise MotionError(
             f"{path.name} is not an animation written by Marionext ({error})",
-            hint="The file may be cut off: sample the rig again.",
+            hint="The file may be cut off: record the rig again.",
         ) from error
     if version != _VERSION:
         raise MotionError(

@@ -20,7 +20,7 @@ from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
 from marionext.motion.gltf_file import MALFORMED, GltfFile, open_gltf
-from marionext.motion.keyframes import Interpolation, sample_keys
+from marionext.motion.keyframes import Interpolation, evaluate_keys
 from marionext.motion.rates import nearest_rate
 
 __all__ = ["gltf_clips", "read_gltf"]
@@ -49,7 +49,7 @@ class _Track:
 
     def at(self, times: Floats) -> Floats:
         """Return the property at those times: (times, n)."""
-        return sample_keys(
+        return evaluate_keys(
             self.keys, self.values, times, self.interpolation, rotations=self.path == "rotation"
         )
 
@@ -85,7 +85,7 @@ def read_gltf(
     Args:
         path: .gltf, .glb, .vrm or .vrma.
         clip: name or number (from 0) of the animation, or None for the first.
-        rate: frames per second to sample at, or None for that of the keys (30 if they tell none).
+        rate: frames per second to read at, or None for that of the keys (30 if they tell none).
 
     Returns:
         Frame i is at the time (first + i) / rate of the clip. A file without animation gives one

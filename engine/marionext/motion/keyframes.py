@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interpolation", "sample_keys"]
+__all__ = ["Interpolation", "evaluate_keys"]
 
 Floats = NDArray[np.float64]
 Interpolation = Literal["STEP", "LINEAR", "CUBICSPLINE"]
@@ -14,7 +14,7 @@ _EARLY = 2e-6
 """Keys are float32 seconds: a frame this close before a key belongs to the key. Relative."""
 
 
-def sample_keys(
+def evaluate_keys(
     keys: Floats,
     values: Floats,
     times: Floats,

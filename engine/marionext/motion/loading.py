@@ -47,7 +47,7 @@ def load(
     """Read one skeleton's animation from a rig file.
 
     Args:
-        path: BVH, glTF, GLB, VRM, VRMA, or a .npz sampled by the Blender add-on.
+        path: BVH, glTF, GLB, VRM, VRMA, or a .npz recorded by the Blender add-on.
         clip: name or number (from 0) of one of several animations, or None for the first.
         rate: frames per second of the result, or None for the file's own.
         person: which skeleton of several, from 0; the one with the most joints is first.

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
-from marionext.motion.keyframes import sample_keys
+from marionext.motion.keyframes import evaluate_keys
 from marionext.pose import resampled_count
 
 __all__ = ["resample"]
@@ -35,25 +35,25 @@ def resample(animation: JointAnimation, rate: FrameRate) -> JointAnimation:
             back = animation.rotations[:, parent].swapaxes(1, 2)
             turn = back @ turn
             place = _turned(back, place - animation.heads[:, parent])
-        turn = _sampled_turns(keys, turn, times)
-        place = sample_keys(keys, place, times, "LINEAR")
+        turn = _turns_at(keys, turn, times)
+        place = evaluate_keys(keys, place, times, "LINEAR")
         if parent >= 0:
             turn = rotations[:, parent] @ turn
             place = heads[:, parent] + _turned(rotations[:, parent], place)
         rotations[:, bone], heads[:, bone] = turn, place
         own = animation.rotations[:, bone].swapaxes(1, 2)
         along = _turned(own, animation.tails[:, bone] - animation.heads[:, bone])
-        tails[:, bone] = place + _turned(turn, sample_keys(keys, along, times, "LINEAR"))
+        tails[:, bone] = place + _turned(turn, evaluate_keys(keys, along, times, "LINEAR"))
     camera = animation.camera
     if camera is not None and len(camera) > 1:
-        camera = _sampled_camera(camera, keys, times)
+        camera = _camera_at(camera, keys, times)
     return animation.with_(
         heads=heads,
         tails=tails,
         rotations=rotations,
         rate=rate,
         camera=camera,
-        morph_weights=sample_keys(keys, animation.morph_weights, times, "LINEAR"),
+        morph_weights=evaluate_keys(keys, animation.morph_weights, times, "LINEAR"),
     )
 
 
@@ -61,9 +61,9 @@ def _turned(turns: Floats, points: Floats) -> Floats:
     return np.asarray((turns @ points[..., None])[..., 0])
 
 
-def _sampled_turns(keys: Floats, turns: Floats, times: Floats) -> Floats:
+def _turns_at(keys: Floats, turns: Floats, times: Floats) -> Floats:
     """Return rotations (times, 3, 3) between those of the frames."""
-    x, y, z, w = sample_keys(keys, _quaternions(turns), times, "LINEAR", rotations=True).T
+    x, y, z, w = evaluate_keys(keys, _quaternions(turns), times, "LINEAR", rotations=True).T
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
@@ -88,25 +88,25 @@ def _quaternions(turns: Floats) -> Floats:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-def _sampled_camera(camera: Camera, keys: Floats, times: Floats) -> Camera:
-    rotations = _sampled_turns(keys, camera.views[:, :3, :3].swapaxes(1, 2), times)
-    places = sample_keys(keys, camera.positions, times, "LINEAR")
+def _camera_at(camera: Camera, keys: Floats, times: Floats) -> Camera:
+    rotations = _turns_at(keys, camera.views[:, :3, :3].swapaxes(1, 2), times)
+    places = evaluate_keys(keys, camera.positions, times, "LINEAR")
     views = np.zeros((len(times), 4, 4))
     views[:, :3, :3] = rotations.swapaxes(1, 2)
     views[:, :3, 3] = -_turned(rotations.swapaxes(1, 2), places)
     views[:, 3, 3] = 1
 
-    def sampled(values: Floats | None) -> Floats | None:
+    def between(values: Floats | None) -> Floats | None:
         if values is None:
             return None
-        flat = sample_keys(keys, values.reshape(len(values), -1), times, "LINEAR")
+        flat = evaluate_keys(keys, values.reshape(len(values), -1), times, "LINEAR")
         return flat.reshape(len(times), *values.shape[1:])
 
     return Camera(
         views=views,
-        focal=np.asarray(sampled(camera.focal)),
-        scale=sampled(camera.scale),
-        shift=sampled(camera.shift),
+        focal=np.asarray(between(camera.focal)),
+        scale=between(camera.scale),
+        shift=between(camera.shift),
         fit=camera.fit,
         pixel_aspect=camera.pixel_aspect,
     )

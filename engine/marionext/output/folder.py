@@ -27,7 +27,7 @@ _FRAMES = "frames"
 _STATE = "state"
 _TAKES = "takes"
 _SHARE = 20
-"""Recording frames takes one part of the time in so many at most."""
+"""Recording frames takes at most one part in twenty of the time."""
 
 
 class RenderFolder:

@@ -1,4 +1,4 @@
-"""Pictures for a video: so many, of one size, each read or made when it is wanted."""
+"""Pictures for a video: their number, one size, each read or made on demand."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,8 @@ class Pictures:
         """Put each picture of one sequence beside that of another of equal length and height."""
         if left.count != right.count:
             raise OutputError(
-                f"expected as many pictures on both sides, got {left.count} and {right.count}"
+                "expected the same number of pictures on both sides, "
+                f"got {left.count} and {right.count}"
             )
 
         def both(index: int) -> NDArray[np.uint8]:

@@ -377,7 +377,7 @@ def _slopes(
     Flat at both ends and where the direction turns, else the harmonic mean of both sides, which
     lets no curve overshoot (Fritsch and Butland 1984).
     """
-    slopes = np.zeros_like(values)
+    slopes = np.zeros(values.shape)
     if len(times) < 3:
         return slopes
     steps = np.diff(times).astype(np.float64)[:, None, None]
@@ -386,7 +386,8 @@ def _slopes(
     left, right = rise[:-1], rise[1:]
     same = left * right > 0
     weights = 2 * steps[1:] + steps[:-1], steps[1:] + 2 * steps[:-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (weights[0] + weights[1]) / (weights[0] / left + weights[1] / right)
-    slopes[1:-1] = np.where(same, mean, 0)
+    # Multiplied out, since the inverse of a tiny slope overflows.
+    above = (weights[0] + weights[1]) * (left * right)
+    below = weights[0] * right + weights[1] * left
+    np.divide(above, below, out=slopes[1:-1], where=same)
     return slopes

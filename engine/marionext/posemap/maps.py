@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"((?:(?:^|(?<=[_. ]))-)?(?<!\d)\d+)\D*$")
 _DEFAULT_RATE = FrameRate(Fraction(30))
 _VIDEO_FIRST = 1
 """Videos are numbered from 1 here, as when poses are read from them."""
-_SAMPLES = 8
+_EXAMINED = 8
 _SHOWN = 20
 
 
@@ -129,24 +129,24 @@ def read_maps(
     )
 
 
-def _samples(pictures: "_Folder | _Video", path: Path) -> list[NDArray[np.uint8]]:
+def _some_maps(pictures: "_Folder | _Video", path: Path) -> list[NDArray[np.uint8]]:
     """Return some of the maps, spread evenly, having made sure that they are maps."""
-    places = np.unique(np.linspace(0, pictures.count - 1, _SAMPLES).astype(int)).tolist()
-    samples = [pictures.picture(place) for place in places]
-    for place, sample in zip(places, samples, strict=True):
-        if not is_pose_map(sample):
+    places = np.unique(np.linspace(0, pictures.count - 1, _EXAMINED).astype(int)).tolist()
+    shown = [pictures.picture(place) for place in places]
+    for place, picture in zip(places, shown, strict=True):
+        if not is_pose_map(picture):
             raise MotionError(
                 f"expected pose maps, strokes on black; {path.name} frame "
                 f"{pictures.number(place)} is another kind of picture",
                 hint="Give a dance video as a video, without saying that it is pose maps.",
             )
-    if not any(sample.any() for sample in samples):
+    if not any(picture.any() for picture in shown):
         raise MotionError(f"the pose maps in {path} are all black: there is nobody in them")
-    return samples
+    return shown
 
 
 def _palette(pictures: "_Folder | _Video", path: Path) -> Palette:
-    found = recognise_palette(_samples(pictures, path))
+    found = recognise_palette(_some_maps(pictures, path))
     if found is None:
         raise MotionError(
             f"the colours of the pose maps in {path} do not tell which palette they are drawn in",
@@ -157,7 +157,7 @@ def _palette(pictures: "_Folder | _Video", path: Path) -> Palette:
 
 
 def _checked(pictures: "_Folder | _Video", path: Path, palette: Palette) -> Palette:
-    _samples(pictures, path)
+    _some_maps(pictures, path)
     return palette
 
 

@@ -129,9 +129,9 @@ class TiledCanvas:
 class _Axis:
     """How one axis of the canvas is resized, and where it may be cut without a trace.
 
-    OpenCV computes in single precision where an output pixel samples its input. That is exact,
+    OpenCV computes in single precision where an output pixel reads its input. That is exact,
     and so the same in every period, when the ratio is a dyadic fraction; where it is not, the
-    axis is one tile. Below a ratio of 2 samples would reach across a cut.
+    axis is one tile. Below a ratio of 2 a pixel would read across a cut.
     """
 
     __slots__ = ("_source", "count", "target_tile", "tile")

@@ -1,13 +1,13 @@
-"""Keep the state of a training so that it can stop at any moment and go on.
+"""Keep the state of a training so that it can stop at any moment and resume.
 
-A checkpoint is one file, written beside its place and renamed over it: whoever reads it finds
-the old state or the new one, never half of one. It holds everything the next step depends on
+A checkpoint is one file, written beside its place and renamed over it, so what is read is the old
+state or the new one, never half of one. It holds everything the next step depends on
 (parameters, averages, optimiser, step, random state), so that a resumed run takes the very steps
 an uninterrupted one would have taken on the same device.
 """
 
 import csv
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,29 @@ from typing import Any
 import torch
 
 from marionext.diffusion.weights import DAMAGED
-from marionext.errors import ModelError
+from marionext.errors import ModelError, OutputError
+from marionext.files import write_text, writing
 
 __all__ = ["Curve", "load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, object]) -> None:
-    """Write a checkpoint atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
-        torch.save(dict(state), stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    """Write a checkpoint, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; an earlier one is as it was.
+    """
+    try:
+        with writing(path) as stream:
+            torch.save(dict(state), stream)
+    except RuntimeError as error:
+        # torch's writer reports a full disk in words of its own.
+        cause = error.__context__
+        reason = cause if isinstance(cause, OSError) else str(error).splitlines()[0]
+        raise OutputError(
+            f"{path}: the checkpoint cannot be written: {reason}",
+            hint="Free some space and go on with --resume; the earlier checkpoint is whole.",
+        ) from error
 
 
 def load_checkpoint(path: Path, config: Mapping[str, object]) -> dict[str, Any]:
@@ -67,17 +76,18 @@ class Curve:
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...], step: int) -> None:
-        """Open the table and forget what lies ahead of the step."""
+        """Open the table and drop the rows after the step."""
         self._path = path
         self._columns = ("step", *columns)
         kept = []
         if path.exists() and step:
             with path.open(newline="") as stream:
                 kept = [row for row in csv.DictReader(stream) if int(row["step"]) <= step]
-        with path.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, self._columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, self._columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(path, table.getvalue())
 
     def append(self, step: int, numbers: Mapping[str, float]) -> None:
         """Add a row."""

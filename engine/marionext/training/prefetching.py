@@ -1,4 +1,4 @@
-"""Make ready what the next step needs while the present one is computed."""
+"""Prepare what the next step needs while the current one is computed."""
 
 import multiprocessing
 import pickle

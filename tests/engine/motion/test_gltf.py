@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from marionext.errors import MotionError
 from marionext.frames import FrameRate
 from marionext.motion import JointAnimation, clips, load, load_all, read_gltf
-from marionext.motion.keyframes import sample_keys
+from marionext.motion.keyframes import evaluate_keys
 from marionext.motion.meshopt import unpack
 
 COMPONENTS = {"b": 5120, "B": 5121, "h": 5122, "H": 5123, "I": 5125, "f": 5126}
@@ -173,7 +173,7 @@ def test_rotations_turn_at_constant_speed_along_the_shorter_arc(
     low, high = np.array(about(axis, start)), np.array(about(axis, start + turn))
     values = np.stack([low, -high if flip else high])
     times = np.linspace(0, 2, 9)
-    found = sample_keys(np.array([0.0, 2.0]), values, times, "LINEAR", rotations=True)
+    found = evaluate_keys(np.array([0.0, 2.0]), values, times, "LINEAR", rotations=True)
     for time, quaternion in zip(times, found, strict=True):
         expected = about(axis, start + turn * time / 2)
         assert abs(abs(np.dot(quaternion, expected)) - 1) < 1e-9
@@ -190,7 +190,7 @@ def test_cubic_splines_reproduce_cubics(coefficients: list[float], width: float)
     keys = np.array([0.5, 0.5 + width, 0.5 + 3 * width])
     values = np.stack([slope(keys), cubic(keys), slope(keys)], axis=1)[..., None]
     times = np.linspace(keys[0], keys[-1], 17)
-    found = sample_keys(keys, values, times, "CUBICSPLINE")[:, 0]
+    found = evaluate_keys(keys, values, times, "CUBICSPLINE")[:, 0]
     scale = 1 + np.abs(cubic(times)).max() + np.abs(slope(keys)).max() * width
     np.testing.assert_allclose(found, cubic(times), atol=1e-9 * scale)
 
@@ -199,7 +199,7 @@ def test_cubic_splines_reproduce_cubics(coefficients: list[float], width: float)
 def test_outside_the_keys_the_nearest_holds(time: float) -> None:
     keys, values = np.array([-1.0, 1.0]), np.array([[3.0], [5.0]])
     for interpolation in ("STEP", "LINEAR"):
-        found = sample_keys(keys, values, np.array([time]), interpolation)[0, 0]  # type: ignore[arg-type]
+        found = evaluate_keys(keys, values, np.array([time]), interpolation)[0, 0]  # type: ignore[arg-type]
         if time <= -1.001:
             assert found == 3
         if time >= 1:

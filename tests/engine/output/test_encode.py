@@ -328,7 +328,7 @@ def test_faults_are_told_in_words_and_leave_nothing(tmp_path: Path) -> None:
         encode_video(Pictures.of_files([damaged]), NTSC, tmp_path / "damaged.mp4")
     with pytest.raises(OutputError, match="cannot be read"):
         encode_video(Pictures.of_files([tmp_path / "no.png"]), NTSC, tmp_path / "damaged.mp4")
-    with pytest.raises(OutputError, match="as many pictures"):
+    with pytest.raises(OutputError, match="same number of pictures"):
         Pictures.beside(clip(3), clip(4))
     assert [item.name for item in tmp_path.iterdir()] == ["frame.png"]
 

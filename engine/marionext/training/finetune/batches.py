@@ -1,8 +1,8 @@
 """Draw the windows of a step by their numbers: a step is the same however often it is drawn.
 
-Every sample has a number of its own, and everything random in it comes from that number alone. So
-a resumed training draws what an uninterrupted one would have drawn, and a step of so many samples
-is the same step on one device at once, in several parts, or on several devices.
+Every window has a number of its own, and everything random in it comes from that number alone. So
+a resumed training draws what an uninterrupted one would have drawn, and a step of eight windows is
+the same step on one device at once, in several parts, or on several devices.
 """
 
 from bisect import bisect_right
@@ -76,18 +76,18 @@ class Drawing:
         self._drawer = SmallDrawer(settings.size)
 
     def batch(self, first: int, count: int) -> Batch:
-        """Draw the samples ``first`` to ``first + count - 1``."""
-        return _joined([self._sample(number) for number in range(first, first + count)])
+        """Draw the windows ``first`` to ``first + count - 1``."""
+        return _joined([self._drawn(number) for number in range(first, first + count)])
 
     def fixed(self, count: int) -> Batch:
         """Draw windows spread over all the clips, whole ones, to measure with."""
         places = np.linspace(0, self._ends[-1] - 1, min(count, self._ends[-1])).round().astype(int)
-        samples = []
+        windows = []
         for number, place in enumerate(places):
             clip, start = self._place(int(place))
             generator = torch.Generator().manual_seed(number)
-            samples.append(self._window(clip, start, 0, generator))
-        return _joined(samples)
+            windows.append(self._window(clip, start, 0, generator))
+        return _joined(windows)
 
     def _place(self, place: int) -> tuple[EncodedClip, int]:
         """Return clip and start of the window of a number."""
@@ -95,7 +95,7 @@ class Drawing:
         clip = self._clips[index]
         return clip, clip.starts[place - self._ends[index] + len(clip.starts)]
 
-    def _sample(self, number: int) -> Batch:
+    def _drawn(self, number: int) -> Batch:
         settings = self._settings
         rng = np.random.default_rng([settings.seed, number])
         clip, start = self._place(int(rng.integers(self._ends[-1])))
@@ -195,10 +195,10 @@ def _body(pictures: Tensor, grid: tuple[int, int], weight: float) -> Tensor:
     return (1 + (weight - 1) * near)[:, 0]
 
 
-def _joined(samples: list[Batch]) -> Batch:
+def _joined(windows: list[Batch]) -> Batch:
     tensors = {
-        field.name: torch.cat([getattr(sample, field.name) for sample in samples])
+        field.name: torch.cat([getattr(window, field.name) for window in windows])
         for field in fields(Batch)
         if field.name != "names"
     }
-    return Batch(**tensors, names=tuple(name for sample in samples for name in sample.names))
+    return Batch(**tensors, names=tuple(name for window in windows for name in window.names))

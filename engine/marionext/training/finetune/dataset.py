@@ -1,4 +1,4 @@
-"""Make the clips of a training ready: open, encode, set some aside, and say which are no use."""
+"""Prepare the clips of a training: open, encode, hold some out, and report the unusable ones."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from typing import Protocol
 
 from marionext.errors import JobError, ModelError, MotionError
 from marionext.files import sha256_of, write_json
+from marionext.training.finetune.clip_list import ClipEntry, find_clips
 from marionext.training.finetune.encoding import (
     EncodedClip,
     Encoders,
@@ -16,7 +17,6 @@ from marionext.training.finetune.encoding import (
     key_of,
     open_encoded,
 )
-from marionext.training.finetune.manifest import ClipEntry, find_clips
 from marionext.training.finetune.recordings import Recording, drawn_figure, open_recording
 from marionext.training.finetune.settings import FinetuneSettings
 
@@ -29,11 +29,11 @@ HELD_OUT_PART = 0.05
 FEWEST_TO_HOLD_OUT = 4
 
 ENCODING = 1
-"""Grows when encoded clips of before are no longer what would be made now."""
+"""Raised when clips encoded earlier are no longer what would be made now."""
 
 
 class Teller(Protocol):
-    """Is told how far the preparation is, and stops it by raising."""
+    """Takes reports on the preparation, and stops it by raising."""
 
     def progress(self, stage: str, done: float, total: int, detail: str = "") -> None:
         """Tell how many clips are done."""
@@ -61,7 +61,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """What tells one set of clips from another."""
+        """Identifies the set of clips."""
         return key_of(*(clip.path.name for clip in (*self.learned, *self.held_out)))
 
 
@@ -202,7 +202,7 @@ def _tell_part(tell: Teller, number: int, total: int, name: str, done: int, of: 
 def _set_apart(
     clips: list[EncodedClip], tell: Teller
 ) -> tuple[list[EncodedClip], list[EncodedClip]]:
-    """Choose clips to measure with by their names, so that more clips leave most as they were."""
+    """Choose held-out clips by their names, so that further clips change few of the choices."""
     if len(clips) < FEWEST_TO_HOLD_OUT:
         tell.log(
             f"{len(clips)} clips are too few to set one aside: what is measured has been learned "
@@ -226,7 +226,7 @@ def _nothing_left(data: str, skipped: list[Skipped], *, held_out: int) -> Motion
 
 
 def _write_record(folder: Path, data: str, dataset: Dataset) -> None:
-    """Say what is learned from, for people."""
+    """Write down what is learned from, for people."""
 
     def told(clip: EncodedClip) -> dict[str, object]:
         return {"name": clip.name, "frames": clip.count, "windows": len(clip.starts)}

@@ -1,4 +1,4 @@
-"""The settings of a training where nothing else is said: those that the model is rendered with."""
+"""Default settings of a training: those that the model is rendered with."""
 
 import math
 from typing import Any

@@ -42,7 +42,7 @@ LEAST_SEEN = 0.5
 
 
 class Encoders:
-    """Autoencoder and image encoder at work.
+    """The autoencoder and the image encoder.
 
     Args:
         vae: an `AutoencoderKLTemporalDecoder` in float32.
@@ -76,7 +76,7 @@ class Encoders:
 
 @dataclass(frozen=True, slots=True)
 class EncodedClip:
-    """A clip in a file; only what is asked for is read."""
+    """A clip in a file; only what is needed is read."""
 
     path: Path
     name: str

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import SettingsError
+from marionext.training.biases import remove_biases
 from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.selection import choose_parameters, increments, originals
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.state import Learned
-from marionext.training.finetune.steering import SteeredUNet, fresh_control, sample_losses
-from marionext.training.initial import listen_only
-from marionext.training.networks import speed_up
+from marionext.training.finetune.steering import SteeredUNet, fresh_control, window_losses
+from marionext.training.speedups import speed_up
 
 __all__ = ["Learner", "Taken"]
 
@@ -26,7 +26,7 @@ SLOWEST = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What came of a step; the same in every process."""
+    """The result of a step; the same in every process."""
 
     loss: float
     norm: float
@@ -36,7 +36,7 @@ class Taken:
 
     @property
     def trouble(self) -> str | None:
-        """What is no longer a number: ``loss``, ``gradient`` or nothing."""
+        """What is not finite: ``loss``, ``gradient`` or nothing."""
         values = {"loss": self.loss, "gradient": self.norm}
         return next(
             (name for name, value in values.items() if not torch.isfinite(torch.tensor(value))),
@@ -147,7 +147,7 @@ class Learner:
         return clean
 
     def take_step(self, number: int, batches: list[Batch], fall: float, *, stop: bool) -> Taken:
-        """Take one step of the optimiser, unless loss or gradient are no longer numbers.
+        """Take one step of the optimiser, unless loss or gradient is not finite.
 
         Args:
             number: of the step, from 0.
@@ -164,7 +164,7 @@ class Learner:
             last = index == len(batches) - 1
             with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
                 predicted = self._predict(self._wrapped, batch)
-                loss = sample_losses(predicted, batch, self.network.scale).mean() / len(batches)
+                loss = window_losses(predicted, batch, self.network.scale).mean() / len(batches)
                 self._accelerator.backward(loss)
             total += loss.detach()
         parameters = list(self.learned.parameters.values())
@@ -203,7 +203,7 @@ def _control(files: NetworkFiles, settings: FinetuneSettings) -> Any:
         if name.endswith("bias") and not name.startswith("time_embedding")
     ]
     if not zero and not any(value.any() for value in biases):
-        listen_only(control)
+        remove_biases(control)
     return control
 
 

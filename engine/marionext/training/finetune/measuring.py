@@ -1,7 +1,7 @@
-"""Measure a training on clips set apart: the error at fixed noise, and sample videos.
+"""Measure a training on clips set apart: the error at fixed noise, and preview videos.
 
-Whether the control is heard shows in two numbers: the error under a window's own control and under
-another's. As long as they are equal the control network is deaf.
+Whether the control has an effect shows in two numbers: the error under a window's own control and
+under another's. While they are equal, the model ignores it.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from marionext.frames import FrameRate
 from marionext.output import Pictures, encode_video
 from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.steering import SteeredUNet, sample_losses
+from marionext.training.finetune.steering import SteeredUNet, window_losses
 
-__all__ = ["levels_of", "measure", "sample", "write_sample"]
+__all__ = ["denoise_window", "levels_of", "measure", "write_preview"]
 
 LEVELS = (-1.0, 0.0, 1.0)
 """Noise levels that are measured at, in deviations of ln sigma."""
@@ -57,11 +57,11 @@ def measure(
             for level in levels:
                 window = shown.window(index)
                 window = replace(window, sigmas=torch.full_like(window.sigmas, level))
-                # Slot 0 shows the character as it was given: it is easy, and not what is wanted.
+                # Slot 0 shows the character as it was given: it is easy, and not the point.
                 dance = window.weights.clone()
                 dance[:, 0] = 0
                 window = replace(window, weights=dance)
-                sums[kind] += float(sample_losses(predict(window), window, network.scale).sum())
+                sums[kind] += float(window_losses(predict(window), window, network.scale).sum())
     # As if slot 0 had not been among the frames that the mean was taken over.
     frames = batch.latents.shape[1]
     share = len(batch) * len(levels) * (frames - 1) / frames
@@ -69,7 +69,7 @@ def measure(
 
 
 @torch.no_grad()
-def sample(
+def denoise_window(
     predict: Callable[[Batch], Tensor],
     window: Batch,
     scheduler: dict[str, Any],
@@ -95,10 +95,10 @@ def sample(
 
 
 @torch.no_grad()
-def write_sample(
+def write_preview(
     vae: Any, window: Batch, made: Tensor, rate: FrameRate, chunk: int, path: Path
 ) -> None:
-    """Write a video: what there is, its control pictures, and what is made of them.
+    """Write a video: the clip, its control pictures, and what the model makes of them.
 
     Args:
         vae: the autoencoder, on its device.
@@ -111,7 +111,7 @@ def write_sample(
     maps = window.maps[0, 1:].permute(0, 2, 3, 1).cpu().numpy()
     shown = (
         _decoded(vae, window.latents[0, 1:], chunk),
-        # Maps are dim; brighter, people see what the network is told.
+        # Maps are dim; people see brighter ones better.
         np.clip(maps.astype(np.uint16) * 2, 0, 255).astype(np.uint8),
         _decoded(vae, made[1:], chunk),
     )

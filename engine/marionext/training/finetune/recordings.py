@@ -1,4 +1,4 @@
-"""Clips as they come: pictures of a video with their poses, or drawn figures."""
+"""Clips before they are encoded: pictures of a video with their poses, or drawn figures."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from marionext.pose.formats import read_track, write_track
 from marionext.pose.people import Who
 from marionext.pose.skeleton import SEEN_SCORE
 from marionext.posemap import PoseMapSource, read_maps
-from marionext.training.figures import make_clip
-from marionext.training.finetune.manifest import ClipEntry, pose_file
+from marionext.training.figures.clips import make_clip
+from marionext.training.finetune.clip_list import ClipEntry, pose_file
 
 __all__ = ["Recording", "drawn_figure", "open_recording"]
 
@@ -70,7 +70,7 @@ class Recording:
 
 
 def drawn_figure(number: int, frames: int, size: tuple[int, int]) -> Recording:
-    """Draw the clip of a number: a reference first, then so many frames of a dance."""
+    """Draw the clip of a number: a reference first, then the frames of a dance."""
     clip = make_clip(FIRST_SEED + number, frames, size)
     return Recording(
         name=f"figure {number}",
@@ -97,7 +97,7 @@ def open_recording(
 
     Args:
         folder: that the entry's paths start from.
-        entry: of the manifest.
+        entry: of the list.
         size: width and height of the training's pictures.
         spare: folder for poses that are detected where the video's own folder is closed.
         on_progress: told how many frames of how many are searched for the person.
@@ -165,7 +165,7 @@ def _poses(
     on_progress: Callable[[int, int], None],
 ) -> PoseTrack:
     """Read a clip's poses; what is not there is detected and kept, as `marionext track` does."""
-    # Whoever is asked refuses what is no choice.
+    # An unknown word is refused where it is used.
     who = cast(Who, int(entry.person) if entry.person.isdigit() else entry.person)
     kept = folder / entry.poses if entry.poses is not None else pose_file(video)
     apart = spare / f"{entry.video.replace('/', '_')}.npz"
@@ -202,7 +202,7 @@ def _fitting(
             f"expected poses for frames {first}-{first + count - 1}, got {track.frames}: "
             f"{format_frames(missing)} are missing",
             hint="Delete the pose file to have the poses detected again, or name the frames to "
-            "use in the manifest.",
+            "use in manifest.json.",
         )
     part = slice(first - track.first, first - track.first + count)
     scale = np.array(size, np.float32) / np.array(track.size, np.float32)

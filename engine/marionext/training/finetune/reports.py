@@ -1,4 +1,4 @@
-"""What a training tells its host: progress with the time left, measurements, the result."""
+"""What a training reports to its host: progress with the time left, measurements, the result."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ Report = Progress | Log | Preview | Measured | Trained
 
 
 class TrainingReporter:
-    """A training's line to its host.
+    """Sends a training's reports to its host.
 
     Args:
         emit: takes each report.
@@ -54,7 +54,7 @@ class TrainingReporter:
         self._stage, self._started, self._before, self._last = "", 0.0, 0.0, 0.0
 
     def progress(self, stage: str, done: float, total: int, detail: str = "") -> None:
-        """Tell how far a stage is.
+        """Report how far a stage is.
 
         Args:
             stage: one of `STAGES`.
@@ -93,13 +93,13 @@ class TrainingReporter:
         self._emit(Log(job_id="", level="warning" if warning else "info", text=text))
 
     def preview(self, path: str, step: int) -> None:
-        """Point to a sample."""
+        """Point to a preview video."""
         self._emit(Preview(job_id="", path=path, frame=step))
 
     def measured(self, step: int, values: dict[str, float]) -> None:
-        """Tell a row of the curve."""
+        """Report a row of the curve."""
         self._emit(Measured(job_id="", step=step, values=values))
 
     def trained(self, directory: str, steps: int, seconds: float) -> None:
-        """Tell that the bundle is there."""
+        """Report that the bundle is written."""
         self._emit(Trained(job_id="", directory=directory, steps=steps, seconds=round(seconds, 1)))

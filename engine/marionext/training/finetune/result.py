@@ -1,4 +1,4 @@
-"""Write what was trained as a bundle's folder: the control network, and what the UNet gained.
+"""Write what was trained as a bundle's folder: the control network and the UNet's increments.
 
 Of the UNet only the increments are written, W - W_base in half precision, the way ControlNeXt's
 weights for SDXL travel: a light plug-in where a few layers were trained. Everything else is taken

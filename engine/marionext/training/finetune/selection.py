@@ -46,7 +46,7 @@ def layers_of(unet: nn.Module) -> list[tuple[str, nn.Module]]:
         if len(name) == 1:
             return ends.index(name[0]), 0, 0, 0
         block, kind, index = ("0", *name[1:]) if name[0] == "mid_block" else name[1:4]
-        # Within a block each residual layer is followed by its transformer, sampling comes last;
+        # Within a block each residual layer is followed by its transformer, resizing comes last;
         # the middle has one residual layer more, before the first transformer.
         kinds = ("resnets", "attentions", "downsamplers", "upsamplers")
         late = 1 if kind.endswith("samplers") else 0

@@ -14,7 +14,7 @@ Main = Literal["none", "evenly", "patterns", "everything", "lora"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """What decides the weights. A checkpoint goes on under the same settings only."""
+    """What decides the weights. A checkpoint resumes under the same settings only."""
 
     width: int
     height: int
@@ -22,10 +22,10 @@ class FinetuneSettings:
     window: int
     """Slots of a window, the reference's included: frames that are denoised together."""
     stride: int = 1
-    """Each so many-th frame of a video is used (ControlNeXt's authors train on every second)."""
+    """Every n-th frame of a video is used (ControlNeXt's authors train on every second)."""
 
     control: Literal["bundle", "fresh"] = "bundle"
-    """Whether the control network goes on from the bundle's weights or begins anew."""
+    """Whether the control network continues from the bundle's weights or starts from scratch."""
     injection: Literal["cross", "zero"] = "cross"
     """Cross normalisation as in ControlNeXt, or a zero convolution as in ControlNet."""
     main: Main = "evenly"
@@ -71,7 +71,7 @@ class FinetuneSettings:
     face_weight: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained with.
+        """Refuse settings that cannot be trained with.
 
         Raises:
             SettingsError: a value is out of its range.

@@ -1,4 +1,4 @@
-"""What a training needs to go on: weights, their average, the optimiser, and the step."""
+"""What a training needs to resume: weights, their average, the optimiser, and the step."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from marionext.errors import ModelError, OutputError
-from marionext.files import check_space, writing
-from marionext.training.checkpoints import load_checkpoint
+from marionext.errors import ModelError
+from marionext.files import check_space
 
-__all__ = ["Learned", "read_state", "write_state"]
+__all__ = ["Learned"]
 
 NUMBER = 4
 """Bytes of a float32."""
@@ -82,7 +81,7 @@ class Learned:
             strange = sorted(set(parameters) ^ set(shapes))[:4]
             raise ModelError(
                 f"the checkpoint holds other parameters than are trained: {', '.join(strange)}",
-                hint="Was Marionext or the base model changed? Begin anew in another folder.",
+                hint="Was Marionext or the base model changed? Start again in another folder.",
             )
         for name, value in self.parameters.items():
             value.copy_(parameters[name])
@@ -91,7 +90,7 @@ class Learned:
 
     @property
     def count(self) -> int:
-        """How many numbers are trained."""
+        """Number of trained parameters."""
         return sum(value.numel() for value in self.parameters.values())
 
     def check_space(self, folder: Path) -> None:
@@ -102,31 +101,3 @@ class Learned:
         """
         # The old checkpoint is replaced only when the new one is whole.
         check_space(folder, 2 * COPIES * NUMBER * self.count)
-
-
-def write_state(path: Path, state: Mapping[str, object]) -> None:
-    """Write a checkpoint, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; an earlier one is as it was.
-    """
-    try:
-        with writing(path) as stream:
-            torch.save(dict(state), stream)
-    except RuntimeError as error:
-        # torch's writer reports a full disk in words of its own.
-        cause = error.__context__
-        reason = cause if isinstance(cause, OSError) else str(error).splitlines()[0]
-        raise OutputError(
-            f"{path}: the checkpoint cannot be written: {reason}",
-            hint="Free some space and go on with --resume; the earlier checkpoint is whole.",
-        ) from error
-
-
-def read_state(path: Path, config: Mapping[str, object]) -> dict[str, Any]:
-    """Read a checkpoint of the same configuration.
-
-    Raises:
-        ModelError: the file is damaged, or belongs to another configuration.
-    """
-    return load_checkpoint(path, config)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
+from marionext.training.biases import remove_biases
 from marionext.training.finetune.batches import Batch
-from marionext.training.initial import listen_only
 
-__all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "sample_losses"]
+__all__ = ["TIME_IDS", "SteeredUNet", "fresh_control", "window_losses"]
 
 TIME_IDS = (6.0, 128.0, 0.02)
 """Frame rate less one, motion bucket, noise augmentation: what the reference always gives."""
@@ -79,7 +79,7 @@ class SteeredUNet(nn.Module):
         return clean
 
 
-def sample_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
+def window_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
     """Return each window's loss, (windows,).
 
     Args:
@@ -94,10 +94,10 @@ def sample_losses(predicted: Tensor, batch: Batch, scale: float) -> Tensor:
 
 
 def fresh_control(config: ControlNeXtConfig, seed: int) -> ControlNeXtSVD:
-    """Make a control network that knows nothing yet.
+    """Make an untrained control network.
 
-    With cross normalisation its biases stay 0 (see `marionext.training.initial.listen_only`); with
-    a zero convolution its last convolution begins at 0.
+    With cross normalisation its biases stay 0 (see `marionext.training.biases`); with a zero
+    convolution its last convolution begins at 0.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -106,5 +106,5 @@ def fresh_control(config: ControlNeXtConfig, seed: int) -> ControlNeXtSVD:
         for parameter in control.mid_convs[1].parameters():
             nn.init.zeros_(parameter)
     else:
-        listen_only(control)
+        remove_biases(control)
     return control

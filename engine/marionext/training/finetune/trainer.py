@@ -1,8 +1,8 @@
-"""Train a control network, and what was chosen of the UNet, step by step.
+"""Train a control network and the chosen part of the UNet, step by step.
 
 `train` is the way through: clips are encoded, networks loaded, steps taken, and at the end a
 bundle is written. One process works without being launched; ``accelerate launch`` makes several of
-it, which share the samples of each step and agree on everything else.
+it, which share the windows of each step and agree on everything else.
 """
 
 import os
@@ -30,17 +30,16 @@ from marionext.files import write_json
 from marionext.frames import FrameRate
 from marionext.output import FolderLock
 from marionext.settings import default_settings
-from marionext.training.checkpoints import Curve
+from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
 from marionext.training.finetune.dataset import Dataset, prepare
 from marionext.training.finetune.encoding import Encoders
 from marionext.training.finetune.learner import Learner, Taken
-from marionext.training.finetune.measuring import levels_of, measure, sample, write_sample
+from marionext.training.finetune.measuring import denoise_window, levels_of, measure, write_preview
 from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.result import base_identity, model_name, write_result
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.state import read_state, write_state
 from marionext.training.prefetching import prefetched
 
 __all__ = ["CHECKPOINT", "RESULT", "TrainingRun", "train"]
@@ -67,10 +66,10 @@ class TrainingRun:
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     evaluate_every: int = 100
     """Steps between measurements, each with a checkpoint."""
-    sample_every: int = 500
-    """Steps between sample videos; 0: none."""
+    preview_every: int = 500
+    """Steps between preview videos; 0: none."""
     anneal: int = 0
-    """Over so many of the last steps the rates fall to a fiftieth."""
+    """Number of last steps over which the rates fall to a fiftieth."""
     validation: int = 4
     """Windows that are measured."""
     figures: int = 200
@@ -79,13 +78,13 @@ class TrainingRun:
     """Compute activations again on the way back instead of keeping them."""
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing.
+        """Refuse numbers out of range.
 
         Raises:
             SettingsError: a number is out of its range.
         """
         for name, least in (
-            ("steps", 1), ("evaluate_every", 1), ("sample_every", 0), ("anneal", 0),
+            ("steps", 1), ("evaluate_every", 1), ("preview_every", 0), ("anneal", 0),
             ("validation", 1), ("figures", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
@@ -107,7 +106,7 @@ def train(
         The folder of the new bundle.
 
     Raises:
-        EngineError: one of its kinds. A checkpoint of before is whole, and ``resume`` goes on.
+        EngineError: any of its kinds. An earlier checkpoint is whole; ``resume`` continues from it.
     """
     device = choose_device(run.device)
     patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
@@ -229,7 +228,7 @@ class _Training:
     def _earlier(self) -> Mapping[str, Any] | None:
         if not (self._run.resume and self._checkpoint.exists()):
             return None
-        return read_state(self._checkpoint, self._config)
+        return load_checkpoint(self._checkpoint, self._config)
 
     def _prepare(self) -> Dataset:
         """Encode the clips: the first process does, the others find them done."""
@@ -315,7 +314,7 @@ class _Training:
         )
 
     def _evaluate(self, losses: list[float], *, last: bool) -> None:
-        """Measure, draw, sample and keep: the first process does, the others wait."""
+        """Measure, draw, preview and keep: the first process does, the others wait."""
         if self._accelerator.is_main_process:
             network = self._learner.network.eval()
             with self._learner.learned.averaged():
@@ -323,9 +322,9 @@ class _Training:
                 numbers = measure(
                     network, held_out, levels_of(self._settings), self._learner.predict
                 )
-                every = self._run.sample_every
+                every = self._run.preview_every
                 if every and (self._step % every == 0 or last):
-                    self._sample(held_out)
+                    self._preview(held_out)
             numbers |= {
                 "seconds": time.monotonic() - self._began,
                 "loss": sum(losses) / max(1, len(losses)),
@@ -341,15 +340,15 @@ class _Training:
                 "seconds": time.monotonic() - self._began,
                 **self._learner.state(),
             }
-            write_state(self._checkpoint, state)
+            save_checkpoint(self._checkpoint, state)
         self._saved = self._step
         self._accelerator.wait_for_everyone()
 
-    def _sample(self, held_out: Batch) -> None:
+    def _preview(self, held_out: Batch) -> None:
         """Write a video of one window."""
         usual = default_settings(model_name(self._bundle))
         window = held_out.window(0)
-        made = sample(
+        made = denoise_window(
             self._learner.predict,
             window,
             self._files.scheduler(),
@@ -358,8 +357,8 @@ class _Training:
             self._learner.network.scale,
         )
         vae = self._files.vae().requires_grad_(False).eval().to(self._device)
-        path = self._run.folder / "samples" / f"{self._step:06}.mp4"
-        write_sample(vae, window, made, self._rate, usual.decode_chunk, path)
+        path = self._run.folder / "previews" / f"{self._step:06}.mp4"
+        write_preview(vae, window, made, self._rate, usual.decode_chunk, path)
         self._report.preview(str(path), self._step)
 
     def _write(self) -> Path:

@@ -1,0 +1,101 @@
+"""Clips prepared for training: latents, pose maps and what the image encoder sees.
+
+Drawing and encoding a frame takes two milliseconds, so nothing is stored: every step gets clips
+of its own, made from its number while the step before it is computed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from marionext.backends.svd.conditioning import clip_pixels
+from marionext.motion.projection import TYPICAL_SCORES
+from marionext.posemap import SmallDrawer
+from marionext.training.figures.clips import Clip, make_clip
+from marionext.training.puppet.initial import PatchEncoder
+
+__all__ = ["Batch", "ClipMaker", "pictures_to_tensor"]
+
+NOISE_AUGMENTATION = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some clips; slot 0 of each is the reference picture in its own pose."""
+
+    latents: Tensor
+    """(clips, frames, c, h, w), not scaled."""
+    references: Tensor
+    """(clips, c, h, w), of the reference picture with a little noise, not scaled."""
+    pixels: Tensor
+    """(clips, 3, 224, 224): the reference pictures as the image encoder takes them."""
+    maps: Tensor
+    """(clips, frames, 3, H, W) in [0, 1]."""
+    parts: Tensor
+    """(clips, frames, c, h, w): the poses drawn as one fixed figure on black, less the black."""
+
+
+def pictures_to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """Return (n, h, w, 3) as (n, 3, h, w) in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+class ClipMaker:
+    """Makes batches of clips by their seeds; not for two threads at once.
+
+    Args:
+        encode: the encoder of the autoencoder.
+        size: width and height of the pictures.
+    """
+
+    def __init__(self, encode: PatchEncoder, size: tuple[int, int]) -> None:
+        self._encode, self._size = encode, size
+        self._drawer = SmallDrawer(size)
+
+    def __reduce__(self) -> tuple[type, tuple[PatchEncoder, tuple[int, int]]]:
+        """Be rebuilt in another process: the drawer's arrays share memory."""
+        return ClipMaker, (self._encode, self._size)
+
+    def batch(self, seeds: list[int], frames: int) -> Batch:
+        """Make the clips of some seeds, each of ``frames`` slots with the reference's."""
+        clips = [make_clip(seed, frames - 1, self._size, parts=True) for seed in seeds]
+        encoded = [self._latents(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]
+        return Batch(
+            torch.stack([latents for latents, _ in encoded]),
+            torch.stack([reference for _, reference in encoded]),
+            torch.cat([clip_pixels(clip.frames[0]) for clip in clips]),
+            torch.stack([self._maps(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]),
+            torch.stack([self._parts(clip) for clip in clips]),
+        )
+
+    def _parts(self, clip: Clip) -> Tensor:
+        black = torch.full((1, 3, self._size[1], self._size[0]), -1.0)
+        return self._encode(pictures_to_tensor(clip.parts) * 2 - 1) - self._encode(black)
+
+    def _latents(self, clip: Clip, seed: int) -> tuple[Tensor, Tensor]:
+        pictures = pictures_to_tensor(clip.frames) * 2 - 1
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(pictures[:1].shape, generator=generator) * NOISE_AUGMENTATION
+        latents = self._encode(torch.cat([pictures, pictures[:1] + noise]))
+        return latents[:-1], latents[-1]
+
+    def _maps(self, clip: Clip, seed: int) -> Tensor:
+        """Draw the poses, each joint as bright as some detector's score would make it.
+
+        Detectors are surer of some joints than of others, poses given by hand of all of them: a
+        map's legs may be bright or hardly to be seen, and mean the same.
+        """
+        rng = np.random.default_rng([seed, 2])
+        typical = rng.uniform(0.0, 1.15, (2, 1)) if rng.uniform() < 0.9 else np.zeros((2, 1))
+        sure = 1 - np.clip(typical, 0, 1) * (1 - TYPICAL_SCORES)
+        sure = np.clip(sure * rng.uniform(0.9, 1.08, sure.shape), 0, 1.05)
+        # The reference's pose comes from another picture, and often from another source.
+        rows = [sure[0], *[sure[1]] * (len(clip.scores) - 1)]
+        maps = [
+            self._drawer.draw(points, scores * row, self._size)
+            for points, scores, row in zip(clip.points, clip.scores, rows, strict=True)
+        ]
+        return pictures_to_tensor(np.stack(maps))

@@ -1,0 +1,188 @@
+"""Train and export the built-in ``puppet`` bundle.
+
+How the weights in ``presets/puppet`` were made, start to end (``training.json`` beside them holds
+the numbers of that run; the steps can be chosen freely)::
+
+    python -m marionext.training vae    --out work --bfloat16
+    python -m marionext.training control --out work
+    python -m marionext.training video  --out work --steps 1500 --anneal 0
+    python -m marionext.training video --out work --resume --large-every 2 --steps 2750 --anneal 350
+    python -m marionext.training export --out work --bundle presets/puppet
+    python -m marionext.training character --picture presets/characters/hero.png
+
+Every command can be stopped at any moment, even killed, and continues with ``--resume``. The
+folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of results (``*.png``).
+``examples`` draws such a picture from a finished bundle's checkpoints.
+"""
+
+import argparse
+import csv
+import logging
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from diffusers import AutoencoderKLTemporalDecoder
+
+from marionext.errors import EngineError, ModelError
+from marionext.files import write_bytes
+from marionext.training.figures.character import draw_character
+from marionext.training.puppet.batches import ClipMaker
+from marionext.training.puppet.control import train_control
+from marionext.training.puppet.export import export_bundle
+from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.puppet.networks import PuppetNetworks
+from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
+from marionext.training.puppet.vae import VaeSettings, components_in, load_vae, train_vae
+from marionext.training.puppet.video import (
+    VideoSettings,
+    draw_examples,
+    held_out_batch,
+    train_video,
+)
+
+__all__ = ["main"]
+
+logger = logging.getLogger(__name__)
+
+VIDEO_CHECKPOINT = "video.pt"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m marionext.training", description="Train the built-in puppet model."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    vae = commands.add_parser("vae", help="train the autoencoder on single pictures")
+    vae.add_argument("--steps", type=int, default=VaeSettings().steps)
+    vae.add_argument("--batch", type=int, default=VaeSettings().batch)
+    vae.add_argument(
+        "--bfloat16", action="store_true", help="mixed precision; faster where the CPU has it"
+    )
+    control = commands.add_parser("control", help="teach the control network the body's parts")
+    control.add_argument("--steps", type=int, default=700)
+    video = commands.add_parser("video", help="train UNet, control network and image encoder")
+    video.add_argument("--steps", type=int, default=3000)
+    video.add_argument("--anneal", type=int, default=800, help="last steps with a falling rate")
+    video.add_argument("--clips", type=int, default=VideoSettings().clips, help="windows in a step")
+    video.add_argument(
+        "--large-every", type=int, default=0, metavar="STEPS", help="now and then large pictures"
+    )
+    for command in (vae, control, video):
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    for command in (vae, video):
+        command.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
+    export = commands.add_parser("export", help="write a bundle from the checkpoints")
+    export.add_argument("--bundle", type=Path, required=True)
+    export.add_argument("--note", action="append", default=[], help="for the training record")
+    examples = commands.add_parser("examples", help="draw clips never trained on")
+    examples.add_argument("--picture", type=Path, required=True)
+    for command in (vae, control, video, export, examples):
+        command.add_argument("--out", type=Path, required=True, help="folder of the training")
+    character = commands.add_parser("character", help="draw the demo's character")
+    character.add_argument("--picture", type=Path, required=True)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    # Drawing is quick; its threads would only get in the way of the networks'.
+    cv2.setNumThreads(1)
+    try:
+        _run(options)
+    except EngineError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message is the user's, a traceback is not
+        return error.exit_status
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "character":
+        draw_character(options.picture)
+    elif options.command == "vae":
+        autoencoder = VaeSettings(
+            steps=options.steps, batch=options.batch, seed=options.seed, bfloat16=options.bfloat16
+        )
+        train_vae(
+            autoencoder, options.out, resume=options.resume, evaluate_every=options.evaluate_every
+        )
+    elif options.command == "control":
+        settings = VideoSettings(seed=options.seed)
+        train_control(settings, options.out, steps=options.steps, resume=options.resume)
+    elif options.command == "video":
+        train_video(
+            VideoSettings(clips=options.clips, seed=options.seed),
+            options.out,
+            steps=options.steps,
+            anneal=options.anneal,
+            resume=options.resume,
+            large_every=options.large_every,
+            evaluate_every=options.evaluate_every,
+        )
+    elif options.command == "export":
+        _export(options.out, options.bundle, options.note)
+    else:
+        vae = load_vae(options.out)
+        networks, _ = _networks(options.out)
+        video = VideoSettings()
+        encode = PatchEncoder(*components_in(options.out, VaeSettings()))
+        held_out = held_out_batch(ClipMaker(encode, video.size), video)
+        draw_examples(networks, vae, held_out, options.picture)
+
+
+def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, Any]]:
+    """Load the averaged networks and what the checkpoint says of them."""
+    path = folder / VIDEO_CHECKPOINT
+    if not path.is_file():
+        raise ModelError(f"{path}: missing", hint="Train with the command video first.")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    networks = PuppetNetworks(VideoSettings().sizes)
+    networks.load_state_dict(state["average"])
+    return networks.eval(), state
+
+
+def _curve(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as stream:
+        return [
+            {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
+        ]
+
+
+def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
+    vae: AutoencoderKLTemporalDecoder = load_vae(folder)
+    networks, state = _networks(folder)
+    vae_state = torch.load(folder / VAE_CHECKPOINT, map_location="cpu", weights_only=True)
+    record = {
+        "notes": list(notes),
+        "what": "Trained from scratch on figures this project draws; no other data.",
+        "commands": [line.strip() for line in (__doc__ or "").splitlines() if "python -m" in line],
+        "machine": f"{torch.get_num_threads()} CPU threads, {platform.machine()}, shared",
+        "torch": torch.__version__,
+        "vae": {
+            "settings": vae_state["config"],
+            "step": vae_state["step"],
+            "curve": _curve(folder / "vae.csv"),
+        },
+        "video": {
+            "settings": state["config"],
+            "step": state["step"],
+            "seconds": state["seconds"],
+            "curve": _curve(folder / "video.csv"),
+        },
+        "parameters": {
+            "vae": sum(value.numel() for value in vae.parameters()),
+            "unet": sum(value.numel() for value in networks.unet.parameters()),
+            "controlnext": sum(value.numel() for value in networks.controlnext.parameters()),
+            "image_encoder": sum(value.numel() for value in networks.image_encoder.parameters()),
+        },
+    }
+    export_bundle(bundle, vae, networks, record)
+    for name in ("vae.csv", "video.csv"):
+        write_bytes(bundle / name, (folder / name).read_bytes())

@@ -1,0 +1,77 @@
+"""Faster forms of what a spatio-temporal UNet computes, for training it on few and small tokens."""
+
+from typing import Any
+
+from diffusers import UNetSpatioTemporalConditionModel
+from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+__all__ = ["speed_up"]
+
+
+class _OneToken:
+    """Attention to a single token is its value: the softmax over one score is 1."""
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,  # noqa: ARG002 - diffusers passes it by name
+        encoder_hidden_states: Tensor,
+        **_options: object,
+    ) -> Tensor:
+        output: Tensor = attention.to_out[0](attention.to_v(encoder_hidden_states))
+        return output
+
+
+FEW_TOKENS = 512
+"""Up to here attention is quicker as plain products than in tiles: three times, over 96 tokens
+forwards and backwards on a processor."""
+
+
+class _FewTokens:
+    """Self-attention as two products, where there are few tokens."""
+
+    def __init__(self, tiled: Any) -> None:
+        self._tiled = tiled
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        **options: Any,
+    ) -> Tensor:
+        if hidden_states.shape[1] > FEW_TOKENS:
+            result: Tensor = self._tiled(attention, hidden_states, encoder_hidden_states, **options)
+            return result
+        query, key, value = (
+            projection(hidden_states).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            for projection in (attention.to_q, attention.to_k, attention.to_v)
+        )
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        mixed = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
+        output: Tensor = attention.to_out[0](mixed)
+        return output
+
+
+class _TemporalConvolution(nn.Conv3d):
+    """A (k, 1, 1) convolution computed as a two-dimensional one, several times as fast."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        height, width = features.shape[3:]
+        padding = (int(self.padding[0]), 0)
+        flat = nn.functional.conv2d(
+            features.flatten(3), self.weight.squeeze(4), self.bias, padding=padding
+        )
+        return flat.reshape(*flat.shape[:3], height, width)
+
+
+def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:
+    """Skip useless work and use faster forms, keeping parameters, names and results."""
+    for module in unet.modules():
+        if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
+            module.attn2.set_processor(_OneToken())
+            module.attn1.set_processor(_FewTokens(module.attn1.processor))
+        if type(module) is nn.Conv3d and module.kernel_size[1:] == (1, 1):
+            module.__class__ = _TemporalConvolution
