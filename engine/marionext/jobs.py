@@ -97,9 +97,10 @@ class MotionSource:
 class PoseSettings:
     """What is done to the poses before they are drawn."""
 
-    fit: Literal["none", "linear", "limbs"] = "linear"
+    fit: Literal["none", "linear", "limbs", "inside"] = "linear"
     """``linear``: moved and scaled onto the character's picture, as the reference does;
-    ``limbs``: each limb also takes the character's length."""
+    ``limbs``: each limb also takes the character's length; ``inside``: like limbs, and the whole
+    motion is kept in the picture."""
     clean: bool = True
     """Fill gaps, repair left-right swaps, remove outliers and smooth (detected poses only)."""
     edits: tuple[PoseEdit, ...] = ()

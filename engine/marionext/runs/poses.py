@@ -17,6 +17,7 @@ from marionext.posemap import SmallDrawer
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
 from marionext.sources import OpenMotion, open_motion, select_frames
+from marionext.staging import refuse_empty
 
 __all__ = ["draw_maps", "write_poses"]
 
@@ -79,6 +80,7 @@ def draw_maps(
     _refuse_overlap(motion, [Path(job.output) / frame_name(number) for number in numbers])
     given = None if job.width is None or job.height is None else (job.width, job.height)
     track = motion.poses(job.pose, given or RIG_SIZE, report)
+    refuse_empty(track, numbers, report)
     drawer = SmallDrawer(given or track.size)
     folder = Path(job.output)
     written = 0
