@@ -243,8 +243,13 @@ class _Track(OpenMotion):
     kind = "track"
 
     def __init__(self, source: MotionSource) -> None:
-        self._track = read_track(source.path)
-        super().__init__(source, len(self._track), self._track.rate, self._track.first)
+        notes: list[str] = []
+        self._track = read_track(
+            source.path, size=source.source_size, rate=source.source_rate, say=notes.append
+        )
+        super().__init__(
+            source, len(self._track), self._track.rate, self._track.first, notes=tuple(notes)
+        )
 
     def _read(self, _wanted: _Wanted, /) -> PoseTrack:
         track = self._track
@@ -284,7 +289,11 @@ def motion_kind(source: MotionSource) -> Kind:
     if source.kind != "auto":
         return source.kind
     if path.is_dir():
-        suffixes = {item.suffix.lower() for item in path.iterdir()}
+        names = [item.name.lower() for item in path.iterdir() if not item.name.startswith(".")]
+        suffixes = {Path(name).suffix for name in names}
+        # Detectors leave the pictures that they drew beside their keypoints.
+        if any(name.endswith("_keypoints.json") for name in names):
+            return "track"
         if suffixes & _PICTURES:
             return "posemaps"
         if ".json" in suffixes:
