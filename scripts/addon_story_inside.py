@@ -351,7 +351,7 @@ def lose_the_engine() -> Steps:
     engine = runner().engine
     yield from until(lambda: job().state == "RUNNING" and engine.pid is not None, "a retry")
     yield from until(running(0.4), "the render to come along", seconds=600)
-    os.kill(engine.pid, signal.SIGKILL)
+    os.kill(runner().engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
     yield from resize(REQUEST["screen"][1])

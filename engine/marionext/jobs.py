@@ -259,13 +259,14 @@ def decode_job(data: object, *, beside: Path | None = None) -> Job:
         raise SettingsError("$: expected an object with the keys motion, character and output")
     # The type of the settings depends on the model: they are read when it is known.
     job: Job = decode(Job, {key: value for key, value in data.items() if key != "settings"})
+    job = job if beside is None else _anchored(job, beside)
     if isinstance(job, RenderJob):
         usual = default_settings(job.model, job.quality)
         given = data.get("settings", {})
         job = replace(job, settings=decode(type(usual), given, base=usual, path="$.settings"))
     elif "settings" in data:
         raise SettingsError(f"$: unknown key 'settings' in a job of the kind {job.kind!r}")
-    return job if beside is None else _anchored(job, beside)
+    return job
 
 
 def read_job(path: Path) -> Job:
