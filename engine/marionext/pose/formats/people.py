@@ -435,7 +435,7 @@ def _face70(face: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.vstack([face, *(_middle(face[eye])[None] for eye in _EYES)])
 
 
-def _middle(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def _middle(points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the mean of (n, 3) points with the lowest score, unseen if one of them is."""
     lowest = points[:, 2].min()
     return np.array([*points[:, :2].mean(0), lowest] if lowest > 0 else [0, 0, 0], np.float32)
