@@ -1,7 +1,7 @@
 """`render.json`: what a folder of frames is, how it was made, and how far it has come.
 
 Going on after a crash, leaving alone what is there, and rendering something again from its folder
-are this one file. It is rewritten as a whole after every frame and read strictly.
+are this one file. It is rewritten as a whole, soon after each frame, and read strictly.
 """
 
 import hashlib
