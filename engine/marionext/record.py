@@ -159,7 +159,9 @@ class Record:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise OutputError(f"{path}: no such file") from None
+            raise OutputError(
+                f"{path}: no such file", hint="Is this the folder of a render?"
+            ) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise OutputError(
                 f"{path}: not the record of a render: {error}", hint="Delete it to start over."
