@@ -156,7 +156,8 @@ def clear_parts(folder: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """Return a path on the same disk that nothing else uses."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")
+    # Without the file's own name: with it, a long one would be too long.
+    return path.with_name(f".{uuid.uuid4().hex[:12]}{PART}")
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:

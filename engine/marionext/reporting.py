@@ -43,6 +43,8 @@ class Reporter:
         self._emit = emit
         self.cancelled = cancelled
         self._started = time.monotonic()
+        self.said: list[str] = []
+        """What was said so far, in order."""
         self._fraction = 0.0
         self._last = 0.0
         self._stage = ""
@@ -106,6 +108,7 @@ class Reporter:
 
     def log(self, text: str, *, warning: bool = False) -> None:
         """Say something the user may want to read."""
+        self.said.append(text)
         self._emit(Log(job_id=self.job_id, level="warning" if warning else "info", text=text))
 
     def preview(self, path: str, frame: int) -> None:

@@ -27,7 +27,7 @@ def test_the_overlay_shows_what_will_be_rendered(inside) -> None:
     assert found["opened"] == [True, False, True, False]
 
 
-def test_the_overlay_is_on_the_screen_and_undo_does_sampling_no_harm(inside_window) -> None:
+def test_the_overlay_is_on_the_screen_and_undo_does_recording_no_harm(inside_window) -> None:
     found = inside_window.run_in_window("viewport")
 
     for perspective in ("CAMERA", "PERSP"):

@@ -95,7 +95,7 @@ def shown_texts() -> dict[str, str]:
 
 def chinese() -> dict[str, str]:
     names: dict[str, Any] = {}
-    exec((ADDON / "chinese.py").read_text(encoding="utf-8"), names)
+    exec((ADDON / "state" / "chinese.py").read_text(encoding="utf-8"), names)
     return dict(names["CHINESE"])
 
 

@@ -107,7 +107,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", default="puppet", help="bundle name or folder (default: puppet)")
     group.add_argument("--quality", choices=presets.names("quality"))
     group.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT, rounded to multiples of 64")
-    group.add_argument("--fit", choices=("none", "linear", "limbs"), default="linear")
+    group.add_argument("--fit", choices=("none", "linear", "limbs", "inside"), default="linear")
     for flag, name, kind, text in _SETTINGS_FLAGS:
         group.add_argument(flag, dest=name, type=kind, help=text)
     group.add_argument("--guidance", help="a number, or LOW:HIGH for a ramp within each window")

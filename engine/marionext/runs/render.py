@@ -6,7 +6,9 @@ bytes. A part of a finished render can be made again (``again``): as a take of t
 the others, which stay as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from marionext import bundles
@@ -18,12 +20,13 @@ from marionext.files import hash_source
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
 from marionext.output import RenderFolder
+from marionext.paths import refuse_overlap
 from marionext.planning import remember_speed
 from marionext.pose.formats import write_native
 from marionext.record import RECORD, Record
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
-from marionext.runs.videos import make_videos
+from marionext.runs.videos import make_videos, result_files
 from marionext.sources import OpenMotion, open_motion, select_frames
 from marionext.staging import Staged, pose_beside
 
@@ -47,19 +50,26 @@ def render(
         report.log(note)
     motion = open_motion(job.motion)
     maker = _Maker(job, engine, bundle, backend_of(bundle), renderers, report)
+    results = result_files(job, select_frames(job.frames, motion.frames))
+    _refuse_overlap(job, bundle, motion, results)
     plan = _plan(maker, motion)
-    again = job.again is not None
-    folder_path = Path(job.output.directory)
-    with RenderFolder(folder_path, None if again else plan, overwrite=engine.overwrite) as folder:
+    begun = None if job.again is not None else plan
+    with RenderFolder(
+        Path(job.output.directory),
+        begun,
+        overwrite=engine.overwrite,
+        warn=partial(report.log, warning=True),
+    ) as folder:
+        folder.claim((*results, folder.path / _PREVIEW, folder.poses_file(0)))
         take = _begin_take(maker, plan, job.again, folder) if job.again is not None else 0
         state = folder.takes.state(take) if take else folder.state
         staged = Staged(job, motion, character, report, kept=state)
-        maker.make(staged, folder, take, state)
+        changed = maker.make(staged, folder, take, state)
         if take:
-            folder.show(take, folder.take(take).numbers)
-        videos = make_videos(job, staged, folder, report)
+            changed |= bool(folder.show(take, folder.take(take).numbers))
+        videos = make_videos(job, staged, folder, report, changed=changed)
         folder.clear_state(take)
-        folder.keep(folder.record.with_stage("finished"))
+        folder.finish(plan.job if begun is not None else folder.record.job, report.said)
     return Result(folder.path, len(plan.numbers), videos)
 
 
@@ -74,13 +84,13 @@ class _Maker:
     renderers: Renderers
     report: Reporter
 
-    def make(self, staged: Staged, folder: RenderFolder, take: int, state: Path) -> None:
-        """Make the frames that a take lacks."""
+    def make(self, staged: Staged, folder: RenderFolder, take: int, state: Path) -> bool:
+        """Make the frames that a take lacks, and return whether there were any."""
         job, report = self.job, self.report
         missing = folder.take(take).missing if take else folder.missing
         if not missing:
-            report.log("every frame is there already: only the videos are made")
-            return
+            report.log("every frame is there already")
+            return False
         width, height = job.settings.size
         folder.check_space(len(missing) * width * height * 2)
         if not staged.ready_made:
@@ -98,6 +108,7 @@ class _Maker:
             )
             seconds = report.seconds - started
             remember_speed(job.model, renderer.device, figures.operations, seconds)
+        return True
 
     def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
         """Say what is wanted of the renderer, and where it keeps what it needs."""
@@ -144,6 +155,27 @@ def _rounding(job: RenderJob) -> tuple[str, ...]:
         f"size {given[0]}x{given[1]} is rendered as {rounded[0]}x{rounded[1]}: "
         "the model wants multiples of 64",
     )
+
+
+def _refuse_overlap(
+    job: RenderJob, bundle: ModelBundle, motion: OpenMotion, results: tuple[Path, ...]
+) -> None:
+    """Make sure that nothing that is read would be written to.
+
+    Raises:
+        OutputError: something would be.
+    """
+    folder, character = Path(job.output.directory), Path(job.character)
+    beside = pose_beside(character)
+    reads: dict[str, Sequence[Path]] = {
+        "the motion": motion.files,
+        "the character": (character, *((beside,) if beside is not None else ())),
+        "the model": bundles.layers(bundle.folder),
+    }
+    if job.motion.rig is not None and Path(job.motion.rig).is_file():
+        reads["the rig preset"] = (Path(job.motion.rig),)
+    files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
+    refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
 
 
 def _plan(maker: _Maker, motion: OpenMotion) -> Record:

@@ -18,14 +18,13 @@ import pytest
 
 from marionext.errors import OutputError
 from marionext.files import check_space, hash_source, sha256_of, write_json
-from marionext.frames import FrameRate
+from marionext.frames import FrameRate, frame_name
 from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob, encode_job
 from marionext.output import (
     FolderLock,
     FrameWriter,
     RenderFolder,
     encode_png,
-    frame_name,
     write_png,
 )
 from marionext.record import Record
@@ -101,7 +100,7 @@ def test_a_folder_goes_on_where_it_was(tmp_path: Path) -> None:
         for number in (-1, 0, 1):
             folder.write_frame(number, picture(number))
         folder.keep(folder.record.with_stage("decode", 3, 4).with_note("size rounded"))
-        folder.frame_path(1).write_bytes(b"damaged")
+        (folder.path / "frames" / "000001.png").write_bytes(b"damaged")
     with RenderFolder(tmp_path / "out", plan()) as folder:
         assert folder.resumed
         assert folder.missing == (1, 2)
