@@ -43,6 +43,7 @@ def frame_motion(
     focal_mm: float = 50.0,
     margin: float = 0.06,
     joints: Sequence[int] | None = None,
+    head: int | None = None,
 ) -> Camera:
     """Return the nearest still camera that sees every joint in every frame, hands and hair too.
 
@@ -56,6 +57,7 @@ def frame_motion(
         margin: empty part of the picture's width on the left and right, and of its height above
             and below; in [0, 0.5).
         joints: the bones to frame, or None for all: leave out controls that lie off the body.
+        head: the bone at whose end the head is, where its name does not say so.
 
     Raises:
         SettingsError: a setting is outside its range.
@@ -67,7 +69,7 @@ def frame_motion(
     if not (focal_mm > 0 and np.isfinite(focal_mm)):
         raise SettingsError(f"a focal length is greater than 0 mm, got {focal_mm:g}")
     bones = list(range(len(animation.names))) if joints is None else list(joints)
-    points, reach = _outline(animation, bones)
+    points, reach = _outline(animation, bones, head)
 
     front = front_of(animation)
     towards = np.arctan2(front[1], front[0]) + np.radians(yaw)
@@ -100,7 +102,7 @@ def frame_motion(
 
 
 def _outline(
-    animation: JointAnimation, bones: list[int]
+    animation: JointAnimation, bones: list[int], head: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the points to be seen, (points, 3), and how far the body reaches round each."""
     heads, tails = animation.heads[:, bones], animation.tails[:, bones]
@@ -108,7 +110,7 @@ def _outline(
     stature = max(animation.height, float(np.median(np.ptp(heads[..., 2], axis=1))))
     reach = np.full(2 * len(bones), _FLESH * stature)
     for index, bone in enumerate(bones):
-        if _HEAD.search(animation.names[bone]):
+        if bone == head or _HEAD.search(animation.names[bone]):
             reach[index] = _SKULL * stature
     points = np.concatenate([heads, tails], axis=1)
     return points.reshape(-1, 3), np.tile(reach, len(heads))

@@ -66,7 +66,7 @@ def test_every_joint_is_inside_the_margin_and_two_borders_are_touched(
     assert part.max() < 1 - margin + 1e-9
     # No nearer camera would do: with flesh and hair, the outline comes close to two borders.
     free = np.minimum(part.min(axis=(0, 1)), 1 - part.max(axis=(0, 1))) - margin
-    assert free.min() < 0.25 * (1 - 2 * margin)
+    assert free.min() < 0.3 * (1 - 2 * margin)
 
 
 def test_the_top_of_the_head_and_the_tips_of_the_hands_are_inside() -> None:
