@@ -35,6 +35,7 @@ _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("kind",), "render"),
     (("again",), None),
     (("motion", "source_rate"), None),
+    (("motion", "up"), None),
     (("pose", "edits"), []),
     (("settings", "kind"), "svd"),
     (("settings", "noise"), "run"),

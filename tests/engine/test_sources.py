@@ -156,7 +156,7 @@ COUNTING = """
 import collections, json, sys
 from marionext import motion, sources
 calls = collections.Counter()
-for module, name in ((sources, "open_motion"), (sources, "read_track"), (motion, "load")):
+for module, name in ((sources, "open_motion"), (sources, "read_track"), (motion, "load_all")):
     def counted(*given, _real=getattr(module, name), _name=name, **named):
         calls[_name] += 1
         return _real(*given, **named)
@@ -178,7 +178,7 @@ def test_a_render_opens_its_motion_once_whether_it_is_finished_or_not(
     job = make_job(frames="101-103" if motion == "track" else "1-3")
     if motion == "rig":
         job["motion"] = {"path": str(DANCE)}
-    reader = "read_track" if motion == "track" else "load"
+    reader = "read_track" if motion == "track" else "load_all"
     for _ in ("fresh", "finished"):
         done = subprocess.run(
             [sys.executable, "-c", COUNTING, json.dumps(job)],

@@ -142,6 +142,8 @@ def _animate(
 
     tall = np.ptp(np.concatenate([heads, tails], axis=1)[..., 2], axis=1)
     stature = float(np.ptp(np.concatenate([rest, rest_tails])[:, 2])) or float(np.median(tall))
+    if axes.lies_at_rest:
+        stature = axes.stature or stature
     metres, note = _metres_per_unit(stature) if unit is None else (unit, f"1 unit = {unit} m")
     return JointAnimation(
         names=names,

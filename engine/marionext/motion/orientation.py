@@ -44,6 +44,8 @@ where an upside-down person would need them to stand on."""
 _CUSTOM: Mapping[Up, float] = {"y": 0.3, "z": 0.1, "x": 0.0, "-x": -0.2, "-y": -0.2, "-z": -0.2}
 """What BVH files usually have."""
 _MOST_FRAMES = 300
+_TRUNK_AND_LEGS = 0.778
+"""Of the stature, from ankles to hips and from hips to shoulders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ class Orientation:
     """How it was concluded, for people to read."""
     lies_at_rest: bool = False
     """The joints are known, and the pose at rest is none that a person could stand in."""
+    stature: float = 0.0
+    """Height of the person by the length of trunk and legs; 0 where they are not known."""
 
 
 def find_up(
@@ -166,8 +170,9 @@ def find_up(
             rest,
             _describe(up, rest, moving, on_floor=up in grounds, given=given),
             lies_at_rest=rest is None and moving is not None,
+            stature=_stature(body, heads),
         )
-        for rest, moving in zip(rests, motions, strict=True)
+        for (body, _, heads), rest, moving in zip(skeletons, rests, motions, strict=True)
     )
 
 
@@ -238,6 +243,13 @@ def _size(body: Body, heads: Floats) -> float:
     return sum(
         float(np.linalg.norm(part, axis=1).max()) for part in parts if part is not None
     ) or float(np.ptp(heads, axis=1).max())
+
+
+def _stature(body: Body, heads: Floats) -> float:
+    trunk, legs = body.trunk(heads), body.legs(heads)
+    if trunk is None or legs is None:
+        return 0.0
+    return _size(body, heads) / _TRUNK_AND_LEGS
 
 
 def _floor(body: Body, heads: Floats, axis: Up) -> float:

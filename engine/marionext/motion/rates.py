@@ -62,10 +62,14 @@ def rate_of_keys(tracks: Sequence[Floats]) -> tuple[FrameRate, str]:
         # 24 and 24000/1001 are a thousandth apart: first to the digits of float32, then roughly.
         near = (nearest_rate(Fraction(step), Fraction(step) / part) for part in (5000, 100))
         baked = next(filter(None, near), None)
-    if baked is not None and baked.fraction >= _SLOWEST:
-        return baked, f"a key every {step:.4g} s: {baked} frames per second"
     some = keys[:: max(1, len(keys) // _MOST_KEYS)]
-    grid = next((rate for rate in _GRIDS if _lie_on(some, float(rate))), None)
+    often = baked is not None and baked.fraction >= _SLOWEST
+    if baked is not None and often and _lie_on(some, float(baked)):
+        return baked, f"a key every {step:.4g} s: {baked} frames per second"
+    # Keys between baked frames may be those of twice the rate; stray ones do not make it tenfold.
+    fastest = 2 * baked.fraction if baked is not None and often else max(_GRIDS)
+    likely = (rate for rate in _GRIDS if rate <= fastest and _lie_on(some, float(rate)))
+    grid = next(likely, None)
     if grid is not None:
         what = "all keys lie on its frames"
         if step is not None:

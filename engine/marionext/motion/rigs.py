@@ -119,6 +119,11 @@ class RigMapping:
         return tuple(role for role in ROLES if role not in self.bones)
 
     @property
+    def lacking(self) -> tuple[str, ...]:
+        """Roles of the body without a bone: left out, or placed by their neighbours."""
+        return tuple(role for role in CORE if role not in self.bones)
+
+    @property
     def body_points(self) -> int:
         """How many of the 18 body points come from bones; the head carries five."""
         have = self.bones
@@ -180,9 +185,8 @@ class RigMapping:
             lines.append(
                 "guessed: " + ", ".join(f"{role} = {self.bones[role]}" for role in guessed)
             )
-        absent = [role for role in CORE if role not in self.bones]
-        if absent:
-            lines.append("missing: " + ", ".join(absent))
+        if self.lacking:
+            lines.append("missing: " + ", ".join(self.lacking))
         return "\n".join(lines)
 
     def with_bones(self, changes: Mapping[str, str | None]) -> Self:
@@ -545,8 +549,9 @@ def _mend_limbs(
 ) -> set[str]:
     """Take limbs from a guess where a convention fits in part only, in place.
 
-    Names mean other bones in other conventions ("leg_L" is a shin or a thigh). A limb is a chain of
-    parents and children; one that is not, on either side, is the guess's if that is.
+    Names mean other bones in other conventions ("leg_L" is a shin or a thigh, "LeftShoulder" a
+    collar bone or an upper arm). A limb is a chain of parents and children; one that lacks a bone,
+    or passes one over, is the guess's if that is closer.
 
     Returns:
         The roles that are guessed now.
@@ -554,9 +559,7 @@ def _mend_limbs(
     index = {name: number for number, name in enumerate(names)}
     mended: set[str] = set()
     for chain, others in _LIMBS:
-        if _are_chains(bones, chain, index, parents) or not _are_chains(
-            alone, chain, index, parents
-        ):
+        if _looseness(bones, chain, index, parents) <= _looseness(alone, chain, index, parents):
             continue
         roles = {f"{side}_{part}" for side in SIDES for part in (*chain, *others)}
         taken = {alone[role] for role in roles if role in alone}
@@ -575,24 +578,26 @@ def _mend_limbs(
     return mended
 
 
-def _are_chains(
+def _looseness(
     bones: Mapping[str, str],
     chain: Sequence[str],
     index: Mapping[str, int],
     parents: NDArray[np.int64],
-) -> bool:
-    """Tell whether a limb is there on both sides, each bone below the one before."""
+) -> float:
+    """Count the bones that a limb passes over on both sides; infinite where it is no chain."""
+    passed = 0
     for side in SIDES:
         limb = [index.get(bones.get(f"{side}_{part}", ""), -1) for part in chain]
         if -1 in limb:
-            return False
+            return float("inf")
         for above, below in pairwise(limb):
             bone = int(parents[below])
             while bone >= 0 and bone != above:
                 bone = int(parents[bone])
+                passed += 1
             if bone < 0:
-                return False
-    return True
+                return float("inf")
+    return passed
 
 
 def _chosen(name: str, known: Sequence[RigPreset]) -> RigPreset:

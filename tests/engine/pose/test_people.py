@@ -98,7 +98,7 @@ def test_nobody_and_too_few_are_clear_errors(dancer):
     track = dancer(frames=3)
     with pytest.raises(MotionError, match="nobody"):
         choose_person(track.with_(scores=track.scores * 0))
-    with pytest.raises(MotionError, match="0 to 0"):
+    with pytest.raises(MotionError, match="shows 1 person, none with the number 2"):
         choose_person(track, 1)
     with pytest.raises(SettingsError, match="smallest"):
         choose_person(track, "smallest")
