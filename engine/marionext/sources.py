@@ -37,7 +37,7 @@ _LONG_VIDEO = 1800
 """Frames; reading that many takes about three minutes on two cores."""
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 _BODY_POINTS = 18
-_TINY = 0.1
+_TINY = 0.15
 """Part of the picture's height; a figure smaller than that is a speck in what is rendered."""
 _OTHER_RIGS = frozenset({".fbx", ".blend", ".pmd", ".pmx", ".vmd"})
 """Files that hold rigs and cannot be read here: their reader says what to do about them."""

@@ -2,6 +2,7 @@
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,7 @@ def test_rows_may_be_broken_or_joined_where_frames_still_add_up(
     else:
         cuts = data.draw(st.sets(st.integers(1, CHANNELS - 1), min_size=1))
         places = [0, *sorted(cuts), CHANNELS]
-        rows = [
-            " ".join(row[a:b]) for row in table for a, b in zip(places, places[1:], strict=False)
-        ]
+        rows = [" ".join(row[a:b]) for row in table for a, b in pairwise(places)]
     blank = data.draw(st.integers(0, len(rows)))
     rows.insert(blank, "   ")
     text = parse_bvh(write(tmp_path / "laid_out.bvh", rows, frames=frames))

@@ -510,14 +510,14 @@ def test_a_preset_that_fits_in_part_gives_way_to_a_guess_that_fits_whole(convent
 
 def _mixed(centre_and_legs: str, arms: str) -> tuple[list[str], np.ndarray, dict[str, str]] | None:
     """Build a rig whose arms have the names of another preset than the rest."""
-    rest, other = _rig(PRESETS[centre_and_legs])[2], _rig(PRESETS[arms])[2]
-    roles: dict[str, str] = {}
-    for role, bone in rest.items():
-        if role in _PARENT or role == "hips" or role.endswith(("thigh", "shin", "foot", "toe")):
-            roles[role] = bone
-    for role, bone in other.items():
-        if role.endswith(("clavicle", "upper_arm", "forearm", "hand")):
-            roles[role] = bone
+    rest, other_arms = _rig(PRESETS[centre_and_legs])[2], _rig(PRESETS[arms])[2]
+    legs, limbs = ("thigh", "shin", "foot", "toe"), ("clavicle", "upper_arm", "forearm", "hand")
+    roles = {
+        role: bone
+        for role, bone in rest.items()
+        if role in _PARENT or role == "hips" or role.endswith(legs)
+    }
+    roles |= {role: bone for role, bone in other_arms.items() if role.endswith(limbs)}
     if len(set(roles.values())) < len(roles):
         return None
 

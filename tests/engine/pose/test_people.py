@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from marionext.errors import MotionError, SettingsError
 from marionext.pose import Origin, choose_person, keep_identities, link_boxes
+from marionext.pose.people import parse_who
 
 SIZE = (1920, 1080)
 
@@ -136,3 +137,16 @@ def test_where_points_come_from_follows_the_person(dancer):
     assert (followed.origins[:, 1] == Origin.BY_HAND).all()
     assert not followed.origins[:, 0].any()
     assert (choose_person(pair.with_(origins=origins), "right").origins == Origin.BY_HAND).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [("#1", 0), ("#2", 1), ("0", 0), ("1", 1), ("left", "left"), ("largest", "largest")],
+)
+def test_people_are_counted_from_1_and_in_old_jobs_from_0(text, who):
+    assert parse_who(text) == who
+
+
+def test_there_is_no_person_0():
+    with pytest.raises(SettingsError, match="counted from #1"):
+        parse_who("#0")
