@@ -507,8 +507,8 @@ def map_bones(
     bones |= guesses
     guessed = set(guesses)
     if convention.detected:
-        alone = guess_bones(names, parents, rest_heads, rest_tails)
-        guessed |= _mend_limbs(bones, alone, names, parents)
+        # By words only: a guess by shape takes twist bones for limbs.
+        guessed |= _mend_limbs(bones, guess_bones(names, parents), names, parents)
     _add_ends(bones, names, parents, rest_heads)
     if "head" not in bones and "neck" in bones and names.index(bones["neck"]) not in parents:
         bones["head"] = bones["neck"]

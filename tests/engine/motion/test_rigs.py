@@ -607,3 +607,47 @@ def test_a_users_preset_says_where_it_was_read(tmp_path: Path) -> None:
     assert map_bones(names, parents, preset=str(path)).file == path
     assert map_bones(names, parents, folders=[tmp_path]).file == path
     assert map_bones(names, parents, folders=[tmp_path / "none"]).file is None
+
+
+def test_twist_bones_between_the_bones_of_a_limb_change_nothing() -> None:
+    names, parents, bones = _rig(PRESETS["mmd"])
+    places = {
+        "hips": (0, 0, 0.95), "spine": (0, 0, 1.05), "chest": (0, 0, 1.2), "neck": (0, 0, 1.45),
+        "head": (0, 0, 1.5), "head_end": (0, 0, 1.7),
+    }  # fmt: skip
+    for side, sign in (("left", 1), ("right", -1)):
+        for part, x, z in (
+            ("clavicle", 0.03, 1.4), ("upper_arm", 0.15, 1.4), ("forearm", 0.42, 1.4),
+            ("hand", 0.66, 1.4), ("thigh", 0.09, 0.9), ("shin", 0.09, 0.5), ("foot", 0.09, 0.08),
+            ("toe", 0.09, 0.02),
+        ):  # fmt: skip
+            places[f"{side}_{part}"] = (sign * x, 0, z)
+    by_bone = {bone: places[role] for role, bone in bones.items() if role in places}
+    kept = [name for name in names if name in by_bone]
+    heads = [np.array(by_bone[name], float) for name in kept]
+    above = [
+        kept.index(names[parents[names.index(name)]]) if name != kept[0] else -1 for name in kept
+    ]
+    order = list(zip(kept, heads, above, strict=True))
+    for side, word in (("left", "左"), ("right", "右")):
+        for upper, lower in (("upper_arm", "forearm"), ("forearm", "hand")):
+            start, end = (kept.index(bones[f"{side}_{part}"]) for part in (upper, lower))
+            middle = (order[start][1] + order[end][1]) / 2
+            order.append((f"{word}捩{upper}", middle, start))
+            name, place, _ = order[end]
+            order[end] = (name, place, len(order) - 1)
+    # Parents first.
+    depth = [0] * len(order)
+    for number in range(len(order)):
+        bone = number
+        while order[bone][2] >= 0:
+            bone, depth[number] = order[bone][2], depth[number] + 1
+    new = sorted(range(len(order)), key=lambda number: depth[number])
+    mapping = map_bones(
+        [order[number][0] for number in new],
+        np.array([new.index(order[n][2]) if order[n][2] >= 0 else -1 for n in new]),
+        np.array([order[number][1] for number in new]),
+    )
+    assert mapping.preset == "mmd"
+    assert {r: mapping.bones.get(r) for r in CORE} == {r: bones[r] for r in CORE}
+    assert not mapping.guessed & set(CORE)
