@@ -348,9 +348,8 @@ def render_and_cancel() -> Steps:
 def lose_the_engine() -> Steps:
     """Kill the engine in the middle of its work, then go on."""
     in_view(bpy.ops.marionext.retry)
-    yield from until(
-        lambda: job().state == "RUNNING" and runner().engine.pid is not None, "a retry"
-    )
+    engine = runner().engine
+    yield from until(lambda: job().state == "RUNNING" and engine.pid is not None, "a retry")
     yield from until(running(0.4), "the render to come along", seconds=600)
     os.kill(runner().engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)

@@ -93,6 +93,9 @@ class MotionSource:
     source_rate: FrameRate | None = None
     """Rate that the motion has, said by hand: for a file that has none or a wrong one. Nothing is
     resampled by it; ``rate`` does that. None: as the file says."""
+    source_size: tuple[int, int] | None = None
+    """Declares the width and height of the picture that a pose file's keypoints lie in, where it
+    does not say; None: its own, or a guess that is said."""
     first: int | None = None
     """Number of the first frame; None: the source's own."""
     occlusion: bool = True

@@ -1,7 +1,7 @@
 """`render.json`: what a folder of frames is, how it was made, and how far it has come.
 
 Going on after a crash, leaving alone what is there, and rendering something again from its folder
-are this one file. It is rewritten as a whole after every frame and read strictly.
+are this one file. It is rewritten as a whole, soon after each frame, and read strictly.
 """
 
 import hashlib
@@ -35,6 +35,7 @@ _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("kind",), "render"),
     (("again",), None),
     (("motion", "source_rate"), None),
+    (("motion", "source_size"), None),
     (("motion", "up"), None),
     (("pose", "edits"), []),
     (("settings", "kind"), "svd"),
@@ -159,7 +160,9 @@ class Record:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise OutputError(f"{path}: no such file") from None
+            raise OutputError(
+                f"{path}: no such file", hint="Is this the folder of a render?"
+            ) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise OutputError(
                 f"{path}: not the record of a render: {error}", hint="Delete it to start over."

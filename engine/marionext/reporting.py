@@ -16,7 +16,7 @@ STAGES = {
     "models": (0.03, "loading the models"),
     "denoise": (0.65, "denoising"),
     "decode": (0.17, "decoding"),
-    "encode": (0.03, "writing videos"),
+    "encode": (0.03, "writing"),
 }
 """Each stage with its usual part of the work and its name in words, in order."""
 

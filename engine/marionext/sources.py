@@ -24,7 +24,7 @@ from marionext.errors import EngineError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
-from marionext.pose.formats import read_track
+from marionext.pose.formats import frame_files, read_track
 from marionext.pose.people import parse_who
 from marionext.posemap import PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
@@ -111,14 +111,13 @@ class OpenMotion(ABC):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it was read from: the files that a render of it depends on."""
-        if not self.path.is_dir():
-            return (self.path,)
-        return tuple(
-            item
-            for item in sorted(self.path.rglob("*"))
-            if item.is_file() and not item.name.startswith(".")
-        )
+        """What it is read from, no more and no less: what a render of it depends on."""
+        return (self.path,)
+
+    @property
+    def presets(self) -> tuple[Path, ...]:
+        """Those of the files that only say how to read it: a rig preset of the user's own."""
+        return ()
 
     @property
     def sound(self) -> Path | None:
@@ -253,11 +252,10 @@ class _Rig(OpenMotion):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (*self._animation.files, *self._preset_files)
+        return (*self._animation.files, *self.presets)
 
     @property
-    def _preset_files(self) -> tuple[Path, ...]:
-        """The user's own preset, given by path, by name, or found."""
+    def presets(self) -> tuple[Path, ...]:
         try:
             preset = self._mapping.file
         except EngineError:  # said when the poses are read
@@ -341,8 +339,17 @@ class _Track(OpenMotion):
     kind = "track"
 
     def __init__(self, source: MotionSource) -> None:
-        self._track = read_track(source.path)
-        super().__init__(source, len(self._track), self._track.rate, self._track.first)
+        notes: list[str] = []
+        self._track = read_track(
+            source.path, size=source.source_size, rate=source.source_rate, say=notes.append
+        )
+        super().__init__(
+            source, len(self._track), self._track.rate, self._track.first, notes=tuple(notes)
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return frame_files(self.path) if self.path.is_dir() else (self.path,)
 
     def _read(self, _wanted: _Wanted, /) -> PoseTrack:
         track = self._track
@@ -359,6 +366,10 @@ class _Maps(OpenMotion):
             source.path, palette=source.palette, rate=source.rate, first=source.first
         )
         super().__init__(source, len(self._maps), self._maps.rate, self._maps.frames.start)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._maps.files
 
     def maps(self) -> PoseMapSource | None:
         return self._maps
@@ -382,7 +393,11 @@ def motion_kind(source: MotionSource) -> Kind:
     if source.kind != "auto":
         return source.kind
     if path.is_dir():
-        suffixes = {item.suffix.lower() for item in path.iterdir()}
+        names = [item.name.lower() for item in path.iterdir() if not item.name.startswith(".")]
+        suffixes = {Path(name).suffix for name in names}
+        # Detectors leave the pictures that they drew beside their keypoints.
+        if any(name.endswith("_keypoints.json") for name in names):
+            return "track"
         if suffixes & _PICTURES:
             return "posemaps"
         if ".json" in suffixes:

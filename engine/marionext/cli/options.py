@@ -89,6 +89,11 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
         help="frames per second that the motion has, where its file says none or a wrong one; "
         "--rate resamples",
     )
+    group.add_argument(
+        "--source-size",
+        type=parse_size,
+        help="declare the picture that the keypoints of a pose file lie in, as WIDTHxHEIGHT",
+    )
     group.add_argument("--first", type=int, help="number of the motion's first frame")
     group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
     group.add_argument(
@@ -179,6 +184,7 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
         palette=options.palette,
         rate=options.rate,
         source_rate=options.source_rate,
+        source_size=options.source_size,
         first=options.first,
         occlusion=not options.no_occlusion,
     )

@@ -16,7 +16,7 @@ from marionext.backends import Backend, Renderers, Work, backend_of
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
 from marionext.errors import MotionError, OutputError
-from marionext.files import hash_source
+from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
 from marionext.output import RenderFolder
@@ -172,8 +172,8 @@ def _refuse_overlap(
         "the character": (character, *((beside,) if beside is not None else ())),
         "the model": bundles.layers(bundle.folder),
     }
-    if job.motion.rig is not None and Path(job.motion.rig).is_file():
-        reads["the rig preset"] = (Path(job.motion.rig),)
+    if motion.presets:
+        reads["the rig preset"] = motion.presets
     files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
     refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
 
@@ -184,12 +184,18 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     numbers = select_frames(job.frames, motion.frames)
     computed = maker.backend.computed(job.settings, maker.engine)
     maker.report.progress("poses", 0, 0, "checking the files")
-    inputs = {"motion": motion.path, "character": Path(job.character)}
+    own = tuple(file for file in motion.files if file not in motion.presets)
+    inputs = {"motion": own, "character": (Path(job.character),)}
+    as_before = job.settings.noise == "run"
     beside = pose_beside(Path(job.character))
     if beside is not None:
-        inputs["character pose"] = beside
+        inputs["character pose"] = (beside,)
+    if motion.presets and not as_before:
+        inputs["rig preset"] = motion.presets
     try:
-        hashes = {name: hash_source(path) for name, path in inputs.items()}
+        hashes = {name: hash_files(files) for name, files in inputs.items()}
+        if as_before:
+            hashes["motion"] = _hash_as_before(motion.path)
     except OSError as error:
         raise MotionError(f"{error.filename} cannot be read: {error.strerror or error}") from None
     return Record.start(
@@ -202,6 +208,14 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
         versions=maker.backend.versions(),
         computed=computed,
     )
+
+
+def _hash_as_before(path: Path) -> str:
+    """Return the hash of a motion as version 0.1 took it: the file, or all that is in a folder."""
+    if not path.is_dir():
+        return hash_files([path])
+    found = (item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
+    return hash_files(list(found), root=path)
 
 
 def _begin_take(maker: _Maker, plan: Record, again: str, folder: RenderFolder) -> int:
