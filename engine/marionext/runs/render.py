@@ -172,8 +172,8 @@ def _refuse_overlap(
         "the character": (character, *((beside,) if beside is not None else ())),
         "the model": bundles.layers(bundle.folder),
     }
-    if job.motion.rig is not None and Path(job.motion.rig).is_file():
-        reads["the rig preset"] = (Path(job.motion.rig),)
+    if motion.presets:
+        reads["the rig preset"] = motion.presets
     files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
     refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
 
@@ -184,14 +184,14 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     numbers = select_frames(job.frames, motion.frames)
     computed = maker.backend.computed(job.settings, maker.engine)
     maker.report.progress("poses", 0, 0, "checking the files")
-    inputs = {"motion": motion.files, "character": (Path(job.character),)}
+    own = tuple(file for file in motion.files if file not in motion.presets)
+    inputs = {"motion": own, "character": (Path(job.character),)}
     as_before = job.settings.noise == "run"
     beside = pose_beside(Path(job.character))
     if beside is not None:
         inputs["character pose"] = (beside,)
-    rig = job.motion.rig
-    if rig is not None and Path(rig).is_file() and not as_before:
-        inputs["rig preset"] = (Path(rig),)
+    if motion.presets and not as_before:
+        inputs["rig preset"] = motion.presets
     try:
         hashes = {name: hash_files(files) for name, files in inputs.items()}
         if as_before:

@@ -179,7 +179,7 @@ def test_two_people_in_one_file_are_two_animations(tmp_path: Path) -> None:
     assert (one.names[1], two.names[1]) == ("Head", "Top")
     np.testing.assert_allclose(two.heads[0, 0] - one.heads[0, 0], [1, 0, 0], atol=1e-9)
     assert load(path, person=1).names == two.names
-    with pytest.raises(MotionError, match="has 2 skeletons, none with the number 2"):
+    with pytest.raises(MotionError, match="has 2 skeletons, none with the number 3"):
         load(path, person=2)
 
 
