@@ -15,7 +15,7 @@ import shutil
 import stat
 import tomllib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +27,7 @@ __all__ = [
     "check_space",
     "clear_parts",
     "explain",
-    "hash_source",
+    "hash_files",
     "in_words",
     "open_file",
     "own_folder",
@@ -333,19 +333,23 @@ def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def hash_source(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and contents of the files in a folder.
+def hash_files(files: Sequence[Path], root: Path | None = None) -> str:
+    """Return the sha256 of a file, or of the names and contents of several.
+
+    Args:
+        files: at least one.
+        root: folder that their names count from, also where there is one only; None: the one that
+            holds them all.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: one cannot be read.
     """
-    if not path.is_dir():
-        return sha256_of(path)
+    if len(files) == 1 and root is None:
+        return sha256_of(files[0])
+    start = root or Path(os.path.commonpath([file.parent for file in files]))
     whole = hashlib.sha256()
-    for item in sorted(path.rglob("*")):
-        if item.is_file() and not item.name.startswith("."):
-            name = item.relative_to(path).as_posix()
-            whole.update(f"{name}\0{sha256_of(item)}\0".encode(errors="surrogatepass"))
+    for name, file in sorted((file.relative_to(start), file) for file in files):
+        whole.update(f"{name.as_posix()}\0{sha256_of(file)}\0".encode(errors="surrogatepass"))
     return whole.hexdigest()
 
 

@@ -1,7 +1,7 @@
 """`render.json`: what a folder of frames is, how it was made, and how far it has come.
 
 Going on after a crash, leaving alone what is there, and rendering something again from its folder
-are this one file. It is rewritten as a whole after every frame and read strictly.
+are this one file. It is rewritten as a whole, soon after each frame, and read strictly.
 """
 
 import hashlib
@@ -162,7 +162,9 @@ class Record:
         try:
             data = read_json(path)
         except FileNotFoundError:
-            raise OutputError(f"{path}: no such file") from None
+            raise OutputError(
+                f"{path}: no such file", hint="Is this the folder of a render?"
+            ) from None
         except OSError as error:
             raise OutputError(f"{path} cannot be read: {error.strerror or error}") from None
         except ValueError as error:

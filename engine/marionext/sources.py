@@ -21,7 +21,7 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
-from marionext.pose.formats import read_track
+from marionext.pose.formats import frame_files, read_track
 from marionext.pose.people import Who
 from marionext.posemap import PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
@@ -106,14 +106,8 @@ class OpenMotion(ABC):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it was read from: the files that a render of it depends on."""
-        if not self.path.is_dir():
-            return (self.path,)
-        return tuple(
-            item
-            for item in sorted(self.path.rglob("*"))
-            if item.is_file() and not item.name.startswith(".")
-        )
+        """What it is read from, no more and no less: what a render of it depends on."""
+        return (self.path,)
 
     @property
     def sound(self) -> Path | None:
@@ -252,6 +246,10 @@ class _Track(OpenMotion):
             source, len(self._track), self._track.rate, self._track.first, notes=tuple(notes)
         )
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return frame_files(self.path) if self.path.is_dir() else (self.path,)
+
     def _read(self, _wanted: _Wanted, /) -> PoseTrack:
         track = self._track
         if self.source.person != "all" and track.people > 1:
@@ -267,6 +265,10 @@ class _Maps(OpenMotion):
             source.path, palette=source.palette, rate=source.rate, first=source.first
         )
         super().__init__(source, len(self._maps), self._maps.rate, self._maps.frames.start)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._maps.files
 
     def maps(self) -> PoseMapSource | None:
         return self._maps

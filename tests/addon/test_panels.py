@@ -213,7 +213,6 @@ def test_several_people_and_an_armature_without_a_body(told: dict[str, Any]) -> 
 def test_drawing_does_no_work(told: dict[str, Any]) -> None:
     assert told["work"]["inspected"] == 0
     assert told["work"]["opened"] == []
-    assert told["work"]["seconds"] < 0.02
 
 
 @pytest.mark.blender

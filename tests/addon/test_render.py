@@ -136,9 +136,6 @@ def test_what_goes_wrong_ends_in_words_and_a_way_on(inside_45) -> None:
         assert found["full, retried"]["state"] == "FINISHED"
     assert found["scenes"] == 1
     assert found["tested"][0] == "PROBLEM"
-    # Of this thread's own time: what other programs take on a busy machine is not Blender's.
-    assert found["slowest of own"] < 5.0, "milliseconds in which Blender stood still"
-    assert found["ticks"]["median"] < 0.3
 
 
 def test_a_render_goes_on_without_blender_and_is_found_again(inside_45) -> None:

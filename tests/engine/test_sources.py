@@ -128,6 +128,36 @@ def test_ready_made_maps_are_opened_once_and_have_no_keypoints(
     assert (film.kind, len(film.frames)) == ("posemaps", 6)  # 7 at 25 last as long as 5.6 at 20
 
 
+def test_what_is_hashed_is_what_is_read(
+    make_job: JobMaker, tmp_path: Path, track_file: Path
+) -> None:
+    from marionext.local import LocalEngine
+    from marionext.pose.formats import read_track, write_track
+    from marionext.protocol import Failed, Finished, FrameWritten
+
+    folder = tmp_path / "poses"
+    write_track(read_track(track_file), folder)
+    job = make_job(motion={"path": str(folder), "first": 101}, frames="101-102")
+    with LocalEngine() as engine:
+
+        def run() -> tuple[object, int]:
+            events = engine.wait(engine.submit(job), timeout=300)
+            return events[-1], sum(isinstance(event, FrameWritten) for event in events)
+
+        assert run()[1] == 2
+        (folder / "rendered.png").write_bytes(b"a picture beside")
+        (folder / "out").mkdir()
+        (folder / "out" / "other.json").write_text("{}")
+        ended, written = run()
+        assert isinstance(ended, Finished), "nothing that is read has changed"
+        assert written == 0
+        one = next(folder.glob("*_keypoints.json"))
+        one.write_text(one.read_text().replace("48.0", "49.0"))
+        ended, _ = run()
+    assert isinstance(ended, Failed)
+    assert "file of the motion differs" in ended.message
+
+
 def test_edits_come_after_the_clean_up_and_before_the_mirror(track_file: Path) -> None:
     wrist, other = 4, 7
     source = MotionSource(path=str(track_file))

@@ -34,6 +34,7 @@ class _Pictures(Protocol):
 
     size: tuple[int, int]
     count: int
+    files: tuple[Path, ...]
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return picture ``index``, (height, width, 3) red, green, blue."""
@@ -52,6 +53,11 @@ class PoseMapSource:
     """The one they are stored in; they are given in the trained one."""
     _index: Callable[[int], int]
     _pictures: _Pictures
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What they are read from."""
+        return self._pictures.files
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -215,6 +221,7 @@ class _Folder:
             )
         self.count = len(numbered)
         self._paths = [numbered[number] for number in sorted(numbered)]
+        self.files: tuple[Path, ...] = tuple(self._paths)
         self.size = self._size(self._paths[0])
         for path in self._paths[1:]:
             size = self._size(path)
@@ -266,6 +273,7 @@ class _Video:
     first = _VIDEO_FIRST
 
     def __init__(self, path: Path) -> None:
+        self.files: tuple[Path, ...] = (path,)
         self._path = path
         try:
             self._container: Any = av.open(str(path), options={"protocol_whitelist": "file"})

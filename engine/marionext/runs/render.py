@@ -16,7 +16,7 @@ from marionext.backends import Backend, Renderers, Work, backend_of
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
 from marionext.errors import MotionError, OutputError
-from marionext.files import hash_source
+from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
 from marionext.output import RenderFolder
@@ -192,12 +192,18 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     numbers = select_frames(job.frames, motion.frames)
     computed = maker.backend.computed(job.settings, maker.engine)
     maker.report.progress("poses", 0, 0, "checking the files")
-    inputs = {"motion": motion.path, "character": Path(job.character)}
+    inputs = {"motion": motion.files, "character": (Path(job.character),)}
+    as_before = job.settings.noise == "run"
     beside = pose_beside(Path(job.character))
     if beside is not None:
-        inputs["character pose"] = beside
+        inputs["character pose"] = (beside,)
+    rig = job.motion.rig
+    if rig is not None and Path(rig).is_file() and not as_before:
+        inputs["rig preset"] = (Path(rig),)
     try:
-        hashes = {name: hash_source(path) for name, path in inputs.items()}
+        hashes = {name: hash_files(files) for name, files in inputs.items()}
+        if as_before:
+            hashes["motion"] = _hash_as_before(motion.path)
     except OSError as error:
         raise MotionError(f"{error.filename} cannot be read: {error.strerror or error}") from None
     return Record.start(
@@ -210,6 +216,14 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
         versions=maker.backend.versions(),
         computed=computed,
     )
+
+
+def _hash_as_before(path: Path) -> str:
+    """Return the hash of a motion as version 0.1 took it: the file, or all that is in a folder."""
+    if not path.is_dir():
+        return hash_files([path])
+    found = (item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
+    return hash_files(list(found), root=path)
 
 
 def _begin_take(maker: _Maker, plan: Record, again: str, folder: RenderFolder) -> int:

@@ -20,7 +20,7 @@ import pytest
 from marionext.errors import OutputError
 from marionext.files import (
     check_space,
-    hash_source,
+    hash_files,
     read_bytes,
     replacing,
     sha256_of,
@@ -209,13 +209,13 @@ def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
     folder = tmp_path / "poses"
     folder.mkdir()
     (folder / "1.json").write_text("{}")
-    first = hash_source(folder)
+    (folder / "2.json").write_text("[]")
+    first = hash_files([folder / "1.json", folder / "2.json"])
     shutil.copytree(folder, tmp_path / "copy")
-    (tmp_path / "copy" / ".DS_Store").write_text("noise")
-    assert hash_source(tmp_path / "copy") == first
-    (folder / "1.json").rename(folder / "2.json")
-    assert hash_source(folder) != first
-    assert hash_source(folder / "2.json") == sha256_of(folder / "2.json")
+    assert hash_files([tmp_path / "copy" / "2.json", tmp_path / "copy" / "1.json"]) == first
+    (folder / "1.json").rename(folder / "3.json")
+    assert hash_files([folder / "2.json", folder / "3.json"]) != first
+    assert hash_files([folder / "2.json"]) == sha256_of(folder / "2.json")
 
 
 HOLD = """
