@@ -29,6 +29,7 @@ __all__ = [
     "explain",
     "hash_files",
     "in_words",
+    "is_folder",
     "open_file",
     "own_folder",
     "read_bytes",
@@ -260,6 +261,11 @@ def open_file(path: Path) -> IO[bytes]:
         file.close()
         raise OSError(errno.EINVAL, "expected a regular file", str(path))
     return file
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder; one that we may not look at counts as none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above is closed
 
 
 def read_bytes(path: Path) -> bytes:
