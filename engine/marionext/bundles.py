@@ -10,19 +10,29 @@ and the change of some of the UNet's weights, and takes all the rest from the bu
 """
 
 import difflib
+import functools
 import json
 import struct
-import tomllib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from marionext import presets
 from marionext.codec import decode, encode
 from marionext.errors import ModelError, SettingsError
-from marionext.files import sha256_of, write_json
+from marionext.files import (
+    in_words,
+    is_folder,
+    open_file,
+    read_json,
+    read_toml,
+    sha256_of,
+    write_json,
+)
+from marionext.limits import quoted
+from marionext.paths import is_inside, user_path
 
 __all__ = [
     "CONVERTED",
@@ -65,6 +75,10 @@ USUAL = "svd"
 _OWN_SETTINGS = "marionext.toml"
 _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 _LARGEST_HEADER = 100 << 20
+
+_CLOSED = "Open it to yourself, or set MARIONEXT_HOME to another folder for models."
+_Given = ParamSpec("_Given")
+_Returned = TypeVar("_Returned")
 
 OnBytes = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -171,6 +185,19 @@ class Problem:
         return self.text
 
 
+def _readable(function: Callable[_Given, _Returned]) -> Callable[_Given, _Returned]:
+    """Say in our words where the system does not let us look at a model's files."""
+
+    @functools.wraps(function)
+    def translated(*arguments: _Given.args, **options: _Given.kwargs) -> _Returned:
+        try:
+            return function(*arguments, **options)
+        except OSError as error:
+            raise ModelError(in_words(error), hint=_CLOSED) from None
+
+    return translated
+
+
 def models_folder() -> Path:
     """Return the folder of the models this user has fetched; it need not exist."""
     return presets.home() / "models"
@@ -195,6 +222,7 @@ def read_card(name: str) -> ModelCard:
         raise ModelError(f"the card of model {name!r} is wrong: {error.message}") from None
 
 
+@_readable
 def find(name_or_path: str) -> ModelBundle:
     """Return the bundle of that name, or the one in that folder.
 
@@ -207,10 +235,13 @@ def find(name_or_path: str) -> ModelBundle:
         card = read_card(name_or_path)
         root = presets.folder() if card.built_in else models_folder()
         return ModelBundle(name=name_or_path, folder=root / name_or_path, card=card)
-    folder = Path(name_or_path).expanduser().absolute()
-    if not folder.is_dir():
+    try:
+        folder = user_path(name_or_path)
+    except SettingsError as error:
+        raise ModelError(f"model {error.message}", hint=error.hint) from None
+    if not is_folder(folder):
         fetched = models_folder() / name_or_path
-        if not fetched.is_dir() or Path(name_or_path).is_absolute():
+        if not is_folder(fetched) or Path(name_or_path).is_absolute():
             read_card(name_or_path)  # Raises, with the nearest name.
         folder = fetched
     return ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
@@ -243,21 +274,29 @@ def _own_settings(folder: Path) -> dict[str, Any]:
     if not own.is_file():
         return {}
     try:
-        return tomllib.loads(own.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_toml(own)
+    except OSError as error:
+        raise ModelError(f"{own}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise ModelError(f"{own}: not a TOML file: {error}") from None
 
 
+@_readable
 def settings_of(bundle: ModelBundle) -> dict[str, Any]:
     """Return a bundle's own defaults: those of its ``marionext.toml``, else its card's.
 
     Raises:
-        ModelError: the file is no TOML.
+        ModelError: the file is no TOML, or ``settings`` no table.
     """
-    own = _own_settings(bundle.folder)
-    return dict(own["settings"]) if "settings" in own else dict(bundle.card.settings)
+    own = _own_settings(bundle.folder).get("settings", bundle.card.settings)
+    if not isinstance(own, dict):
+        raise ModelError(
+            f"{bundle.folder / _OWN_SETTINGS}: expected a table [settings], got {quoted(own)}"
+        )
+    return dict(own)
 
 
+@_readable
 def base_of(folder: Path) -> ModelBundle | None:
     """Return the bundle that the one in ``folder`` is built on, or None.
 
@@ -270,8 +309,11 @@ def base_of(folder: Path) -> ModelBundle | None:
     if not isinstance(name, str):
         return None
     if name not in presets.names("models"):
-        path = folder / Path(name).expanduser()
-        if not path.is_dir():
+        try:
+            path = user_path(name, beside=folder)
+        except SettingsError as error:
+            raise ModelError(f"{folder}: base {error.message}", hint=error.hint) from None
+        if not is_folder(path):
             raise ModelError(
                 f"{folder} is built on the model {name!r}, which is neither known nor a folder",
                 hint=f'Write where it is to {folder / _OWN_SETTINGS}: base = "FOLDER".',
@@ -280,6 +322,7 @@ def base_of(folder: Path) -> ModelBundle | None:
     return find(name)
 
 
+@_readable
 def layers(folder: Path) -> tuple[Path, ...]:
     """Return a bundle's folder and those it is built on, the topmost first.
 
@@ -294,11 +337,12 @@ def layers(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
+@_readable
 def list_bundles() -> list[ModelBundle]:
     """Return the known models, there or not, and what else lies in the models' folder."""
     bundles = [find(name) for name in presets.names("models")]
     known = {bundle.folder for bundle in bundles}
-    others = sorted(models_folder().iterdir()) if models_folder().is_dir() else []
+    others = sorted(_entries(models_folder()))
     for folder in others:
         if folder in known or not _is_bundle(folder):
             continue
@@ -311,6 +355,14 @@ def list_bundles() -> list[ModelBundle]:
     return bundles
 
 
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder that may not be there."""
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _is_bundle(folder: Path) -> bool:
     """Tell a bundle from the detector's files and from what is half fetched."""
     if folder.name.startswith("."):
@@ -318,6 +370,7 @@ def _is_bundle(folder: Path) -> bool:
     return (folder / RECORD_NAME).is_file() or (folder / "unet" / "config.json").is_file()
 
 
+@_readable
 def require(name_or_path: str) -> ModelBundle:
     """Return a bundle whose files are all there and look whole; they are not hashed.
 
@@ -328,7 +381,7 @@ def require(name_or_path: str) -> ModelBundle:
     fatal = [problem for problem in check(bundle, hashes=False) if problem.fatal]
     if not fatal:
         return bundle
-    if not bundle.folder.is_dir():
+    if not is_folder(bundle.folder):
         message = f"the model {bundle.name!r} is not on this machine: {bundle.folder} is not there"
     else:
         more = f" (and {len(fatal) - 1} more)" if len(fatal) > 1 else ""
@@ -358,8 +411,14 @@ def check(
         if bundle.fault is not None:
             raise bundle.fault
         layers(bundle.folder)
+        return _problems(bundle, hashes=hashes, on_bytes=on_bytes)
     except ModelError as error:
         return [Problem(path=str(bundle.folder), what="damaged", text=error.message)]
+
+
+@_readable
+def _problems(bundle: ModelBundle, *, hashes: bool, on_bytes: OnBytes | None) -> list[Problem]:
+    """Compare a bundle's files with what they should be; see `check`."""
     record = read_record(bundle.folder)
     problems: list[Problem] = []
     found: dict[str, Path] = {}
@@ -412,6 +471,7 @@ def _base_problems(bundle: ModelBundle, base: ModelBundle, *, hashes: bool) -> l
     return [Problem(path=INCREMENTS, what="changed", text=text)]
 
 
+@_readable
 def fingerprint(bundle: ModelBundle) -> dict[str, str]:
     """Return the sha256 of each of a bundle's files by name: equal means the same model.
 
@@ -461,7 +521,7 @@ def _damage(name: str, path: Path, record: FileRecord | None) -> Problem | None:
 
 def _safetensors_damage(name: str, path: Path, size: int) -> str:
     """Compare the header's account of the tensors with the file's length."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else _LARGEST_HEADER + 1
         text = file.read(length) if length <= _LARGEST_HEADER else b""
@@ -475,7 +535,7 @@ def _safetensors_damage(name: str, path: Path, size: int) -> str:
 
 
 def _is_old_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return file.read(1) == b"\x80"
 
 
@@ -492,6 +552,8 @@ def read_record(folder: Path) -> dict[str, FileRecord]:
     """Read ``bundle.json``: the files by name; nothing where there is none or it is garbled."""
     files = _record(folder).get("files")
     if not isinstance(files, dict):
+        return {}
+    if not all(map(is_inside, files)):
         return {}
     try:
         return {name: decode(FileRecord, entry) for name, entry in files.items()}
@@ -521,6 +583,7 @@ def write_record(
     write_json(folder / RECORD_NAME, content)
 
 
+@_readable
 def record_files(folder: Path, card: str, source: str = "") -> None:
     """Write ``bundle.json`` for a bundle as it is now: the last step of building one.
 
@@ -558,6 +621,6 @@ def _base_record(folder: Path) -> dict[str, Any]:
 
 def _json_or_none(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return read_json(path)
+    except (OSError, ValueError):
         return None

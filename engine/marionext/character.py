@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from marionext.errors import CharacterError
+from marionext.files import open_file
 
 __all__ = ["MOST_PIXELS", "SMALLEST_SIDE", "Character", "read_character"]
 
@@ -41,7 +42,7 @@ def read_character(path: Path) -> Character:
         with warnings.catch_warnings():
             # Pillow warns of what it takes for an attack from 89 megapixels on; ours is the limit.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as opened:
+            with open_file(path) as file, Image.open(file) as opened:
                 _refuse_gigantic(path, opened.size)
                 opened.load()
                 picture: Image.Image = ImageOps.exif_transpose(opened)
@@ -55,7 +56,8 @@ def read_character(path: Path) -> Character:
             hint="Give a PNG, JPEG or WebP file.",
         ) from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise CharacterError(f"{path} cannot be read: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CharacterError(f"{path} cannot be read: {reason}") from None
     notes = []
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size

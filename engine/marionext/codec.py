@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
 from marionext.errors import SettingsError
+from marionext.limits import QUOTED, quoted
 
 __all__ = ["decode", "encode"]
 
@@ -85,7 +86,7 @@ def _hints(kind: type) -> dict[str, Any]:
 
 def _wrong(path: str, expected: str, data: object) -> SettingsError:
     found = _NAMES.get(type(data), type(data).__name__)
-    shown = f" {data!r}" if isinstance(data, str | int | float) else ""
+    shown = f" {quoted(data)}" if isinstance(data, str | int | float) else ""
     return SettingsError(f"{path}: expected {expected}, got {found}{shown}")
 
 
@@ -102,9 +103,9 @@ def _dataclass(kind: type, data: object, base: object, path: str) -> object:
     fields = {field.name: field for field in _fields(kind)}
     for key in data:
         if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
+            near = difflib.get_close_matches(str(key)[:QUOTED], fields, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(fields)}."
-            raise SettingsError(f"{path}: unknown key {key!r}", hint=hint)
+            raise SettingsError(f"{path}: unknown key {quoted(key)}", hint=hint)
     hints = _hints(kind)
     values: dict[str, object] = {}
     for name, field in fields.items():
@@ -138,9 +139,9 @@ def _choice(choices: list[Any], data: object, base: object, path: str) -> Any:
         return type(base) if type(base) in choices else choices[0]
     tag = data["kind"]
     if not isinstance(tag, str) or tag not in by_tag:
-        near = difflib.get_close_matches(str(tag), by_tag, n=1)
+        near = difflib.get_close_matches(tag[:QUOTED] if isinstance(tag, str) else "", by_tag, n=1)
         raise SettingsError(
-            f"{path}.kind: expected one of {list(by_tag)}, got {tag!r}",
+            f"{path}.kind: expected one of {list(by_tag)}, got {quoted(tag)}",
             hint=f"Did you mean {near[0]!r}?" if near else None,
         )
     return by_tag[tag]
@@ -156,7 +157,7 @@ def _value(hint: Any, data: object, path: str, base: object = None) -> object:
         return _value(choice, data, path, base if type(base) is choice else None)
     if origin is Literal:
         if data not in arguments:
-            raise SettingsError(f"{path}: expected one of {list(arguments)}, got {data!r}")
+            raise SettingsError(f"{path}: expected one of {list(arguments)}, got {quoted(data)}")
         return data
     if dataclasses.is_dataclass(hint):
         return _dataclass(typing.cast(type, hint), data, base, path)
@@ -187,7 +188,10 @@ def _tuple(arguments: tuple[Any, ...], data: object, path: str) -> tuple[object,
 
 def _scalar(kind: type, data: object, path: str) -> object:
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        data = float(data)
+        try:
+            data = float(data)
+        except OverflowError:
+            raise _wrong(path, "a finite number", data) from None
     if type(data) is not kind:
         raise _wrong(path, _NAMES.get(kind, kind.__name__), data)
     if isinstance(data, float) and not math.isfinite(data):

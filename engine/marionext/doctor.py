@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ import marionext
 from marionext import bundles, presets
 from marionext.codec import encode
 from marionext.errors import EngineError
+from marionext.files import in_words
 
 __all__ = ["Finding", "Report", "examine"]
 
@@ -56,7 +57,9 @@ print(json.dumps({"version": torch.__version__, "cuda": torch.version.cuda, "dev
 class Finding:
     """One thing that was looked at."""
 
-    topic: Literal["python", "packages", "device", "memory", "disk", "models", "capture", "ffmpeg"]
+    topic: Literal[
+        "python", "packages", "device", "memory", "disk", "models", "capture", "ffmpeg", "doctor"
+    ]
     level: Literal["ok", "note", "problem"]
     """``note``: something does not work, or not well, that not everybody needs."""
     text: str
@@ -102,8 +105,19 @@ def examine(*, hashes: bool = False) -> Report:
         hashes: also read the models' files through and compare their hashes.
     """
     looks = (_python, _packages, _device, _memory, _disk, lambda: _models(hashes=hashes))
-    findings = [finding for look in (*looks, _capture, _ffmpeg) for finding in look()]
+    findings = [finding for look in (*looks, _capture, _ffmpeg) for finding in _looked(look)]
     return Report(findings=tuple(findings))
+
+
+def _looked(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Give the findings of one look; what keeps it from looking is a finding, too."""
+    try:
+        yield from look()
+    except EngineError as error:
+        yield Finding(topic="doctor", level="problem", text=error.message, mend=error.hint)
+    except OSError as error:
+        mend = "Check that it is there, and that you may read it."
+        yield Finding(topic="doctor", level="problem", text=in_words(error), mend=mend)
 
 
 def _python() -> Iterator[Finding]:

@@ -15,6 +15,7 @@ from typing import Literal
 
 from marionext.errors import SettingsError
 from marionext.frames import FrameRange
+from marionext.limits import quoted
 from marionext.skeleton import MIRRORED, POINT_NAMES, point_numbers
 
 __all__ = [
@@ -285,7 +286,9 @@ def out_of_reach(edits: Iterable[PoseEdit], frames: FrameRange) -> tuple[int, ..
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise SettingsError(f"{name}: expected a number from {low:g} to {high:g}, got {value:g}")
+        raise SettingsError(
+            f"{name}: expected a number from {low:g} to {high:g}, got {quoted(value)}"
+        )
 
 
 def _check_places(name: str, places: tuple[Place | None, ...], count: int) -> None:

@@ -1,7 +1,9 @@
 """Files that are there whole or not at all, their hashes, and words for what cannot be written.
 
 The one place that writes: all that Marionext keeps goes through `writing`, `replacing` or one of
-the functions on them. Standard library only, since Blender and the desktop's window write, too.
+the functions on them. And the one that opens what is read (`open_file` and those on it): only
+regular files, since a pipe or a device would be waited for without end. Standard library only,
+since Blender and the desktop's window read and write, too.
 """
 
 import contextlib
@@ -10,12 +12,15 @@ import hashlib
 import json
 import os
 import shutil
+import stat
+import tomllib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from marionext.errors import OutputError
+from marionext.limits import JSON_BYTES, TOML_BYTES
 
 __all__ = [
     "PART",
@@ -23,9 +28,19 @@ __all__ = [
     "clear_parts",
     "explain",
     "hash_files",
+    "in_words",
+    "is_folder",
+    "open_file",
+    "own_folder",
+    "read_bytes",
+    "read_json",
+    "read_toml",
+    "refuse_link",
     "replacing",
     "replacing_folder",
+    "require_file",
     "sha256_of",
+    "sync_folder",
     "write_bytes",
     "write_json",
     "write_text",
@@ -64,6 +79,7 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
                     with contextlib.suppress(OSError, ValueError):
                         written = file.tell()
             temporary.replace(path)
+            sync_folder(path.parent)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -89,8 +105,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, data: object) -> None:
-    """Write JSON as people read it; see `writing`."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON as people read it; see `writing`.
+
+    Names of files that are no text in UTF-8 keep their bytes as JSON's escapes of surrogates.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        text = json.dumps(data, indent=2, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 @contextlib.contextmanager
@@ -107,6 +129,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise explain(error, path) from error
     finally:
@@ -135,10 +158,56 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir(parents=True)
         yield temporary
         temporary.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise explain(error, path) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk, where the system can: Windows cannot."""
+    if os.name == "nt":
+        return
+    # Some network file systems refuse it; the file itself is on the disk all the same.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def own_folder(folder: Path) -> Path:
+    """Make a folder that only we write to, and return it.
+
+    Raises:
+        OutputError: it cannot be made, or is a link: what is removed and replaced in such a folder
+            must not be somebody's elsewhere.
+    """
+    refuse_link(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from error
+    return folder
+
+
+def refuse_link(folder: Path) -> None:
+    """Make sure that a folder of ours, which need not be there, is no link.
+
+    Raises:
+        OutputError: it is one.
+    """
+    try:
+        is_junction = getattr(folder, "is_junction", None)  # from Python 3.12 on
+        if folder.is_symlink() or (is_junction is not None and is_junction()):
+            raise OutputError(
+                f"expected a folder, {folder} is a link to {folder.readlink()}",
+                hint="Make the whole output folder a link, or name the other place with --out.",
+            )
+    except OSError as error:
+        raise explain(error, folder) from error
 
 
 def clear_parts(folder: Path) -> None:
@@ -160,6 +229,95 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{uuid.uuid4().hex[:12]}{PART}")
 
 
+def require_file(path: Path) -> None:
+    """Make sure that a path is a regular file, for a library that opens it itself.
+
+    Raises:
+        OSError: it is not there, or a folder, a pipe, a device or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:
+        raise OSError(errno.EINVAL, f"no file has such a name ({error})", str(path)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        kind = "a pipe" if stat.S_ISFIFO(mode) else "a device or socket"
+        raise OSError(errno.EINVAL, f"expected a regular file, it is {kind}", str(path))
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Open a regular file to read it.
+
+    Raises:
+        OSError: as `require_file`, or it cannot be read.
+    """
+    # Looked at first: opening may already wait, or do something, where it is a device. Looked at
+    # again when it is open, since it may have been exchanged.
+    require_file(path)
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "expected a regular file", str(path))
+    return file
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder; one that we may not look at counts as none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above is closed
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: as `open_file`.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: of the file.
+        longest: bytes it may have.
+
+    Raises:
+        OSError: as `open_file`.
+        ValueError: whatever is wrong with its content, said in words for people.
+    """
+    try:
+        return json.loads(_read_text(path, longest))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        OSError: as `open_file`.
+        ValueError: whatever is wrong with its content, said in words for people.
+    """
+    try:
+        return tomllib.loads(_read_text(path, TOML_BYTES))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _read_text(path: Path, longest: int) -> str:
+    with open_file(path) as file:
+        content = file.read(longest + 1)
+    if len(content) > longest:
+        raise ValueError(f"expected at most {_bytes(longest)}, it is larger")
+    return content.decode("utf-8")
+
+
 def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     """Return the SHA-256 of a file as hexadecimal digits.
 
@@ -172,7 +330,7 @@ def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     """
     digest = hashlib.sha256()
     done = 0
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             done += len(block)
@@ -197,7 +355,7 @@ def hash_files(files: Sequence[Path], root: Path | None = None) -> str:
     start = root or Path(os.path.commonpath([file.parent for file in files]))
     whole = hashlib.sha256()
     for name, file in sorted((file.relative_to(start), file) for file in files):
-        whole.update(f"{name.as_posix()}\0{sha256_of(file)}\0".encode())
+        whole.update(f"{name.as_posix()}\0{sha256_of(file)}\0".encode(errors="surrogatepass"))
     return whole.hexdigest()
 
 
@@ -251,6 +409,12 @@ def explain(error: OSError, path: Path, needed: int = 0) -> OutputError:
             hint="Choose another output folder, or move that file away.",
         )
     return OutputError(f"{path} cannot be written: {error.strerror or error}")
+
+
+def in_words(error: OSError) -> str:
+    """Say an error of the system that nobody who knew more has explained."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename} cannot be used: {reason}" if error.filename else reason
 
 
 def _free(folder: Path) -> int | None:

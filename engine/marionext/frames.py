@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Self
 
+from marionext import limits
 from marionext.errors import SettingsError
 
 __all__ = [
     "FrameRange",
     "FrameRate",
+    "check_count",
+    "check_number",
     "format_frames",
     "frame_name",
     "joined_frames",
@@ -22,7 +25,12 @@ __all__ = [
 ]
 
 _NTSC_TOLERANCE = Fraction(1, 200)
-_MOST_FRAMES = 10_000_000
+_SLOWEST = Fraction(1, limits.SLOWEST_RATE)
+_RATE = re.compile(
+    rf"[+-]?\d{{0,{limits.DIGITS}}}(?:/\d{{1,{limits.DIGITS}}}|(?:\.\d{{0,{limits.DIGITS}}})?"
+    rf"(?:[eE][+-]?\d{{1,{limits.EXPONENT_DIGITS}}})?)"
+)
+"""What `Fraction` reads quickly: it would reckon out a power of ten of any size."""
 
 
 def frame_name(number: int) -> str:
@@ -30,7 +38,7 @@ def frame_name(number: int) -> str:
     return f"{number:06d}.png"
 
 
-_FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
+_FRAMES = re.compile(r"(-?[0-9]+)(?:-(-?[0-9]+)(?::([0-9]+))?)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,12 +46,22 @@ class FrameRate:
     """Frames per second as an exact fraction in lowest terms."""
 
     fraction: Fraction
-    """Frames per second, greater than 0."""
+    """Frames per second, from `marionext.limits.SLOWEST_RATE` to ``FASTEST_RATE``."""
 
     def __post_init__(self) -> None:
         """Refuse rates that cannot be."""
         if self.fraction <= 0:
-            raise SettingsError(f"a frame rate is greater than 0, got {self.fraction}")
+            raise SettingsError(f"a frame rate is greater than 0, got {_cut(self.fraction)}")
+        if not _SLOWEST <= self.fraction <= limits.FASTEST_RATE:
+            raise SettingsError(
+                f"expected a frame rate from 1/{limits.SLOWEST_RATE} to "
+                f"{limits.FASTEST_RATE:,} frames/s, got {_cut(self.fraction)}"
+            )
+
+    @staticmethod
+    def fits(fraction: Fraction) -> bool:
+        """Tell whether a rate lies within the limits."""
+        return _SLOWEST <= fraction <= limits.FASTEST_RATE
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -55,10 +73,10 @@ class FrameRate:
             SettingsError: the text is not a rate.
         """
         try:
-            value = Fraction(text.strip())
+            value = Fraction(text.strip() if _RATE.fullmatch(text.strip()) else "")
         except (ValueError, ZeroDivisionError):
             raise SettingsError(
-                f"expected a frame rate such as 24, 29.97 or 30000/1001, got {text!r}"
+                f"expected a frame rate such as 24, 29.97 or 30000/1001, got {limits.quoted(text)}"
             ) from None
         if value > 0 and "/" not in text and value.denominator != 1:
             ntsc = Fraction(round(value * 1001 / 1000) * 1000, 1001)
@@ -100,11 +118,11 @@ class FrameRange:
         """
         match = _FRAMES.fullmatch(text.strip())
         if match is None or match[3]:
-            raise SettingsError(f"expected frames such as 47 or 1-30, got {text!r}")
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
+            raise SettingsError(f"expected frames such as 47 or 1-30, got {limits.quoted(text)}")
+        first = _number(match[1])
+        last = _number(match[2]) if match[2] else first
         if last < first:
-            raise SettingsError(f"frames {text.strip()!r} select nothing")
+            raise SettingsError(f"frames {limits.quoted(text.strip())} select nothing")
         return cls(first, last + 1)
 
     def __len__(self) -> int:
@@ -129,24 +147,69 @@ def parse_frames(text: str) -> tuple[int, ...]:
         The frame numbers, ascending, each once.
 
     Raises:
-        SettingsError: the text is not such a selection, or selects nothing.
+        SettingsError: the text is not such a selection, or selects nothing, or more than
+            `marionext.limits.FRAMES`.
     """
     frames: set[int] = set()
+    total = 0
     for part in text.split(","):
         match = _FRAMES.fullmatch(part.strip())
         if match is None:
             raise SettingsError(
-                f"expected frames such as 47, 1-30, 3,5-10 or 1-100:2, got {text!r}"
+                "expected frames such as 47, 1-30, 3,5-10 or 1-100:2, "
+                f"got {limits.quoted(part.strip())}"
             )
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
-        step = int(match[3]) if match[3] else 1
+        first = _number(match[1])
+        last = _number(match[2]) if match[2] else first
+        step = _number(match[3]) if match[3] else 1
         if last < first or step < 1:
-            raise SettingsError(f"frames {part.strip()!r} select nothing")
-        if last - first > _MOST_FRAMES:
-            raise SettingsError(f"frames {part.strip()!r} are more than {_MOST_FRAMES:,}")
+            raise SettingsError(f"frames {limits.quoted(part.strip())} select nothing")
+        total += (last - first) // step + 1
+        check_count(total)
         frames.update(range(first, last + 1, step))
     return tuple(sorted(frames))
+
+
+def check_count(frames: int) -> None:
+    """Refuse more frames than fit into one render, before a list of them fills the memory.
+
+    Raises:
+        SettingsError: naming the limit, and how to do without.
+    """
+    if frames > limits.FRAMES:
+        raise SettingsError(
+            f"expected at most {limits.FRAMES:,} frames at once, got {frames:,}",
+            hint="Select a part with --frames FIRST-LAST (or 'frames' in the job), and the next "
+            "part into another folder.",
+        )
+
+
+def check_number(name: str, number: int) -> None:
+    """Refuse a frame number outside of the range they have.
+
+    Raises:
+        SettingsError: naming it and the range.
+    """
+    if abs(number) > limits.FRAME_NUMBER:
+        raise SettingsError(
+            f"{name}: expected a frame number from -{limits.FRAME_NUMBER:,} to "
+            f"{limits.FRAME_NUMBER:,}, got {limits.quoted(number)}"
+        )
+
+
+def _number(digits: str) -> int:
+    """Read a frame number; thousands of digits are a mistake, and slow to read."""
+    number = int(digits) if len(digits) < 30 else limits.FRAME_NUMBER + 1
+    if abs(number) > limits.FRAME_NUMBER:
+        raise SettingsError(
+            f"expected frame numbers from -{limits.FRAME_NUMBER:,} to {limits.FRAME_NUMBER:,}, "
+            f"got {limits.quoted(digits)}"
+        )
+    return number
+
+
+def _cut(fraction: Fraction) -> str:
+    return limits.quoted(str(fraction)).strip("'")
 
 
 def format_frames(frames: tuple[int, ...]) -> str:

@@ -5,17 +5,18 @@ the worker protocol and, for a render, part of the record beside the frames. Wha
 machine but not the meaning of the result (device, folders, memory) is in `EngineSettings`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from marionext import presets
+from marionext import limits, presets
 from marionext.codec import decode, encode
 from marionext.edits import PoseEdit
 from marionext.errors import SettingsError
-from marionext.frames import FrameRate, parse_frames
+from marionext.files import read_json
+from marionext.frames import FrameRate, check_number, parse_frames
+from marionext.paths import check_path, user_path
 from marionext.settings import Settings, SvdSettings, default_settings, within
 
 __all__ = [
@@ -101,6 +102,16 @@ class MotionSource:
     occlusion: bool = True
     """Lower the scores of a rig's joints that the body hides from the camera."""
 
+    def __post_init__(self) -> None:
+        """Refuse numbers and names that cannot be."""
+        check_path("path", self.path)
+        if self.rig is not None:
+            check_path("rig", self.rig)
+        if self.first is not None:
+            check_number("first", self.first)
+        for name, side in zip(("width", "height"), self.source_size or (), strict=False):
+            within(f"source_size: {name}", side, 1, limits.PICTURE_SIDE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseSettings:
@@ -132,6 +143,10 @@ class OutputSettings:
     pose_maps: bool = False
     """Also write each pose map as a picture."""
 
+    def __post_init__(self) -> None:
+        """Refuse names that cannot be."""
+        check_path("directory", self.directory)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AnyJob:
@@ -141,9 +156,12 @@ class _AnyJob:
 
     def __post_init__(self) -> None:
         """Check what can be checked without opening a file."""
+        for name in ("character", "directory", "findings", "model", "output"):
+            if isinstance(text := getattr(self, name, None), str):
+                check_path(name, text)
         if self.version > JOB_VERSION:
             raise SettingsError(
-                f"version: this job is of version {self.version}, "
+                f"version: this job is of version {limits.quoted(self.version)}, "
                 f"this Marionext reads up to {JOB_VERSION}",
                 hint="Update Marionext.",
             )
@@ -239,8 +257,8 @@ Job = RenderJob | TakeJob | TrackJob | PoseMapJob
 
 
 def _check_size(width: int, height: int) -> None:
-    within("width", width, 16, 8192)
-    within("height", height, 16, 8192)
+    within("width", width, 16, limits.RENDER_SIDE)
+    within("height", height, 16, limits.RENDER_SIDE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,15 +304,13 @@ def read_job(path: Path) -> Job:
         SettingsError: the file is missing, no JSON, or not a job.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such job file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    except json.JSONDecodeError as error:
-        raise SettingsError(
-            f"{path}: not a JSON file: line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise SettingsError(f"{path}: not a JSON file: {error}") from None
     try:
         return decode_job(data, beside=path.absolute().parent)
     except SettingsError as error:
@@ -305,7 +321,7 @@ def _anchored(job: Job, folder: Path) -> Job:
     """Return a job whose relative paths start at a folder."""
 
     def anchor(path: str) -> str:
-        return str(folder / Path(path).expanduser())
+        return str(user_path(path, beside=folder))
 
     if isinstance(job, TakeJob):
         return replace(job, directory=anchor(job.directory))

@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, ProtocolError, SettingsError
+from marionext.files import in_words
 from marionext.jobs import EngineSettings, decode_job
+from marionext.paths import user_path
 from marionext.protocol import Event, Failed, Finished, Planned
 from marionext.reporting import Reporter
 
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["LocalEngine"]
 
 logger = logging.getLogger(__name__)
+
+_OF_THE_SYSTEM = "Check that it is there, and that you may read and write it."
+_Done = TypeVar("_Done", Finished, Planned)
 
 
 class LocalEngine:
@@ -47,6 +53,7 @@ class LocalEngine:
         self._session: Session | None = None
         self._questions: queue.Queue[tuple[str, Mapping[str, Any], Mapping[str, Any]] | None]
         self._questions = queue.Queue()
+        self._asked: set[str] = set()
         self._threads = [
             threading.Thread(target=self._work, name="engine", daemon=True),
             threading.Thread(target=self._answer, name="answers", daemon=True),
@@ -66,7 +73,7 @@ class LocalEngine:
         Raises:
             ProtocolError: a job of that id is already queued or running.
         """
-        job_id = job_id or f"{os.getpid()}-{next(self._numbers)}"
+        job_id = f"{os.getpid()}-{next(self._numbers)}" if job_id is None else job_id
         if job_id in self._cancelled:
             raise ProtocolError(f"a job called {job_id!r} is already open")
         self._cancelled[job_id] = threading.Event()
@@ -91,7 +98,9 @@ class LocalEngine:
         The answer, a `Planned` or a `Failed`, comes while jobs run. Of several questions that wait
         only the newest is answered.
         """
-        question_id = question_id or f"{os.getpid()}-plan-{next(self._numbers)}"
+        if question_id is None:
+            question_id = f"{os.getpid()}-plan-{next(self._numbers)}"
+        self._asked.add(question_id)
         self._questions.put((question_id, job, engine or {}))
         return question_id
 
@@ -129,14 +138,31 @@ class LocalEngine:
             if isinstance(event, Finished | Failed) and event.job_id == job_id:
                 return events
 
-    def close(self) -> None:
-        """Cancel what is open and end the threads."""
+    def close(self, *, timeout: float | None = None) -> tuple[str, ...]:
+        """Cancel what is open and end the threads.
+
+        Args:
+            timeout: seconds to wait for them; None: until they have ended, which takes until the
+                current piece of work is done.
+
+        Returns:
+            The jobs and questions that are open still: none, unless the time is over.
+        """
         for flag in list(self._cancelled.values()):
             flag.set()
         self._jobs.put(None)
         self._questions.put(None)
+        deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join()
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
+            return (*list(self._cancelled), *list(self._asked))
+        return ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the threads have ended."""
+        return not any(thread.is_alive() for thread in self._threads)
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -153,11 +179,11 @@ class LocalEngine:
             del self._cancelled[job_id]
             self._emit(event)
 
-    def _run(self, job_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Event:
+    def _run(self, job_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Finished:
         """Do one job."""
         reporter = Reporter(job_id, self._emit, self._cancelled[job_id].is_set)
         reporter.check()
-        decoded = decode_job(job)
+        decoded = decode_job(job, beside=_here())
         settings = decode(EngineSettings, dict(engine), path="$engine")
         if self._session is None:
             from marionext.session import Session  # noqa: PLC0415 - torch, on first use
@@ -178,22 +204,36 @@ class LocalEngine:
             while not self._questions.empty():
                 newer = self._questions.get()
                 if newer is None:
+                    self._reply(Failed.of(question[0], JobCancelled("The engine is ending.")))
                     return
                 superseded = JobCancelled("A newer question took the place of this one.")
-                self._emit(Failed.of(question[0], superseded))
+                self._reply(Failed.of(question[0], superseded))
                 question = newer
-            self._emit(_closing(question[0], partial(_planned, *question)))
+            self._reply(_closing(question[0], partial(_planned, *question)))
+
+    def _reply(self, event: Planned | Failed) -> None:
+        self._asked.discard(event.job_id)
+        self._emit(event)
 
 
-def _planned(question_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Event:
+def _planned(question_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Planned:
     from marionext.planning import plan  # noqa: PLC0415 - reads media files
 
-    decoded = decode_job(job)
+    decoded = decode_job(job, beside=_here())
     outline = plan(decoded, decode(EngineSettings, dict(engine), path="$engine"))
     return Planned(job_id=question_id, outline=encode(outline))
 
 
-def _closing(name: str, work: Callable[[], Event]) -> Event:
+def _here() -> Path:
+    """Return the folder that relative paths in a job start from.
+
+    Raises:
+        SettingsError: it has been removed.
+    """
+    return user_path(".")
+
+
+def _closing(name: str, work: Callable[[], _Done]) -> _Done | Failed:
     """Return the one event that ends a job or answers a question, whatever happens."""
     try:
         return work()
@@ -202,8 +242,13 @@ def _closing(name: str, work: Callable[[], Event]) -> Event:
     except EngineError as error:
         logger.info("%s failed", name, exc_info=True)
         return Failed.of(name, error)
-    except Exception as error:
-        # The one net under everything: a defect of ours must not take the host's queue along.
+    except OSError as error:
+        # Anything of the system that nobody has put into words: a folder that is closed, say.
+        logger.info("%s failed", name, exc_info=True)
+        return Failed.of(name, EngineError(in_words(error), hint=_OF_THE_SYSTEM))
+    except (Exception, SystemExit) as error:
+        # The one net under everything: a defect of ours must not take the host's queue along, nor
+        # a library that wants to end the process.
         logger.exception("%s failed unexpectedly", name)
         return Failed(
             job_id=name,

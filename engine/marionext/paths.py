@@ -10,12 +10,76 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from marionext.errors import OutputError
+from marionext.errors import OutputError, SettingsError
+from marionext.limits import quoted
 
-__all__ = ["LONGEST_NAME", "check_name", "fitting_name", "refuse_overlap"]
+__all__ = [
+    "LONGEST_NAME",
+    "check_name",
+    "check_path",
+    "fitting_name",
+    "is_inside",
+    "refuse_overlap",
+    "user_path",
+]
 
 LONGEST_NAME = 255
 """Bytes of a file's name that all usual file systems take."""
+
+
+def user_path(text: str | Path, *, beside: Path | None = None) -> Path:
+    """Return the absolute path that somebody wrote: ``~`` is a home, the rest starts at a folder.
+
+    A path that is used is absolute: a relative one may look like an option or an address to the
+    programs it is given to.
+
+    Args:
+        text: as it was written.
+        beside: folder that a relative path starts from; None: the working folder.
+
+    Raises:
+        SettingsError: there is no such user, or no file can have such a name.
+    """
+    check_path("path", str(text))
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            f"{quoted(str(text))}: there is no user of that name on this machine, or no home is "
+            "known",
+            hint="Write the whole path, or ./~name for a file of that name.",
+        ) from None
+    try:
+        return (path if beside is None else beside / path).absolute()
+    except OSError as error:
+        raise SettingsError(
+            f"{quoted(str(text))}: the working folder is gone: {error.strerror or error}",
+            hint="Go to a folder that is there, or write the whole path.",
+        ) from None
+
+
+def check_path(name: str, text: str) -> None:
+    """Refuse text that cannot be the name of a file on any system.
+
+    Names that are no text in UTF-8 can: Python keeps their bytes as surrogates.
+
+    Raises:
+        SettingsError: naming the setting.
+    """
+    if "\0" in text:
+        raise SettingsError(f"{name}: expected a path, {quoted(text)} holds a NUL character")
+    try:
+        text.encode("utf-8", "surrogatepass" if os.name == "nt" else "surrogateescape")
+    except UnicodeEncodeError:
+        raise SettingsError(
+            f"{name}: expected a path, {quoted(text)} holds half a character"
+        ) from None
+
+
+def is_inside(name: str) -> bool:
+    """Tell whether a relative name stays within the folder it starts from, on every system."""
+    parts = name.replace("\\", "/").split("/")
+    return "\0" not in name and ":" not in parts[0] and not {"", "..", "."} & {*parts}
 
 
 def refuse_overlap(

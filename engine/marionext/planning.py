@@ -1,7 +1,6 @@
 """What a render will do and need, told before anything is loaded."""
 
 import contextlib
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from marionext import bundles, presets
 from marionext.backends import backend_of
 from marionext.errors import OutputError, SettingsError
-from marionext.files import write_json
+from marionext.files import read_json, write_json
 from marionext.frames import format_frames
 from marionext.jobs import EngineSettings, Job, RenderJob
 from marionext.sources import open_motion, select_frames
@@ -145,7 +144,7 @@ def remember_speed(model: str, device: str, operations: float, seconds: float) -
 
 def _speeds() -> dict[str, float]:
     try:
-        speeds = json.loads((presets.home() / "speeds.json").read_text(encoding="utf-8"))
+        speeds = read_json(presets.home() / "speeds.json")
     except (OSError, ValueError):
         return {}
     return speeds if isinstance(speeds, dict) else {}

@@ -2,11 +2,12 @@
 
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from marionext.errors import SettingsError
+from marionext.files import read_toml
+from marionext.paths import user_path
 
 __all__ = ["folder", "home", "names", "read"]
 
@@ -26,17 +27,20 @@ def home() -> Path:
     """Return the folder for models and settings of this user: ``MARIONEXT_HOME``, or the usual.
 
     The folder is not created here.
+
+    Raises:
+        SettingsError: the home of somebody is meant who has none on this machine.
     """
     chosen = os.environ.get("MARIONEXT_HOME")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        return user_path(chosen)
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
     elif sys.platform == "darwin":
         base = Path("~/Library/Application Support")
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")
-    return base.expanduser() / "marionext"
+    return user_path(base) / "marionext"
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -57,6 +61,8 @@ def read(kind: str, name: str) -> dict[str, Any]:
         )
     path = folder(kind) / f"{name}.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_toml(path)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise SettingsError(f"{path}: not a TOML file: {error}") from None

@@ -12,6 +12,7 @@ from typing import Any
 
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, ProtocolError, SettingsError
+from marionext.limits import quoted
 
 __all__ = [
     "PROTOCOL_VERSION",
@@ -229,16 +230,18 @@ def read_event(line: str) -> Event:
 def _read(line: str, kinds: dict[str, Any]) -> object:
     try:
         data = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        # ValueError: besides what is no JSON, numbers of thousands of digits.
         raise ProtocolError(
-            f"expected a JSON object on one line, got {line[:80]!r}: {error}"
+            f"expected a JSON object on one line, got {quoted(line)}: {error}"
         ) from None
     if not isinstance(data, dict):
-        raise ProtocolError(f"expected a JSON object, got {line[:80]!r}")
-    kind = kinds.get(str(data.pop("type", None)))
+        raise ProtocolError(f"expected a JSON object, got {quoted(line)}")
+    name = data.pop("type", None)
+    kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ProtocolError(f"expected a type among {', '.join(kinds)}, got {line[:80]!r}")
+        raise ProtocolError(f"expected a type among {', '.join(kinds)}, got {quoted(line)}")
     try:
         return decode(kind, data)
     except SettingsError as error:
-        raise ProtocolError(f"{error.message} in {line[:80]!r}", hint=error.hint) from None
+        raise ProtocolError(f"{error.message} in {quoted(line)}", hint=error.hint) from None

@@ -15,8 +15,10 @@ from typing import Any, Self
 from marionext import __version__
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
-from marionext.files import write_json
+from marionext.files import read_json, write_json
 from marionext.frames import FrameRate, frame_name
+from marionext.limits import FRAME_NUMBER, quoted
+from marionext.paths import is_inside
 
 __all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "Take", "identity_of"]
 
@@ -27,7 +29,8 @@ SCHEMA = "marionext.render"
 SCHEMA_VERSION = 2
 """2 has takes; files of version 1 are read as well."""
 
-_NUMBER = re.compile(r"-?\d+")
+_NUMBER = re.compile(r"-?[0-9]{1,10}")
+_HINT = "Delete it to start over."
 _NOT_IN_PIXELS = ("output", "quality", "version")
 """Keys of a job that change no pixel of a frame."""
 _NOTHING = object()
@@ -158,15 +161,15 @@ class Record:
             OutputError: the file is missing, or not a record this version can read.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except FileNotFoundError:
             raise OutputError(
                 f"{path}: no such file", hint="Is this the folder of a render?"
             ) from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise OutputError(
-                f"{path}: not the record of a render: {error}", hint="Delete it to start over."
-            ) from None
+        except OSError as error:
+            raise OutputError(f"{path} cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
+            raise OutputError(f"{path}: not the record of a render: {error}", hint=_HINT) from None
         found = (data.get("schema"), data.get("version")) if isinstance(data, dict) else None
         if (
             found is not None
@@ -183,15 +186,9 @@ class Record:
         try:
             record = decode(cls, data)
         except SettingsError as error:
-            raise OutputError(
-                f"{path}: not the record of a render: {error}", hint="Delete it to start over."
-            ) from None
-        strange = [number for number in record.frames if not _NUMBER.fullmatch(number)]
-        if record.schema != SCHEMA or strange:
-            what = f"frame {strange[0]!r}" if strange else f"schema {record.schema!r}"
-            raise OutputError(
-                f"{path}: not the record of a render: {what}", hint="Delete it to start over."
-            )
+            raise OutputError(f"{path}: not the record of a render: {error}", hint=_HINT) from None
+        if (strange := _strange(record)) is not None:
+            raise OutputError(f"{path}: not the record of a render: {strange}", hint=_HINT)
         return record
 
     def write(self, path: Path) -> None:
@@ -284,6 +281,28 @@ class Record:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
 
+def _strange(record: Record) -> str | None:
+    """Return what no render has, or None: files elsewhere are removed by no record."""
+    if record.schema != SCHEMA:
+        return f"schema {quoted(record.schema)}"
+    by_number: list[Mapping[str, object]] = [record.frames, record.replaced, record.shown]
+    for place, take in enumerate(record.takes, start=1):
+        if take.number != place:
+            return f"take {quoted(take.number)} at place {place}"
+        by_number += (take.frames, take.before)
+    for numbers in by_number:
+        for number in numbers:
+            if not _NUMBER.fullmatch(number):
+                return f"frame {quoted(number)}"
+    for frame in (*record.numbers, *(n for take in record.takes for n in take.numbers)):
+        if abs(frame) > FRAME_NUMBER:
+            return f"frame {quoted(frame)}"
+    for name in (*record.videos, *record.files):
+        if not is_inside(name):
+            return f"a file {quoted(name)}, which is not in its folder"
+    return None
+
+
 def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a record of version 1 holds, with what it meant by leaving it out."""
     job = data.get("job")
@@ -322,7 +341,8 @@ def identity_of(
         "computed": dict(computed),
     }
     text = json.dumps(whole, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    # Surrogates: names of files that are no text in UTF-8.
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _without(tree: Mapping[str, Any], place: tuple[str, ...]) -> dict[str, Any]:

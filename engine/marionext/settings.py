@@ -7,7 +7,7 @@ of ``settings`` in a job. What is the same for all models is in `marionext.jobs`
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from marionext import bundles, presets
+from marionext import bundles, limits, presets
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
 
@@ -21,7 +21,9 @@ def within(name: str, value: float, low: float, high: float) -> None:
         SettingsError: naming it, the range and the number.
     """
     if not low <= value <= high:
-        raise SettingsError(f"{name}: expected a number from {low:g} to {high:g}, got {value:g}")
+        raise SettingsError(
+            f"{name}: expected a number from {low:g} to {high:g}, got {limits.quoted(value)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +70,8 @@ class SvdSettings:
 
     def __post_init__(self) -> None:
         """Check every range once."""
-        within("width", self.width, 64, 8192)
-        within("height", self.height, 64, 8192)
+        within("width", self.width, 64, limits.RENDER_SIDE)
+        within("height", self.height, 64, limits.RENDER_SIDE)
         within("seed", self.seed, 0, 2**63 - 1)
         within("steps", self.steps, 1, 1000)
         within("guidance_min", self.guidance_min, 0, 100)

@@ -21,7 +21,7 @@ import numpy as np
 from marionext import motion, pose
 from marionext.edits import out_of_reach
 from marionext.errors import EngineError, MotionError
-from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
+from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
 from marionext.pose.formats import frame_files, read_track
@@ -99,6 +99,7 @@ class OpenMotion(ABC):
         self.path = Path(source.path)
         if source.rate is not None and source.rate != rate:
             count, rate = pose.resampled_count(count, rate, source.rate), source.rate
+            check_count(count)  # all of them are reckoned, whichever are wanted
         if count < 1:
             raise MotionError(f"{self.path} holds no frames")
         start = first if source.first is None else source.first
@@ -472,8 +473,10 @@ def select_frames(selection: str | None, frames: FrameRange) -> tuple[int, ...]:
 
     Raises:
         MotionError: some of them are not in the motion.
+        SettingsError: they are more than fit into one render.
     """
     if selection is None:
+        check_count(len(frames))
         return tuple(range(frames.start, frames.stop))
     numbers = parse_frames(selection)
     absent = tuple(number for number in numbers if number not in frames)

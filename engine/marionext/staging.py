@@ -71,6 +71,7 @@ class Staged:
         """Frame numbers of the source, one for each frame of the result."""
         step = self.numbers[1] - self.numbers[0] if len(self.numbers) > 1 else 1
         even = all(after - before == step for before, after in pairwise(self.numbers))
+        even = even and FrameRate.fits(motion.rate.fraction / step)
         self.rate = FrameRate(motion.rate.fraction / step) if even else motion.rate
         """Of the result."""
         self.sound = motion.sound if job.output.audio else None
@@ -109,9 +110,8 @@ class Staged:
             JobCancelled: the host wants the job to stop.
         """
         kept = None if self._kept is None else self._kept / "motion.npz"
-        if kept is not None and kept.is_file():
-            track = read_native(kept)
-        else:
+        track = self._kept_track(kept)
+        if track is None:
             span = FrameRange(self.numbers[0], self.numbers[-1] + 1)
             size = self._job.settings.size
             track = self._motion.poses(self._job.pose, size, self._report, frames=span)
@@ -130,13 +130,28 @@ class Staged:
     def reference(self) -> PoseTrack:
         """The pose of the character in `picture`; a track without people where it is not known."""
         kept = None if self._kept is None else self._kept / "character.npz"
-        if kept is not None and kept.is_file():
-            return read_native(kept)
+        if (track := self._kept_track(kept)) is not None:
+            return track
         character, detector = Path(self._job.character), self._job.motion.detector
         found = character_pose(character, self.picture, self._report, detector)
         if kept is not None:
             write_native(found, kept)
         return found
+
+    @property
+    def has_kept_poses(self) -> bool:
+        """Whether an earlier run has kept the poses, so that they cost nothing."""
+        return self._kept is not None and (self._kept / "motion.npz").is_file()
+
+    def _kept_track(self, path: Path | None) -> PoseTrack | None:
+        """Return what an earlier run has kept, or None; what is damaged is told and made again."""
+        if path is None or not path.is_file():
+            return None
+        try:
+            return read_native(path)
+        except MotionError as error:
+            self._report.log(f"{error.message}: it is made again", warning=True)
+            return None
 
     @cached_property
     def control(self) -> Control:

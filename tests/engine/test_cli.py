@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from marionext.pose.formats import read_track
 
 JobMaker = Callable[..., dict[str, Any]]
 DANCE = Path(__file__).parents[2] / "presets" / "motions" / "dance.bvh"
+RENDER_AB = ("render", "--motion", "a", "--character", "b", "--out", "c")
 SMALL = ("--size", "64x64", "--steps", "2", "--window", "4", "--overlap", "2", "--no-clean")
 
 
@@ -182,3 +185,87 @@ def test_the_first_interrupt_stops_cleanly_and_the_same_command_goes_on(
     assert (tmp_path / "out" / "state" / "latents.safetensors").is_file()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=calm)
     assert "going on after step" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_the_second_interrupt_ends_at_once(
+    track_file: Path, character_file: Path, tmp_path: Path
+) -> None:
+    paths = ("--motion", str(track_file), "--character", str(character_file))
+    command = [sys.executable, "-m", "marionext", "render", *paths, "--out", str(tmp_path / "out")]
+    # One step takes many times longer than ending may.
+    command += [*SMALL, "--steps", "50", "--size", "640x896", "--window", "8"]
+    calm = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=calm) as running:
+        assert running.stderr is not None
+        for awaited in ("denoising", "Stopping after"):
+            for line in running.stderr:
+                if awaited in line:
+                    break
+            running.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        said = running.stderr.read()
+        status = running.wait()
+    assert time.monotonic() - started < 2
+    assert status == 130
+    assert said == "Stopped. The same command goes on from here.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.parametrize("seconds", [0.01, 0.05, 0.1, 0.2])
+def test_an_interrupt_in_the_first_moment_is_silent(seconds: float) -> None:
+    program = f"""
+        import os, signal, sys, threading
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from marionext.__main__ import start
+        threading.Timer({seconds}, os.kill, (os.getpid(), signal.SIGINT)).start()
+        sys.argv[1:] = ["worker"]
+        sys.exit(start())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdin=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode in (0, 130)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["models", "check", "~nosuchuser/a"], ["takes", "~nosuchuser/a"]),
+        ["render", "--motion", "~nosuchuser/a", "--character", "b", "--out", "c"],
+        ["render", "--motion", "a", "--character", "~nosuchuser/b", "--out", "c"],
+        ["render", "--motion", "a", "--character", "b", "--out", "~nosuchuser/c"],
+        [*RENDER_AB, "--model", "~nosuchuser/d"],
+        ["render", "--again", "~nosuchuser/a", "--frames", "1"],
+        [
+            "render",
+            "--motion",
+            "a",
+            "--character",
+            "b",
+            "--out",
+            "c",
+            "--save-job",
+            "~nosuchuser/j",
+        ],
+        *(["track", "~nosuchuser/a", "-o", "b.npz"], ["track", "a", "-o", "~nosuchuser/b.npz"]),
+        ["track", "a", "-o", "b.npz", "--findings", "~nosuchuser/f"],
+        *(["posemap", "a", "-o", "~nosuchuser/b"], ["demo", "--out", "~nosuchuser/b"]),
+        *(["batch", "~nosuchuser/j.json"], ["plan", "--motion", "~nosuchuser/a"]),
+        ["models", "pull", "svd", "--from", "~nosuchuser/a"],
+        ["train", "--data", "~nosuchuser/a", "--out", "b"],
+    ],
+    ids=" ".join,
+)
+def test_a_home_that_is_not_there_is_said(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) in (2, 3, 4)
+    assert "no user of that name" in capsys.readouterr().err

@@ -89,21 +89,22 @@ def test_a_new_quality_preset_name_is_refused_with_those_there_are() -> None:
 
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
+PATHS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 FLOATS = st.floats(0, 90, allow_nan=False)
 JOBS = st.builds(
     RenderJob,
     motion=st.builds(
         MotionSource,
-        path=TEXT,
+        path=PATHS,
         kind=st.sampled_from(["auto", "video", "rig"]),
         clip=st.none() | TEXT,
         camera=st.builds(CameraSettings, yaw=FLOATS, pitch=FLOATS),
         first=st.none() | st.integers(-100, 100),
     ),
-    character=TEXT,
+    character=PATHS,
     output=st.builds(
         OutputSettings,
-        directory=TEXT,
+        directory=PATHS,
         videos=st.lists(st.sampled_from(["mp4", "gif"])).map(tuple),
         audio=st.booleans(),
     ),

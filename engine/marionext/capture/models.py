@@ -35,7 +35,7 @@ from marionext.capture.packages import (
     sha256,
 )
 from marionext.errors import EngineError, ModelError
-from marionext.files import write_bytes
+from marionext.files import read_bytes, write_bytes
 
 __all__ = ["DetectorModels", "ensure_models", "locate_models", "main", "models_folder"]
 
@@ -248,8 +248,15 @@ def _read_sums(folder: Path) -> dict[str, str]:
     path = folder / _SUMS
     if not path.is_file():
         return {}
-    lines = (line.split() for line in path.read_text(encoding="ascii").splitlines())
-    return {fields[1]: fields[0] for fields in lines if len(fields) == 2}
+    try:
+        text = read_bytes(path).decode("ascii", "replace")
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}", hint=f"Delete it. {_PULL}"
+        ) from None
+    # A line that is damaged vouches for no file: that one is told of, and fetched again.
+    lines = (line.split() for line in text.splitlines())
+    return {fields[1]: fields[0] for fields in lines if len(fields) == 2 and text.isascii()}
 
 
 def _write_sums(folder: Path, sums: Mapping[str, str]) -> None:

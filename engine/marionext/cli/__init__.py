@@ -9,9 +9,12 @@ from collections.abc import Sequence
 import marionext
 from marionext.cli import console, models, poses, render, train
 from marionext.errors import EngineError, JobCancelled
+from marionext.files import in_words
 from marionext.frames import joined_frames
 
 __all__ = ["main"]
+
+logger = logging.getLogger(__name__)
 
 _EPILOGUE = """\
 exit status: 0 done, 1 failure, 2 usage, 3 input, 4 model or licence missing,
@@ -58,5 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output has gone (``marionext ... | head``); closing must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # Anything of the system that nobody has put into words: a folder that is closed, say.
+        logger.info("failed", exc_info=True)
+        console.show_error(
+            EngineError(in_words(error), hint="Check that it is there and may be used.")
+        )
+        return EngineError.exit_status
     finally:
         console.close()

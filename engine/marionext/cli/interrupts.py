@@ -1,17 +1,28 @@
-"""Ctrl-C: once to stop cleanly, twice to stop at once."""
+"""Ctrl-C: once to stop cleanly, twice to stop at once.
 
+A piece of work is up to half a minute long (a step of a large picture), so stopping cleanly takes a
+while. Stopping at once is ending the process: what is kept is whole on the disk at any moment.
+"""
+
+import contextlib
+import os
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from marionext.cli import console
+from marionext.errors import JobCancelled
 
 __all__ = ["Interrupts"]
 
+_SECONDS_FOR_WORDS = 0.5
+
 
 class Interrupts:
-    """While open, the first Ctrl-C calls ``cancel``; the second ends the program."""
+    """While open, the first Ctrl-C calls ``cancel``; the second ends the process."""
 
     def __init__(self, cancel: Callable[[], None]) -> None:
         """Remember what to call."""
@@ -28,5 +39,19 @@ class Interrupts:
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         console.say("Stopping after the current piece of work; press again to stop at once.")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _end)
         self._cancel()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """End the process, even where another thread or a reader that does not read holds a stream."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(JobCancelled.exit_status))
+    last = threading.Timer(_SECONDS_FOR_WORDS, os._exit, (JobCancelled.exit_status,))
+    last.daemon = True
+    last.start()
+    # RuntimeError: the signal came in the midst of writing to the same stream.
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        console.close()
+        console.say("Stopped. The same command goes on from here.")
+        sys.stdout.flush()
+    os._exit(JobCancelled.exit_status)

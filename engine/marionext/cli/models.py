@@ -1,13 +1,14 @@
 """``marionext models`` and ``marionext doctor``."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from marionext import bundles
 from marionext.bundles import ModelBundle
 from marionext.cli import console
 from marionext.errors import ModelError
+from marionext.files import is_folder
+from marionext.paths import user_path
 
 __all__ = ["add_commands"]
 
@@ -36,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     pull = actions.add_parser("pull", help="fetch a model; the only command that goes online")
     pull.add_argument("model", help=f"name of a model, or {_DETECTOR} for the pose detector")
-    pull.add_argument("--from", dest="folder", type=Path, help="take the files from this folder")
+    pull.add_argument("--from", dest="folder", help="take the files from this folder")
     pull.set_defaults(run=_pull)
 
     doctor = commands.add_parser("doctor", help="examine this installation and say what to fix")
@@ -45,7 +46,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _state(bundle: ModelBundle) -> str:
-    if not bundle.folder.is_dir():
+    if not is_folder(bundle.folder):
         return "not here"
     fatal = [problem for problem in bundles.check(bundle, hashes=False) if problem.fatal]
     return "incomplete" if fatal else "ready"
@@ -97,20 +98,21 @@ def _path(options: argparse.Namespace) -> int:
 
 
 def _pull(options: argparse.Namespace) -> int:
+    folder = None if options.folder is None else user_path(options.folder)
     if options.model == _DETECTOR:
         from marionext.capture.models import ensure_models, models_folder  # noqa: PLC0415
 
-        ensure_models(source=options.folder, report=console.say)
+        ensure_models(source=folder, report=console.say)
         console.show_result(str(models_folder()))
         return 0
     from marionext import hub, intake  # noqa: PLC0415 - only this command goes online
 
     card = bundles.find(options.model).card
     console.say(f"{card.title}: {card.licence}")
-    if options.folder is None:
+    if folder is None:
         bundle = hub.pull(options.model, on_progress=console.show_transfer)
     else:
-        bundle = intake.adopt(options.model, options.folder, on_progress=console.show_transfer)
+        bundle = intake.adopt(options.model, folder, on_progress=console.show_transfer)
     console.say(f"{bundle.name} is ready")
     console.show_result(str(bundle.folder))
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 from marionext import presets
 from marionext.codec import decode
 from marionext.errors import SettingsError
+from marionext.files import is_folder
 from marionext.frames import FrameRate
 from marionext.jobs import (
     CameraSettings,
@@ -19,6 +20,8 @@ from marionext.jobs import (
     RenderJob,
     decode_job,
 )
+from marionext.limits import quoted
+from marionext.paths import user_path
 from marionext.record import RECORD, Record
 from marionext.settings import Settings, default_settings
 
@@ -51,9 +54,11 @@ def parse_size(text: str) -> tuple[int, int]:
     Raises:
         argparse.ArgumentTypeError: the text is no size.
     """
-    match = re.fullmatch(r"(\d+)\s*[xX]\s*(\d+)", text.strip())
+    match = re.fullmatch(r"([0-9]{1,9})\s*[xX]\s*([0-9]{1,9})", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT such as 576x1024, got {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT such as 576x1024, got {quoted(text)}"
+        )
     return int(match[1]), int(match[2])
 
 
@@ -167,7 +172,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
 def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
     """Return the motion from parsed options."""
     return MotionSource(
-        path=str(Path(path).expanduser().absolute()),
+        path=str(user_path(path)),
         kind=options.kind,
         clip=options.clip,
         rig=options.rig,
@@ -261,18 +266,18 @@ def job_from(options: argparse.Namespace) -> RenderJob:
         SettingsError: an option is out of its range.
     """
     model = options.model
-    if model not in presets.names("models") and Path(model).expanduser().is_dir():
-        model = str(Path(model).expanduser().absolute())
+    if model not in presets.names("models") and is_folder(user_path(model)):
+        model = str(user_path(model))
     return RenderJob(
         motion=motion_source(options, options.motion),
-        character=str(Path(options.character).expanduser().absolute()),
+        character=str(user_path(options.character)),
         model=model,
         quality=options.quality,
         frames=options.frames,
         pose=pose_settings(options),
         settings=_settings(options),
         output=OutputSettings(
-            directory=str(Path(options.out).expanduser().absolute()),
+            directory=str(user_path(options.out)),
             videos=tuple(options.video or ("mp4",)),
             side_by_side=options.side_by_side,
             audio=not options.no_audio,

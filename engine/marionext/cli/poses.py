@@ -1,12 +1,12 @@
 """``marionext track`` and ``marionext posemap``: the poses without the model."""
 
 import argparse
-from pathlib import Path
 
 from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import add_motion_options, motion_source, parse_size, pose_settings
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
+from marionext.paths import user_path
 
 __all__ = ["add_commands"]
 
@@ -44,8 +44,8 @@ def _track(options: argparse.Namespace) -> int:
         frames=options.frames,
         width=width,
         height=height,
-        output=str(Path(options.out).expanduser().absolute()),
-        findings=str(Path(options.findings).expanduser().absolute()) if options.findings else None,
+        output=str(user_path(options.out)),
+        findings=str(user_path(options.findings)) if options.findings else None,
     )
     return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
 
@@ -58,7 +58,7 @@ def _posemap(options: argparse.Namespace) -> int:
         frames=options.frames,
         width=width,
         height=height,
-        output=str(Path(options.out).expanduser().absolute()),
+        output=str(user_path(options.out)),
     )
     return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
 

@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from marionext import presets
@@ -23,6 +22,7 @@ from marionext.errors import SettingsError
 from marionext.files import write_json
 from marionext.frames import format_frames
 from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, encode_job, read_job
+from marionext.paths import user_path
 from marionext.record import RECORD, Record
 
 __all__ = ["add_commands"]
@@ -140,18 +140,18 @@ def _render(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
             f"got {', '.join(named) or 'none of them'}"
         )
     if options.again is not None:
-        job = again_from(Path(options.again).expanduser(), options)
+        job = again_from(user_path(options.again), options)
     else:
         job = job_from(options)
     if options.save_job:
-        write_json(Path(options.save_job), encode_job(job))
+        write_json(user_path(options.save_job), encode_job(job))
         console.say(f"Job written to {options.save_job}")
         return 0
     return _run([job], options)
 
 
 def _takes(options: argparse.Namespace) -> int:
-    folder = Path(options.folder).expanduser().absolute()
+    folder = user_path(options.folder)
     if options.show is not None:
         job = TakeJob(directory=str(folder), take=options.show, frames=options.frames)
         return run_jobs([job], EngineSettings(), as_json=options.json)
@@ -192,7 +192,7 @@ def _batch(options: argparse.Namespace) -> int:
     failures = 0
     for path in options.jobs:
         try:
-            jobs.append(read_job(Path(path)))
+            jobs.append(read_job(user_path(path)))
         except SettingsError as error:
             console.show_error(error)
             failures += 1
@@ -215,9 +215,7 @@ def _demo(options: argparse.Namespace) -> int:
         frames=options.frames,
         pose=PoseSettings(fit="inside"),
         settings=default_settings("puppet"),
-        output=OutputSettings(
-            directory=str(Path(options.out).expanduser().absolute()), side_by_side=True
-        ),
+        output=OutputSettings(directory=str(user_path(options.out)), side_by_side=True),
     )
     return _run([job], options)
 

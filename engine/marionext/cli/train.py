@@ -3,7 +3,6 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marionext.cli import console
@@ -11,6 +10,7 @@ from marionext.cli.interrupts import Interrupts
 from marionext.cli.options import parse_size
 from marionext.codec import encode
 from marionext.errors import EngineError, SettingsError
+from marionext.paths import user_path
 from marionext.protocol import Failed, write_line
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def _run(options: argparse.Namespace) -> None:
     report = TrainingReporter(_printer(as_json=options.json), lambda: bool(stopped))
     bundle = bundles.require(options.bundle)
     run = TrainingRun(
-        data=data if data == FIGURES else str(Path(data).expanduser().absolute()),
-        folder=Path(options.out).expanduser().absolute(),
+        data=data if data == FIGURES else str(user_path(data)),
+        folder=user_path(options.out),
         steps=options.steps,
         resume=options.resume,
         device=options.device,

@@ -4,7 +4,6 @@ It is an engine of its own (``marionext batch JOB --json``) that writes its even
 folder. A note beside them says which process it is, so that a later host finds and follows it.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Self
 
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, SettingsError
-from marionext.files import write_json
+from marionext.files import read_json, write_json
 from marionext.hosts.following import EVENTS_FILE, EventFile
 from marionext.hosts.processes import CommandProcess, ProcessId, last_words
 from marionext.protocol import Event, Failed, Finished
@@ -89,8 +88,7 @@ class DetachedRender:
     def find(cls, folder: Path) -> Self | None:
         """Return the render that an earlier host left running in a folder, or None."""
         try:
-            text = (folder / PROCESS_FILE).read_text(encoding="utf-8")
-            process_id = decode(ProcessId, json.loads(text))
+            process_id = decode(ProcessId, read_json(folder / PROCESS_FILE))
         except (OSError, ValueError, SettingsError):
             return None
         # After a restart, or long after, the number may be another program's.

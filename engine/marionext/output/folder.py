@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
-from marionext.files import check_space, clear_parts, explain
+from marionext.files import check_space, clear_parts, explain, own_folder, refuse_link
 from marionext.frames import format_frames
 from marionext.output.lock import FolderLock
 from marionext.output.takes import Takes, remove_folder
@@ -60,7 +60,8 @@ class RenderFolder:
 
         Raises:
             OutputError: another run is at work here, the folder holds another render, or files
-                that are none of ours stand where results belong, or it cannot be written to.
+                that are none of ours or links stand where results belong, or it cannot be written
+                to.
         """
         self.path = path
         self._warn = warn
@@ -70,6 +71,8 @@ class RenderFolder:
         self._next_record = 0.0
         self._lock = FolderLock(path)
         try:
+            for name in (_STATE, _TAKES):
+                refuse_link(path / name)
             self._writer = FrameWriter(path / _FRAMES)
             self.takes = Takes(path / _TAKES)
             clear_parts(path)
@@ -349,11 +352,7 @@ class RenderFolder:
     @property
     def state(self) -> Path:
         """The folder for what is needed to go on after a crash; made on first use."""
-        folder = self.path / _STATE
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise explain(error, folder) from error
+        folder = own_folder(self.path / _STATE)
         clear_parts(folder)
         return folder
 

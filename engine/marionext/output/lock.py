@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import socket
+import stat
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -39,8 +40,7 @@ class FolderLock:
         path = folder / _NAME
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Append mode neither empties the file of a run that holds it nor needs it to exist.
-            self._file: IO[bytes] | None = path.open("a+b")
+            self._file: IO[bytes] | None = _opened(path)
         except OSError as error:
             raise explain(error, path) from error
         try:
@@ -93,6 +93,37 @@ class FolderLock:
         self.release()
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """Open the file of the lock; the holder's name goes into it, so it must be ours.
+
+    Raises:
+        OSError: it cannot be opened.
+        OutputError: something of somebody else has its name.
+    """
+    stranger = OutputError(
+        f"expected a lock file of Marionext's own, {path} is a link or no regular file",
+        hint="Remove it, or choose another output folder.",
+    )
+    if path.is_symlink():
+        raise stranger
+    # Append mode neither empties the file of a run that holds it nor needs it to exist. A link is
+    # not followed, nor a pipe waited for, even if it has come this moment.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT"):
+        flags |= getattr(os, name, 0)
+    try:
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            raise stranger from None
+        raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        raise stranger
+    return os.fdopen(handle, "a+b")
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -112,5 +143,5 @@ def _holder(file: IO[bytes]) -> str:
         file.seek(0)
         who = json.loads(file.read(1000))
         return f" (process {who['pid']} on {who['host']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
-from marionext.files import clear_parts, explain, sha256_of, write_bytes
+from marionext.files import clear_parts, explain, own_folder, read_bytes, sha256_of, write_bytes
 from marionext.frames import frame_name
 from marionext.output.png import write_png
 
@@ -124,17 +124,15 @@ class Takes:
 
 
 def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise explain(error, folder) from error
+    own_folder(folder.parent)
+    own_folder(folder)
     clear_parts(folder)
     return folder
 
 
 def _copy(source: Path, target: Path) -> None:
     try:
-        content = source.read_bytes()
+        content = read_bytes(source)
     except OSError as error:
         raise OutputError(
             f"frame {source} cannot be read: {error.strerror or error}", hint="Render it again."

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.files import clear_parts, explain, sha256_of
+from marionext.files import clear_parts, explain, own_folder, sha256_of
 from marionext.frames import frame_name
 from marionext.output.png import write_png
 
@@ -25,14 +25,10 @@ class FrameWriter:
         Only one writer may be at work in a folder: see `marionext.output.lock`.
 
         Raises:
-            OutputError: the folder cannot be made or written to.
+            OutputError: the folder cannot be made or written to, or is a link.
         """
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            clear_parts(folder)
-        except OSError as error:
-            raise explain(error, folder) from error
+        self.folder = own_folder(folder)
+        clear_parts(folder)
 
     def path(self, number: int) -> Path:
         """Return where a frame is, or will be."""

@@ -88,14 +88,12 @@ class _Maker:
         """Make the frames that a take lacks, and return whether there were any."""
         job, report = self.job, self.report
         missing = folder.take(take).missing if take else folder.missing
+        width, height = job.settings.size
+        folder.check_space(len(missing) * width * height * 2)
+        self._write_poses(staged, folder.poses_file(take), wanted=bool(missing))
         if not missing:
             report.log("every frame is there already")
             return False
-        width, height = job.settings.size
-        folder.check_space(len(missing) * width * height * 2)
-        if not staged.ready_made:
-            # For people and other programs; a render that goes on does not read it.
-            write_native(staged.poses, folder.poses_file(take))
         renderer = self.renderers.open(self.backend, self.bundle, job.settings, self.engine, report)
         started = report.seconds
         for number, picture in renderer.render(
@@ -109,6 +107,16 @@ class _Maker:
             seconds = report.seconds - started
             remember_speed(job.model, renderer.device, figures.operations, seconds)
         return True
+
+    def _write_poses(self, staged: Staged, path: Path, *, wanted: bool) -> None:
+        """Write the poses for people and other programs; a render that goes on does not read them.
+
+        A run may have stopped before it wrote them: as long as they are kept, that is made up for.
+        """
+        if staged.ready_made or not (wanted or staged.has_kept_poses):
+            return
+        if wanted or not path.is_file():
+            write_native(staged.poses, path)
 
     def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
         """Say which frames the renderer makes, and where it keeps what it needs."""

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -17,7 +18,14 @@ import numpy as np
 import pytest
 
 from marionext.errors import OutputError
-from marionext.files import check_space, hash_files, sha256_of, write_json
+from marionext.files import (
+    check_space,
+    hash_files,
+    read_bytes,
+    replacing,
+    sha256_of,
+    write_json,
+)
 from marionext.frames import FrameRate, frame_name
 from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob, encode_job
 from marionext.output import (
@@ -380,3 +388,99 @@ def test_a_place_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
 def test_a_file_system_that_takes_no_files_is_refused() -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         RenderFolder(Path("/proc/marionext"), plan())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("name", RenderFolder.FOLDERS)
+def test_a_link_in_place_of_a_folder_of_ours_is_refused_and_left_alone(
+    name: str, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "keep.txt").write_text("mine", encoding="utf-8")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).symlink_to(theirs)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=rf"{name} is a link to"):
+            RenderFolder(out, plan(), overwrite=overwrite)
+    assert (theirs / "keep.txt").read_text(encoding="utf-8") == "mine"
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    with RenderFolder(tmp_path / "linked", plan()) as folder:
+        folder.write_frame(0, picture(0))
+    assert (tmp_path / "elsewhere" / "frames" / "000000.png").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("kind", ["link", "hard link", "dead link", "pipe", "folder"])
+def test_a_lock_that_is_not_ours_is_refused_and_its_target_kept(kind: str, tmp_path: Path) -> None:
+    theirs, lock = tmp_path / "theirs.txt", tmp_path / "out" / ".marionext.lock"
+    theirs.write_text("mine", encoding="utf-8")
+    lock.parent.mkdir()
+    make = {
+        "link": lambda: lock.symlink_to(theirs),
+        "hard link": lambda: lock.hardlink_to(theirs),
+        "dead link": lambda: lock.symlink_to(tmp_path / "nothing"),
+        "pipe": lambda: os.mkfifo(lock),
+        "folder": lock.mkdir,
+    }
+    make[kind]()
+    with pytest.raises(OutputError, match="lock file of Marionext's own"):
+        FolderLock(lock.parent)
+    assert theirs.read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["../victim.mp4", "/victim.mp4", "a/../../victim.mp4", "C:\\v", ""]
+)
+def test_a_record_that_lists_files_elsewhere_is_none_and_nothing_is_removed(
+    name: str, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim.mp4"
+    victim.write_text("mine", encoding="utf-8")
+    out = tmp_path / "out"
+    with RenderFolder(out, plan()) as folder:
+        folder.keep(folder.record.with_video(name, "0" * 64))
+    with pytest.raises(OutputError, match="not in its folder"):
+        Record.read(out / "render.json")
+    with RenderFolder(out, plan(), overwrite=True):
+        assert victim.read_text(encoding="utf-8") == "mine"
+
+
+def test_every_name_is_on_the_disk_before_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    fsync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (order.append(kind_of(handle)), fsync(handle))[1]
+    )
+    monkeypatch.setattr(
+        Path, "replace", lambda self, target: (order.append("name"), rename(self, target))[1]
+    )
+    write_json(tmp_path / "a.json", {})
+    with replacing(tmp_path / "b.npz") as temporary:
+        temporary.write_bytes(b"b")
+    assert order == ["file", "name", *(["folder"] if os.name != "nt" else [])] * 2
+
+
+def kind_of(handle: int) -> str:
+    return "folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (
+        tmp_path / "pipe",
+        Path("/dev/zero"),
+        tmp_path,
+        tmp_path / "nul\0",
+        tmp_path / "no",
+    ):
+        with pytest.raises(OSError, match=r"regular|directory|such"):
+            read_bytes(path)
+    with pytest.raises(OSError, match="it is a pipe"):
+        sha256_of(tmp_path / "pipe")

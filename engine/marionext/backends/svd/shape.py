@@ -12,6 +12,7 @@ from typing import Any
 
 from marionext.bundles import layers
 from marionext.errors import ModelError
+from marionext.files import open_file, read_json
 
 __all__ = ["BundleShape", "read_configuration", "read_shape"]
 
@@ -81,14 +82,14 @@ def read_configuration(path: Path) -> dict[str, Any]:
         ModelError: the file is missing, no JSON, or no object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         raise ModelError(
             f"{path}: missing",
             hint="A bundle is a folder in diffusers' layout: unet/, vae/, image_encoder/, "
             "scheduler/, and the control weights. `marionext models check` tells what is missing.",
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(data, dict):
         raise ModelError(f"{path}: expected an object, got {type(data).__name__}")
@@ -103,7 +104,7 @@ def _parameters(folder: Path) -> int:
 
 def _count(path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             length = int.from_bytes(file.read(8), "little")
             if length > 100_000_000:
                 return 0
@@ -111,6 +112,6 @@ def _count(path: Path) -> int:
         return sum(
             math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         # A damaged file is told of where it is loaded.
         return 0

@@ -5,12 +5,12 @@ Without ``manifest.json`` every video below the folder is a clip; ``dance.pose.n
 ``dance.control``) ready-made control pictures in place of poses.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from marionext.codec import decode
 from marionext.errors import MotionError, SettingsError
+from marionext.files import read_json
 
 __all__ = ["CLIP_LIST", "ClipEntry", "ClipList", "find_clips", "pose_file"]
 
@@ -78,8 +78,8 @@ def pose_file(video: Path) -> Path:
 
 def _listed(path: Path) -> tuple[ClipEntry, ...]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        data = read_json(path)
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: cannot be read as JSON: {error}") from None
     try:
         return decode(ClipList, data).clips

@@ -1,0 +1,71 @@
+"""Every limit on what comes from outside, in one place; ``docs/security.md`` lists them.
+
+A number is compared with its limit before anything is reckoned from it, so that neither time nor
+memory grows with what somebody wrote into a file. Each is far beyond what people render; who meets
+one is told its value and how to do without. Standard library only.
+"""
+
+from typing import Final
+
+__all__ = [
+    "DIGITS",
+    "EXPONENT_DIGITS",
+    "FASTEST_RATE",
+    "FRAMES",
+    "FRAME_NUMBER",
+    "JSON_BYTES",
+    "LINE_CHARACTERS",
+    "PICTURE_SIDE",
+    "QUOTED",
+    "RENDER_SIDE",
+    "SECONDS_TO_END",
+    "SLOWEST_RATE",
+    "TOML_BYTES",
+    "WAITING_EVENTS",
+    "quoted",
+]
+
+SLOWEST_RATE: Final = 1_000
+"""A frame lasts at most this many seconds: the slowest rate is its reciprocal."""
+FASTEST_RATE: Final = 100_000
+"""Frames per second."""
+DIGITS: Final = 300
+"""Of each part of a frame rate as text; a rate that is computed from others has a few dozen."""
+EXPONENT_DIGITS: Final = 2
+"""Of a frame rate as text: 1e15 is one that can be read, and then refused for what it says."""
+FRAMES: Final = 1_000_000
+"""Frames of one selection, and of one render: nine hours at 30 frames/s."""
+FRAME_NUMBER: Final = 999_999_999
+"""The largest frame number, and with a minus the smallest."""
+RENDER_SIDE: Final = 8_192
+"""Pixels of a side of what is rendered or drawn."""
+PICTURE_SIDE: Final = 65_536
+"""Pixels of a side of a picture that keypoints are said to lie in."""
+LINE_CHARACTERS: Final = 16 << 20
+"""Of one line of the worker protocol. Jobs with edits of many frames are long; not that long."""
+JSON_BYTES: Final = 256 << 20
+"""Of one of our own JSON files. The record of a render of a million frames has some 130 MB."""
+TOML_BYTES: Final = 4 << 20
+"""Of one preset or ``marionext.toml``."""
+WAITING_EVENTS: Final = 10_000
+"""Events that wait for a host that does not read; beyond them no more bad lines are answered."""
+SECONDS_TO_END: Final = 5.0
+"""That a worker whose host is gone takes to end its work in good order before it ends without."""
+QUOTED: Final = 80
+"""Characters of something wrong that a message repeats."""
+
+
+def quoted(value: object) -> str:
+    """Return a value as a message repeats it: in Python's notation, cut to `QUOTED` characters.
+
+    Whole numbers with more digits than Python writes out are described instead.
+    """
+    if isinstance(value, str):
+        value = value[: QUOTED + 1]
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "something nested too deeply"
+    return text if len(text) <= QUOTED + 2 else text[:QUOTED] + "..."
