@@ -111,7 +111,7 @@ class _Maker:
         return True
 
     def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
-        """Say what is wanted of the renderer, and where it keeps what it needs."""
+        """Say which frames the renderer makes, and where it keeps what it needs."""
         made = folder.take(take).numbers if take else None
         held = {} if made is None else folder.held(made)
 
