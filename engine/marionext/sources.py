@@ -432,7 +432,7 @@ def _is_pose_track(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return "heads.npy" not in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, NotImplementedError, zipfile.BadZipFile):
         return True  # the reader of tracks says what is wrong with it
 
 

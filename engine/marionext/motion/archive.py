@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _DAMAGE = (
     TypeError,
     EOFError,
     NotImplementedError,
+    TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

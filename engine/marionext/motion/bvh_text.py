@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _FARTHEST = 1e9
 """No sound file holds a number as large as this; beyond it sums overflow."""
+_SHORTEST, _LONGEST = Decimal("1e-6"), Decimal("1e6")
+"""Seconds that a frame may last."""
 _USUAL_RATES = (10, 300)
 """Frames per second that motions are recorded at; others are worth a word."""
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -194,11 +196,15 @@ def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[Joint], int]:
             opening = None
         elif keyword == "OFFSET" and stack:
             offset = _numbers(path, line, words[1:], 3, "an offset")
+            if current is not None and current.offset is not None:
+                raise _wrong(path, line, f"one OFFSET in {current.name!r}", "another")
             if current is not None:
                 current.offset = offset
             elif len(stack) > 1 and stack[-2] is not None:
                 joints[stack[-2]].end = offset
         elif keyword == "CHANNELS" and current is not None:
+            if current.channels:
+                raise _wrong(path, line, f"CHANNELS of {current.name!r} once", "more")
             current.channels = _parse_channels(path, line, words[1:])
             current.column = columns
             columns += len(current.channels)
@@ -217,7 +223,7 @@ def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[Joint], int]:
 def _parse_channels(path: Path, line: int, words: list[str]) -> list[str]:
     """Return channels as ``Xp`` (position) or ``Xr`` (rotation)."""
     expected = "CHANNELS, their number, and as many of Xposition ... Zrotation"
-    if not words or not words[0].isdigit() or int(words[0]) != len(words) - 1:
+    if not words or words[0].lstrip("0") != str(len(words) - 1).lstrip("0"):
         raise _wrong(path, line, expected, repr(" ".join(words)))
     channels = []
     for word in words[1:]:
@@ -240,7 +246,7 @@ def _parse_motion(
     rest = enumerate(lines[motion_line:], motion_line + 1)
     heading = [(number, line) for number, line in rest if line.strip()][:2]
     heading += [(len(lines), "the end of the file")] * (2 - len(heading))
-    found = re.fullmatch(r"\s*frames\s*:\s*(\d+)\s*", heading[0][1], re.IGNORECASE)
+    found = re.fullmatch(r"\s*frames\s*:\s*([0-9]{1,9})\s*", heading[0][1], re.IGNORECASE)
     if not found:
         raise _wrong(path, heading[0][0], "'Frames:' and their number", repr(heading[0][1]))
     frames = int(found[1])
@@ -390,7 +396,8 @@ def _parse_rate(
     if found and source_rate is not None:
         return (
             source_rate,
-            f"{source_rate} frames per second, as declared; the file's frame time is {found[1]} s",
+            f"{source_rate} frames per second, as declared; the file's frame time is "
+            f"{found[1][:20]} s",
         )
     rate = _rate_of(found[1]) if found else None
     if found is None or rate is None:
@@ -399,7 +406,7 @@ def _parse_rate(
             f"found {text[:60]!r}",
             hint="Say how many frames a second it has: --source-rate 30." if found else None,
         )
-    note = f"frame time {found[1]} s taken for {rate} frames per second"
+    note = f"frame time {found[1][:20]} s taken for {rate} frames per second"
     if not _USUAL_RATES[0] <= rate.fraction <= _USUAL_RATES[1]:
         note += ", which is unusual: if it is wrong, say the true one with --source-rate"
     return rate, note
@@ -415,7 +422,7 @@ def _rate_of(text: str) -> FrameRate | None:
         decimal = Decimal(text)
     except InvalidOperation:
         return None
-    if not decimal.is_finite() or decimal <= 0:
+    if not decimal.is_finite() or not _SHORTEST <= decimal <= _LONGEST:
         return None
     time = Fraction(decimal)
     exponent = decimal.as_tuple().exponent

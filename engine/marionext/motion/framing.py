@@ -127,13 +127,13 @@ def follow_motion(
 ) -> Camera:
     """Return a camera that goes along with the figure, at a steady distance and direction.
 
-    It follows the middle of the body, smoothed so that steps do not shake it, and up and down more
-    slowly still, so that a jump is seen as one.
+    It follows the hips (the first of the joints), smoothed so that steps do not shake it, and up
+    and down more slowly still, so that a jump is seen as one. Raised arms do not move it.
 
     Arguments and errors are those of `frame_motion`.
     """
     bones = list(range(len(animation.names))) if joints is None else list(joints)
-    middle = animation.heads[:, bones].mean(axis=1)
+    middle = animation.heads[:, min(bones)]
     rate = float(animation.rate)
     path = np.concatenate(
         [

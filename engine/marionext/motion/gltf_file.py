@@ -201,7 +201,7 @@ def open_gltf(path: Path) -> GltfFile:
         text, binary = _chunks(path, data)
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MotionError(f"{path.name} is not a glTF file: its JSON {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("asset"), dict):
         raise MotionError(f"{path.name} is not a glTF file: it has no 'asset'")

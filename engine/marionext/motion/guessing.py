@@ -104,7 +104,7 @@ class _Bone:
         self.side = next((_SIDE_WORDS[token] for token in tokens if token in _SIDE_WORDS), "")
         self.helper = not _HELPERS.isdisjoint(tokens)
         self.end = not _ENDS.isdisjoint(tokens)
-        self.digits = [int(token) for token in tokens if token.isdecimal()]
+        self.digits = [int(token) for token in tokens if token.isdecimal() and len(token) < 10]
         kinds = [_WORDS[token] for token in tokens if token in _WORDS]
         for part, whole in (("arm", "{}arm"), ("leg", "{}leg")):
             for level in ("upper", "lower"):

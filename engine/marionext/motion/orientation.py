@@ -35,13 +35,13 @@ TURNS: Mapping[Up, Floats] = {
 }
 """Rotations that turn a file's axes into Blender's, for each up axis of the file."""
 
-_AT_REST = 1.0
+_AT_REST = 1.2
 _IN_MOTION = 0.6
 _FLOOR = 1.0
 _NOT_INVERTED = 1.5
 """Weights of the signals: of the pose at rest, the whole motion, the floor, and of arms that hang
 where an upside-down person would need them to stand on."""
-_CUSTOM: Mapping[Up, float] = {"y": 0.3, "z": 0.1, "x": 0.0, "-x": -0.2, "-y": -0.2, "-z": -0.2}
+_CUSTOM: Mapping[Up, float] = {"y": 0.2, "z": 0.1, "x": 0.0, "-x": -0.1, "-y": -0.1, "-z": -0.1}
 """What BVH files usually have."""
 _MOST_FRAMES = 300
 _TRUNK_AND_LEGS = 0.778

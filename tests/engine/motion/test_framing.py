@@ -171,6 +171,14 @@ def test_a_camera_that_goes_along_leaves_a_jump_a_jump() -> None:
     assert pixels.min() > 0
 
 
+def test_arms_that_are_raised_do_not_move_a_camera_that_goes_along() -> None:
+    motion = dancer([0] * 40)
+    heads = motion.heads.copy()
+    heads[20:, 2:4, 2] += 0.5
+    camera = follow_motion(motion.with_(heads=heads), (512, 512))
+    np.testing.assert_allclose(camera.views, np.repeat(camera.views[:1], 40, axis=0), atol=1e-9)
+
+
 def test_a_camera_that_goes_along_with_one_frame_is_the_still_one() -> None:
     motion, size = dancer([30]), (512, 512)
     along, still = follow_motion(motion, size, pitch=10), frame_motion(motion, size, pitch=10)
