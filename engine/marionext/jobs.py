@@ -87,6 +87,9 @@ class MotionSource:
     """Colours of ready-made pose maps; ``any``: control pictures of another kind, as they are."""
     rate: FrameRate | None = None
     """Rate to read the motion at; None: its own (a rig without one: 30)."""
+    source_rate: FrameRate | None = None
+    """Rate that the motion has, said by hand: for a file that has none or a wrong one. Nothing is
+    resampled by it; ``rate`` does that. None: as the file says."""
     first: int | None = None
     """Number of the first frame; None: the source's own."""
     occlusion: bool = True

@@ -34,11 +34,12 @@ _NOTHING = object()
 _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("kind",), "render"),
     (("again",), None),
+    (("motion", "source_rate"), None),
     (("pose", "edits"), []),
     (("settings", "kind"), "svd"),
     (("settings", "noise"), "run"),
 )
-"""Keys that jobs did not have in version 1, with the value that says the same as their absence."""
+"""Keys that jobs have not always had, with the value that says the same as their absence."""
 _HASHED_APART = {"motion": ("motion", "path"), "character": ("character",)}
 """Files of a job by the name of their hash: what counts is their content, not where they are."""
 

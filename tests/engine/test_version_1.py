@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from marionext import bundles
-from marionext.jobs import RenderJob, read_job
+from marionext.jobs import RenderJob, encode_job, read_job
 from marionext.local import LocalEngine
 from marionext.protocol import (
     Cancel,
@@ -23,7 +23,7 @@ from marionext.protocol import (
     read_command,
     read_event,
 )
-from marionext.record import Record
+from marionext.record import Record, identity_of
 
 OLD = Path(__file__).parents[1] / "data" / "version-1"
 ROUNDING = 2
@@ -64,6 +64,18 @@ def test_a_job_file_means_what_it_meant() -> None:
     assert job.again is None
     assert job.pose.edits == ()
     assert (job.settings.kind, job.settings.steps, job.settings.window) == ("svd", 2, 4)
+
+
+def test_a_render_is_the_same_render_though_jobs_have_more_keys_now() -> None:
+    record = Record.read(OLD / "finished" / "render.json")
+    theirs = json.loads((OLD / "finished" / "render.json").read_text())["job"]
+    assert "source_rate" not in theirs["motion"]
+    job = read_job(OLD / "job.json")
+    now = encode_job(job) | {"settings": record.job["settings"]}
+    then = {**now, "motion": {k: v for k, v in now["motion"].items() if k != "source_rate"}}
+    assert identity_of(now, {}, {}, {}) == identity_of(then, {}, {}, {})
+    declared = {**now, "motion": {**now["motion"], "source_rate": "16"}}
+    assert identity_of(declared, {}, {}, {}) != identity_of(now, {}, {}, {})
 
 
 @pytest.mark.parametrize("folder", ["killed", "decoding"])

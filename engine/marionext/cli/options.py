@@ -73,6 +73,12 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--clip", help="name of the animation in a glTF file")
     group.add_argument("--rig", help="rig preset (a name or a .toml file); default: detected")
     group.add_argument("--rate", type=_rate, help="frames per second to read the motion at")
+    group.add_argument(
+        "--source-rate",
+        type=_rate,
+        help="frames per second that the motion has, where its file says none or a wrong one; "
+        "--rate resamples",
+    )
     group.add_argument("--first", type=int, help="number of the motion's first frame")
     group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
     group.add_argument(
@@ -147,6 +153,7 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
         person=options.person,
         palette=options.palette,
         rate=options.rate,
+        source_rate=options.source_rate,
         first=options.first,
         occlusion=not options.no_occlusion,
     )
