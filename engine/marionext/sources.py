@@ -12,6 +12,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -33,6 +34,8 @@ Kind = Literal["video", "rig", "track", "posemaps"]
 _LONG_VIDEO = 1800
 """Frames; reading that many takes about three minutes on two cores."""
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_ANIMATED = frozenset({".apng", ".gif"})
+"""Other pictures that may be animated; WebP and PNG are, now and then."""
 _OTHER_RIGS = frozenset({".fbx", ".blend", ".pmd", ".pmx", ".vmd"})
 """Files that hold rigs and cannot be read here: their reader says what to do about them."""
 
@@ -76,6 +79,7 @@ class OpenMotion(ABC):
         first: int,
         *,
         notes: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> None:
         """Keep what is known.
 
@@ -85,6 +89,7 @@ class OpenMotion(ABC):
             rate: the rate of that count.
             first: the number of its first frame, if the job does not say otherwise.
             notes: what was noticed in opening it, for people to read.
+            warnings: what is wrong with it, though it can be used.
 
         Raises:
             MotionError: it holds no frame.
@@ -102,6 +107,9 @@ class OpenMotion(ABC):
         """Frames per second."""
         self.notes = notes
         """What was noticed in opening it."""
+        self.warnings = warnings
+        """What is wrong with it, though it can be used."""
+        self._told = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -118,6 +126,16 @@ class OpenMotion(ABC):
     def sound(self) -> Path | None:
         """The file whose sound belongs to it, or None; it begins with the first frame."""
         return None
+
+    def tell(self, report: Reporter) -> None:
+        """Say once what was noticed in opening it."""
+        if self._told:
+            return
+        self._told = True
+        for note in self.notes:
+            report.log(note)
+        for warning in self.warnings:
+            report.log(warning, warning=True)
 
     def poses(
         self,
@@ -143,8 +161,7 @@ class OpenMotion(ABC):
             JobCancelled: the host wants the job to stop.
         """
         report.progress("poses", 0, 0)
-        for note in self.notes:
-            report.log(note)
+        self.tell(report)
         # An edit may look at frames beyond those that are wanted.
         track = self._read(_Wanted(size, None if settings.edits else frames, report))
         if self.source.first is not None:
@@ -176,10 +193,17 @@ class _Video(OpenMotion):
     kind = "video"
 
     def __init__(self, source: MotionSource) -> None:
-        from marionext.capture import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
+        from marionext.footage import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
 
-        self._info = probe(source.path)
-        super().__init__(source, self._info.frames, self._info.rate, FIRST_FRAME)
+        self._info = probe(source.path, declared=source.source_rate)
+        super().__init__(
+            source,
+            self._info.frames,
+            self._info.rate,
+            FIRST_FRAME,
+            notes=self._info.notes,
+            warnings=self._info.warnings,
+        )
 
     @property
     def sound(self) -> Path | None:
@@ -196,6 +220,7 @@ class _Video(OpenMotion):
             frames=self._worth_reading(wanted.frames, wanted.report),
             on_progress=lambda done, total: wanted.report.progress("poses", done, total),
             cancelled=wanted.report.cancelled,
+            say=partial(wanted.report.log, warning=True),
         )
         return pose.resample(track, self.rate)
 
@@ -258,9 +283,24 @@ class _Maps(OpenMotion):
 
     def __init__(self, source: MotionSource) -> None:
         self._maps = read_maps(
-            source.path, palette=source.palette, rate=source.rate, first=source.first
+            source.path,
+            palette=source.palette,
+            rate=source.rate,
+            source_rate=source.source_rate,
+            first=source.first,
         )
-        super().__init__(source, len(self._maps), self._maps.rate, self._maps.frames.start)
+        super().__init__(
+            source,
+            len(self._maps),
+            self._maps.rate,
+            self._maps.frames.start,
+            notes=self._maps.notes,
+            warnings=self._maps.warnings,
+        )
+
+    @property
+    def sound(self) -> Path | None:
+        return None if self.path.is_dir() else self.path
 
     def maps(self) -> PoseMapSource | None:
         return self._maps
@@ -299,15 +339,21 @@ def motion_kind(source: MotionSource) -> Kind:
         return "track" if _is_pose_track(path) else "rig"
     if suffix in motion.MOTION_SUFFIXES or suffix in _OTHER_RIGS:
         return "rig"
-    if suffix in _PICTURES:
+    if suffix in _PICTURES | _ANIMATED and not _is_animation(path):
         raise MotionError(
             f"{path} is a single picture", hint="Give the folder of the picture sequence."
         )
     return "posemaps" if _shows_pose_maps(path) else "video"
 
 
+def _is_animation(path: Path) -> bool:
+    from marionext.footage import is_animation  # noqa: PLC0415 - loads PyAV
+
+    return is_animation(path)
+
+
 def _shows_pose_maps(video: Path) -> bool:
-    from marionext.capture import read_frames  # noqa: PLC0415 - loads PyAV
+    from marionext.footage import read_frames  # noqa: PLC0415 - loads PyAV
 
     first = next(read_frames(video), None)
     return first is not None and is_pose_map(first.picture)

@@ -145,6 +145,7 @@ class Staged:
         0 is the character's own pose (the reference slot), 1 to N are the frames.
         """
         maps = self._motion.maps()
+        self._motion.tell(self._report)
         return self._drawn() if maps is None else self._ready(maps)
 
     def _drawer(self) -> Drawer | SmallDrawer:

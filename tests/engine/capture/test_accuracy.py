@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from marionext.capture import extract_track, read_frames
+from marionext.capture import extract_track
+from marionext.footage import read_frames
 from marionext.frames import FrameRange
 from marionext.pose.palette import LIMB_COLOURS
 from marionext.pose.skeleton import BODY_LIMBS
