@@ -73,8 +73,8 @@ class Staged:
         even = all(after - before == step for before, after in pairwise(self.numbers))
         self.rate = FrameRate(motion.rate.fraction / step) if even else motion.rate
         """Of the result."""
-        self.sound = motion.sound if job.output.audio else None
-        """The file whose sound belongs to the motion, or None."""
+        self.sound = self._sound()
+        """The file whose sound the result has, or None."""
         if self.sound is not None and not even:
             report.log("the frames are not evenly spaced: the sound is left out", warning=True)
             self.sound = None
@@ -86,6 +86,20 @@ class Staged:
                 "colours of their own",
                 hint="Change the poses they were drawn from.",
             )
+
+    def _sound(self) -> Path | None:
+        output = self._job.output
+        if not output.audio:
+            return None
+        if output.sound is None:
+            return self._motion.sound
+        given = Path(output.sound)
+        if not given.is_file():
+            raise MotionError(
+                f"no such sound file: {given}",
+                hint="Give a sound or video file, or --audio none for silence.",
+            )
+        return given
 
     @property
     def ready_made(self) -> bool:

@@ -38,6 +38,12 @@ __all__ = ["FIRST_FRAME", "Shown", "VideoFrame", "VideoInfo", "probe", "read_fra
 FIRST_FRAME = 1
 """The number of a video's first frame."""
 
+_GUESSING = frozenset(
+    {"mpeg1video", "mpeg2video", "mpeg4", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "h263", "flv"}
+    | {"wmv1", "wmv2", "h261", "rv10", "rv20"}
+)
+"""Decoders that show grey where the key frame is missing that a picture was made of, and say
+nothing; the others wait for one."""
 _MOST_NAMED = 12
 """Frames that are named one by one; of more, the first ones."""
 _NEAR = 32
@@ -348,6 +354,7 @@ def _decoded(
     container: Any, stream: Any, cancelled: Callable[[], bool] | None = None
 ) -> Iterator[Any]:
     """Decode what can be decoded; players go on after a damaged packet as well."""
+    waiting = stream.codec_context.name in _GUESSING
     for packet in container.demux(stream):
         if cancelled is not None and cancelled():
             raise JobCancelled("the capture was cancelled")
@@ -355,7 +362,10 @@ def _decoded(
             frames = packet.decode()
         except av.error.FFmpegError:
             continue
-        yield from frames
+        for frame in frames:
+            waiting = waiting and not frame.key_frame
+            if not waiting:
+                yield frame
 
 
 def _animated(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +37,14 @@ class RenderFolder:
     `state` may hold what an interrupted run left. One that holds another render is refused.
     """
 
-    def __init__(self, path: Path, plan: Record | None, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plan: Record | None,
+        *,
+        overwrite: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         """Open or make the folder of a render.
 
         Args:
@@ -45,12 +52,14 @@ class RenderFolder:
             plan: the record of the render without frames, as `Record.start` gives it; None: the
                 render that is there, whatever it is.
             overwrite: render again what is there, even if it is another render.
+            say: told what a user should know, such as frames that are lost; None: the log is.
 
         Raises:
             OutputError: another run is at work here, the folder holds another render, or it
                 cannot be written to.
         """
         self.path = path
+        self._say = say or logger.warning
         if plan is None:
             Record.read(path / RECORD)  # before anything is made in a folder that is no render's
         self._unrecorded = False
@@ -108,7 +117,7 @@ class RenderFolder:
                 shown.pop(str(number), None)
         if lost := len(record.frames) - len(intact):
             what = "1 frame is" if lost == 1 else f"{lost} frames are"
-            logger.warning("%s: %s missing or changed and rendered again", self.path, what)
+            self._say(f"{self.path}: {what} missing or changed and rendered again")
         takes = tuple(
             replace(take, frames=self.takes.intact(take.number, take.frames))
             for take in record.takes
@@ -337,7 +346,7 @@ class RenderFolder:
         except OutputError:
             if error is None:
                 raise
-            logger.warning("the last frames in %s are not recorded", self.path)
+            self._say(f"the last frames in {self.path} are not recorded")
 
 
 def _difference(found: Record, wanted: Record) -> str:

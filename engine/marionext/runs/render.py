@@ -7,6 +7,7 @@ the others, which stay as they are.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from marionext import bundles
@@ -50,7 +51,8 @@ def render(
     plan = _plan(maker, motion)
     again = job.again is not None
     folder_path = Path(job.output.directory)
-    with RenderFolder(folder_path, None if again else plan, overwrite=engine.overwrite) as folder:
+    begun, warn = None if again else plan, partial(report.log, warning=True)
+    with RenderFolder(folder_path, begun, overwrite=engine.overwrite, say=warn) as folder:
         take = _begin_take(maker, plan, job.again, folder) if job.again is not None else 0
         state = folder.takes.state(take) if take else folder.state
         staged = Staged(job, motion, character, report, kept=state)

@@ -1,5 +1,6 @@
 """Show another take of frames in the folder of a finished render."""
 
+from functools import partial
 from pathlib import Path
 
 from marionext.backends import Renderers
@@ -26,7 +27,8 @@ def show_take(
         OutputError: the folder is no render, or the take lacks some of the frames.
         MotionError: the motion that the videos are made for is gone.
     """
-    with RenderFolder(Path(job.directory), None) as folder:
+    warn = partial(report.log, warning=True)
+    with RenderFolder(Path(job.directory), None, say=warn) as folder:
         own = sorted(map(int, folder.record.take_frames(job.take)))
         numbers = parse_frames(job.frames) if job.frames is not None else tuple(own)
         if not numbers:

@@ -41,6 +41,7 @@ def make_videos(
     sound = Sound(staged.sound, staged.sound_start) if staged.sound is not None else None
     name = Path(job.motion.path).stem
     made = []
+    said: set[str] = set()  # the same of every video
     for kind in output.videos:
         for suffix, pictures in shown.items():
             path = folder.path / f"{name}{suffix}{video_suffix(kind)}"
@@ -53,8 +54,14 @@ def make_videos(
                 on_progress=partial(_tell, report, path.name),
                 cancelled=report.cancelled,
             )
+            # Who names a file for its sound wants to know that it has none.
+            missed = output.sound is not None and video.sound == "none"
             for note in video.notes:
-                report.log(note)
+                report.log(note, warning=missed)
+            for warning in video.warnings:
+                if warning not in said:
+                    report.log(warning, warning=True)
+                    said.add(warning)
             folder.keep(folder.record.with_video(path.name, sha256_of(path)))
             made.append(path)
     return tuple(made)
