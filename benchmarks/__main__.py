@@ -2,7 +2,7 @@
 
 Each benchmark is a script of its own with a table on stdout and, with ``--json``, its figures in a
 file. They run one after another, so that none disturbs the next. The exit status is that of the
-worst: pose drawing, capture and sampling in Blender have targets and end with 1 when they miss
+worst: pose drawing, capture and recording in Blender have targets and end with 1 when they miss
 them.
 """
 
@@ -18,7 +18,7 @@ BENCHMARKS = (
     "denoise",
     "puppet_quality",
     "window_blending",
-    "blender_sampling",
+    "blender_recording",
 )
 """All but `controlnext_claims`, which trains for an hour and goes by itself."""
 BLENDER = HERE.parent / ".blenders" / "bpy-4.5" / "bin" / "python"
@@ -33,7 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     worst = 0
     for name in options.only or BENCHMARKS:
-        in_blender = name == "blender_sampling"
+        in_blender = name == "blender_recording"
         if in_blender and not BLENDER.is_file():
             print(f"\n== {name}: skipped, 'bootstrap.py test' installs the bpy module", flush=True)
             continue

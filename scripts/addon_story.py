@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from marionext.files import write_json
+
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
 SCREEN = (1600, 2000)
@@ -85,7 +87,7 @@ def tell(
         (folder / name).mkdir(parents=True, exist_ok=True)
     # The engine is found as a user's is: by the note that the bootstrap leaves.
     pointer = folder / "home" / "engine.json"
-    pointer.write_text(json.dumps({"python": sys.executable}), encoding="utf-8")
+    write_json(pointer, {"python": sys.executable})
     # Beside the .blend file, with the pose that is known of it.
     for name in ("hero.png", "hero.pose.npz"):
         shutil.copyfile(ROOT / "presets" / "characters" / name, folder / name)
@@ -95,7 +97,7 @@ def tell(
         "last_frame": last_frame,
         "screen": SCREEN,
     }
-    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    write_json(folder / "request.json", request)
     environment = _environment(folder, blender)
     with virtual_screen() as display:
         environment["DISPLAY"] = display

@@ -150,7 +150,7 @@ def job() -> Any:
 
 def runner() -> Any:
     """Return the add-on's queue."""
-    return importlib.import_module(f"{MODULE}.runner").runner
+    return importlib.import_module(f"{MODULE}.work.runner").runner
 
 
 # --------------------------------------------------------------------------------------- the story
@@ -184,7 +184,7 @@ def install() -> Steps:
         bpy.ops.preferences.addon_enable(module=MODULE)
     check(hasattr(bpy.types.Scene, "marionext"), "the add-on to be enabled")
     yield 0.5
-    ours = importlib.import_module(f"{MODULE}.keymaps")._added
+    ours = importlib.import_module(f"{MODULE}.ui.keymaps")._added
     check(len(ours) == 3, "three shortcuts")
     keys = bpy.context.window_manager.keyconfigs.default.keymaps
     for _, item in ours:
@@ -348,9 +348,10 @@ def render_and_cancel() -> Steps:
 def lose_the_engine() -> Steps:
     """Kill the engine in the middle of its work, then go on."""
     in_view(bpy.ops.marionext.retry)
-    yield from until(lambda: job().state == "RUNNING" and runner()._engine is not None, "a retry")
+    engine = runner().engine
+    yield from until(lambda: job().state == "RUNNING" and engine.pid is not None, "a retry")
     yield from until(running(0.4), "the render to come along", seconds=600)
-    os.kill(runner()._engine.pid, signal.SIGKILL)
+    os.kill(runner().engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
     yield from resize(REQUEST["screen"][1])
@@ -423,7 +424,7 @@ def measure() -> Steps:
     """Take the time that drawing all panels and following the engine cost."""
     figures["slowest look at the engine, ms"] = round(1000 * runner().slowest, 2)
     figures["of it in Blender itself, ms"] = round(1000 * runner().slowest_of_own, 2)
-    panels = importlib.import_module(f"{MODULE}.panels")
+    panels = importlib.import_module(f"{MODULE}.ui.panels")
     spent: list[float] = []
     classes = [cls for room in panels._ROOMS for cls in room.CLASSES]
     originals = [cls.draw for cls in classes]

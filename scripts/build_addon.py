@@ -24,6 +24,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "engine"))
+
+from marionext.errors import OutputError  # noqa: E402
+from marionext.files import replacing  # noqa: E402
+
 ADDON = ROOT / "addon" / "marionext_addon"
 ENGINE = ROOT / "engine" / "marionext"
 PRESETS = ROOT / "presets"
@@ -51,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         path = build(options.out)
-    except BuildError as error:
+    except (BuildError, OutputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(path)
@@ -63,19 +68,17 @@ def build(folder: Path) -> Path:
 
     Raises:
         BuildError: versions disagree, or something would not work inside Blender.
+        OutputError: the zip cannot be written.
     """
     version = _version()
     files = dict(sorted(_contents().items()))
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{PACKAGE}-{version}.zip"
-    part = path.with_suffix(".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             entry = zipfile.ZipInfo(f"{PACKAGE}/{name}", _EARLIEST)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content)
-    part.replace(path)
     return path
 
 

@@ -1,11 +1,11 @@
-"""Sample real rig files in Blender and write what was found as a table: docs/blender-rigs.md.
+"""Record real rig files in Blender and write what was found as a table: docs/blender-rigs.md.
 
 Runs in the ``bpy`` module::
 
     .blenders/bpy-4.5/bin/python scripts/rig_coverage.py RIGS [--table FILE] [--pictures FOLDER]
 
 RIGS is a folder of rig files (fbx, glb, bvh, vrm, blend). Each is imported as a user would, mapped
-without any setting, framed by a camera, sampled over up to a hundred frames, and compared with
+without any setting, framed by a camera, recorded over up to a hundred frames, and compared with
 what Blender's own ``world_to_camera_view`` says of the same bones.
 """
 
@@ -28,9 +28,10 @@ from mathutils import Matrix  # noqa: E402
 
 import marionext_addon  # noqa: E402
 from marionext.errors import EngineError  # noqa: E402
+from marionext.files import write_text  # noqa: E402
 from marionext.motion import frame_motion  # noqa: E402
 from marionext.motion.roles import ROLES  # noqa: E402
-from marionext_addon import cameras, rig, sampling  # noqa: E402
+from marionext_addon.scene import cameras, choices, recording, rig  # noqa: E402
 
 SIZE = (576, 768)
 MOST_FRAMES = 100
@@ -45,9 +46,9 @@ SUFFIXES = (".fbx", ".glb", ".bvh", ".vrm", ".blend")
 HEAD = """# Real rigs in Blender
 
 What the add-on makes of rig files from the field, without any setting: imported into Blender
-{version}, mapped, framed by a camera and sampled. Made by `scripts/rig_coverage.py`; the files
+{version}, mapped, framed by a camera and recorded. Made by `scripts/rig_coverage.py`; the files
 themselves are not in the repository (several licences forbid it). *Off* is the largest distance
-between a sampled joint and Blender's own `world_to_camera_view`, in pixels of a {width} x {height}
+between a recorded joint and Blender's own `world_to_camera_view`, in pixels of a {width} x {height}
 picture.
 
 MikuMikuDance models come by way of the MMD Tools add-on: the .blend here is a PMD with a VMD dance,
@@ -64,7 +65,7 @@ shape keys move it where there are any.
 
 def main() -> None:
     """Go through the files and write the table."""
-    parser = argparse.ArgumentParser(description="Sample real rig files in Blender.")
+    parser = argparse.ArgumentParser(description="Record real rig files in Blender.")
     parser.add_argument("rigs", type=Path)
     parser.add_argument("--table", type=Path, help="Markdown file to write")
     parser.add_argument("--pictures", type=Path, help="folder for keypoints and renders to look at")
@@ -78,9 +79,7 @@ def main() -> None:
             rows.append("| " + " | ".join(row) + " |")
     if options.table:
         head = HEAD.format(version=bpy.app.version_string, width=SIZE[0], height=SIZE[1])
-        part = options.table.with_suffix(".part")
-        part.write_text(head + "\n".join(rows) + "\n", encoding="utf-8")
-        part.replace(options.table)
+        write_text(options.table, head + "\n".join(rows) + "\n")
     sys.stdout.flush()
     os._exit(0)  # the module may hang when it leaves while handlers are registered
 
@@ -123,10 +122,10 @@ def look_at(path: Path, pictures: Path | None) -> tuple[str, ...]:
     # A metarig beside its rig, a second skeleton: the one that covers most is the character.
     armature = max(reports, key=lambda key: (reports[key].body + reports[key].hands, key.name))
     report = reports[armature]
-    take = sample(armature, report)
-    off = compare(armature, report, take)
+    recorded = record(armature, report)
+    off = compare(armature, report, recorded)
     if pictures:
-        picture(path, armature, take, pictures)
+        picture(path, armature, recorded, pictures)
     guessed = [role for role in ROLES if role in report.mapping.guessed]
     return (
         path.name,
@@ -135,19 +134,19 @@ def look_at(path: Path, pictures: Path | None) -> tuple[str, ...]:
         f"{report.hands}/42",
         report.face.removeprefix("face from "),
         str(len(guessed)) if guessed else "",
-        str(len(take.track)),
+        str(len(recorded.track)),
         f"{off:.4f}",
     )
 
 
-def sample(armature: Any, report: Any) -> Any:
-    """Frame and sample a character."""
+def record(armature: Any, report: Any) -> Any:
+    """Frame and record a character."""
     scene = bpy.context.scene
     start, end = motion_range(armature)
     step = max(1, (end - start) // MOST_FRAMES)
-    timing = sampling.Timing(
+    moments = recording.Moments(
         times=tuple(Fraction(frame) for frame in range(start, end + 1, step)[:MOST_FRAMES]),
-        rate=marionext_addon.shots.scene_rate(scene),
+        rate=choices.scene_rate(scene),
         first=start,
     )
     people = [rig.Person(armature, report.mapping)]
@@ -158,7 +157,7 @@ def sample(armature: Any, report: Any) -> Any:
     scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
     for marker in list(scene.timeline_markers):
         scene.timeline_markers.remove(marker)
-    first = sampling.sample(scene, people, timing, SIZE).animations[0]
+    first = recording.record(scene, people, moments, SIZE).animations[0]
     joints = [first.index(bone) for bone in report.mapping.bones.values()]
     # Heads only: importers guess where the last bones of chains end, sometimes metres away.
     still = first.with_(tails=first.heads, rest_tails=first.rest_heads)
@@ -167,7 +166,7 @@ def sample(armature: Any, report: Any) -> Any:
     camera.data.lens = float(framed.focal[0]) * camera.data.sensor_width
     camera.data.clip_end = 1000.0
     bpy.context.view_layer.update()
-    return sampling.sample(scene, people, timing, SIZE)
+    return recording.record(scene, people, moments, SIZE)
 
 
 def motion_range(armature: Any) -> tuple[int, int]:
@@ -180,13 +179,13 @@ def motion_range(armature: Any) -> tuple[int, int]:
     return int(np.floor(first)), int(np.ceil(last))
 
 
-def compare(armature: Any, report: Any, take: Any) -> float:
-    """Return how far sampled joints are from where Blender itself sees them, at most."""
+def compare(armature: Any, report: Any, recorded: Any) -> float:
+    """Return how far recorded joints are from where Blender itself sees them, at most."""
     scene = bpy.context.scene
     left, top, width, height = cameras.frame_in_picture(cameras.Frame.of(scene), SIZE, "CROP")
     worst = 0.0
-    for index in range(0, len(take.track), max(1, len(take.track) // 6)):
-        moment = take.timing.times[index]
+    for index in range(0, len(recorded.track), max(1, len(recorded.track) // 6)):
+        moment = recorded.moments.times[index]
         scene.frame_set(int(moment // 1), subframe=float(moment % 1))
         evaluated = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
         for role, point in JOINTS.items():
@@ -196,15 +195,15 @@ def compare(armature: Any, report: Any, take: Any) -> float:
             place = evaluated.matrix_world @ evaluated.pose.bones[bone].head
             x, y, _ = world_to_camera_view(scene, scene.camera, place)
             wanted = np.array([left + x * width, top + (1 - y) * height])
-            worst = max(worst, float(np.abs(take.track.points[index, 0, point] - wanted).max()))
+            worst = max(worst, float(np.abs(recorded.track.points[index, 0, point] - wanted).max()))
     return worst
 
 
-def picture(path: Path, armature: Any, take: Any, folder: Path) -> None:
+def picture(path: Path, armature: Any, recorded: Any, folder: Path) -> None:
     """Write the keypoints, and a render of the frame in the middle to lay them over."""
-    take.write(folder / path.stem)
+    recorded.write(folder / path.stem)
     scene = bpy.context.scene
-    moment = take.timing.times[len(take.track) // 2]
+    moment = recorded.moments.times[len(recorded.track) // 2]
     scene.frame_set(int(moment // 1), subframe=float(moment % 1))
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.render.filepath = str(folder / path.stem / "render.png")

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Marionext in Blender: render a character video from an animated rig, from the sidebar.
 
-Each module that adds something to Blender has ``register`` and ``unregister``; they are called in
-the order of `_MODULES` and back. ``bl_info`` is for Blender up to 4.1; later ones read
+Rooms: `state` is what is kept, `scene` what is read, `work` what is rendered, `ui` what is seen and
+`operators` what can be done; imports go from the last ones down to the first. A module that adds
+something to Blender has ``register`` and ``unregister``, called in the order of `_MODULES` and
+back. ``bl_info`` is for Blender up to 4.1; later ones read
 ``blender_manifest.toml``.
 """
 
@@ -20,30 +22,17 @@ if "_MODULES" in globals():
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
         del sys.modules[_name]
 
-from . import (
-    background,
-    keymaps,
-    lists,
-    operators_engine,
-    operators_jobs,
-    operators_mapping,
-    operators_render,
-    operators_results,
-    overlay,
-    panels,
-    pictures,
-    preferences,
-    properties,
-    runner,
-    stage,
-    translations,
-)
+from .operators import command, engine, jobs, mapping, render, results
+from .scene import people, temporary
+from .state import properties, translations
+from .ui import keymaps, lists, overlay, page, panels, redraw, thumbnails
+from .work import runner
 
 bl_info = {
     "name": "Marionext",
     "description": "Render a character video from an animated rig",
     "author": "The Marionext authors",
-    "version": (0, 1, 0),
+    "version": (0, 2, 0),
     "blender": (3, 4, 0),
     "location": "3D Viewport > Sidebar > Marionext",
     "category": "Render",
@@ -51,21 +40,23 @@ bl_info = {
 
 _MODULES = (
     properties,
-    preferences,
+    page,
+    people,
     runner,
-    operators_render,
-    operators_jobs,
-    operators_results,
-    operators_engine,
-    operators_mapping,
-    background,
+    render,
+    jobs,
+    results,
+    engine,
+    mapping,
+    command,
     translations,
-    pictures,
+    thumbnails,
     lists,
     panels,
     keymaps,
-    stage,
+    temporary,
     overlay,
+    redraw,
 )
 """In the order of registration: properties first, what shows them last."""
 

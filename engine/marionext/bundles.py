@@ -28,6 +28,7 @@ __all__ = [
     "CONVERTED",
     "INCREMENTS",
     "RECORD_NAME",
+    "USUAL",
     "FileRecord",
     "ModelBundle",
     "ModelCard",
@@ -57,6 +58,9 @@ CONVERTED = ".converted.safetensors"
 
 INCREMENTS = "unet/increments.safetensors"
 """File of what is added to the weights of the base's UNet: W - W_base, of some of them."""
+
+USUAL = "svd"
+"""The card that a folder goes by which names none."""
 
 _OWN_SETTINGS = "marionext.toml"
 _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
@@ -122,6 +126,8 @@ class ModelBundle:
     name: str
     folder: Path
     card: ModelCard
+    fault: ModelError | None = None
+    """Why the folder cannot be used at all; None: it may be."""
 
     @property
     def licence(self) -> str:
@@ -216,12 +222,20 @@ def card_name(bundle: ModelBundle) -> str:
 
 
 def _card_of(folder: Path) -> ModelCard:
-    return read_card(_card_name(folder))
+    name = _card_name(folder)
+    if name not in presets.names("models"):
+        raise ModelError(
+            f"{folder} says that it goes by the card {name!r}; expected one of "
+            f"{', '.join(presets.names('models'))}",
+            hint=f"Correct 'card' in {folder / _OWN_SETTINGS} or {folder / RECORD_NAME}, or update "
+            "Marionext.",
+        )
+    return read_card(name)
 
 
 def _card_name(folder: Path) -> str:
-    recorded = _own_settings(folder).get("card", _record(folder).get("card", "svd"))
-    return recorded if isinstance(recorded, str) else "svd"
+    recorded = _own_settings(folder).get("card", _record(folder).get("card", USUAL))
+    return recorded if isinstance(recorded, str) else USUAL
 
 
 def _own_settings(folder: Path) -> dict[str, Any]:
@@ -285,11 +299,15 @@ def list_bundles() -> list[ModelBundle]:
     bundles = [find(name) for name in presets.names("models")]
     known = {bundle.folder for bundle in bundles}
     others = sorted(models_folder().iterdir()) if models_folder().is_dir() else []
-    bundles += [
-        ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
-        for folder in others
-        if folder not in known and _is_bundle(folder)
-    ]
+    for folder in others:
+        if folder in known or not _is_bundle(folder):
+            continue
+        try:
+            bundles.append(ModelBundle(name=folder.name, folder=folder, card=_card_of(folder)))
+        except ModelError as error:
+            # One that cannot be used is listed as such, and takes no other along.
+            card = replace(read_card(USUAL), title=f"cannot be used: {error.message}", files=())
+            bundles.append(ModelBundle(name=folder.name, folder=folder, card=card, fault=error))
     return bundles
 
 
@@ -336,6 +354,12 @@ def check(
     Returns:
         Nothing, when all is well.
     """
+    try:
+        if bundle.fault is not None:
+            raise bundle.fault
+        layers(bundle.folder)
+    except ModelError as error:
+        return [Problem(path=str(bundle.folder), what="damaged", text=error.message)]
     record = read_record(bundle.folder)
     problems: list[Problem] = []
     found: dict[str, Path] = {}

@@ -87,6 +87,7 @@ class EngineProcess:
         self._open: set[str] = set()
         self._silent_since: float | None = None
         self._ended = False
+        self._reason = ""
         self._numbers = 0
         self._threads = [
             threading.Thread(target=target, args=arguments_, daemon=True)
@@ -157,7 +158,7 @@ class EngineProcess:
             events.append(event)
         if self._silent_since is not None and not self._ended and self._is_over():
             events += self._end(self._last_words())
-        return events
+        return events + (self._failed_since() if self._ended else [])
 
     def wait(self, job_id: str, *, timeout: float | None = None) -> list[Event]:
         """Block until a job has ended and return all events up to then: for scripts, not windows.
@@ -218,8 +219,12 @@ class EngineProcess:
     def _send(self, command: Command) -> None:
         self._outgoing.put(write_line(command))
 
+    def _failed_since(self) -> list[Event]:
+        """Return the ends of what was asked of an engine that had died before."""
+        return self._end(self._reason) if self._open else []
+
     def _end(self, reason: str) -> list[Event]:
-        self._ended = True
+        self._ended, self._reason = True, reason
         failed = [
             Failed(job_id=job_id, code="protocol", message=reason, hint="Start it again to resume.")
             for job_id in sorted(self._open)

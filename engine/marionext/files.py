@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ __all__ = [
     "check_space",
     "clear_parts",
     "explain",
-    "hash_source",
+    "hash_files",
     "replacing",
     "replacing_folder",
     "sha256_of",
@@ -156,7 +156,8 @@ def clear_parts(folder: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """Return a path on the same disk that nothing else uses."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{PART}")
+    # Without the file's own name: with it, a long one would be too long.
+    return path.with_name(f".{uuid.uuid4().hex[:12]}{PART}")
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
@@ -180,18 +181,23 @@ def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def hash_source(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and contents of the files in a folder.
+def hash_files(files: Sequence[Path], root: Path | None = None) -> str:
+    """Return the sha256 of a file, or of the names and contents of several.
+
+    Args:
+        files: at least one.
+        root: folder that their names count from, also where there is one only; None: the one that
+            holds them all.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: one cannot be read.
     """
-    if not path.is_dir():
-        return sha256_of(path)
+    if len(files) == 1 and root is None:
+        return sha256_of(files[0])
+    start = root or Path(os.path.commonpath([file.parent for file in files]))
     whole = hashlib.sha256()
-    for item in sorted(path.rglob("*")):
-        if item.is_file() and not item.name.startswith("."):
-            whole.update(f"{item.relative_to(path).as_posix()}\0{sha256_of(item)}\0".encode())
+    for name, file in sorted((file.relative_to(start), file) for file in files):
+        whole.update(f"{name.as_posix()}\0{sha256_of(file)}\0".encode())
     return whole.hexdigest()
 
 

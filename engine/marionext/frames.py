@@ -12,10 +12,24 @@ from typing import Self
 
 from marionext.errors import SettingsError
 
-__all__ = ["FrameRange", "FrameRate", "format_frames", "joined_frames", "parse_frames"]
+__all__ = [
+    "FrameRange",
+    "FrameRate",
+    "format_frames",
+    "frame_name",
+    "joined_frames",
+    "parse_frames",
+]
 
 _NTSC_TOLERANCE = Fraction(1, 200)
 _MOST_FRAMES = 10_000_000
+
+
+def frame_name(number: int) -> str:
+    """Return the file name of a frame: ``000123.png``, ``-00005.png``."""
+    return f"{number:06d}.png"
+
+
 _FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?::(\d+))?)?")
 
 

@@ -90,6 +90,9 @@ class MotionSource:
     source_rate: FrameRate | None = None
     """Rate that the motion has, said by hand: for a file that has none or a wrong one. Nothing is
     resampled by it; ``rate`` does that. None: as the file says."""
+    source_size: tuple[int, int] | None = None
+    """Declares the width and height of the picture that a pose file's keypoints lie in, where it
+    does not say; None: its own, or a guess that is said."""
     first: int | None = None
     """Number of the first frame; None: the source's own."""
     occlusion: bool = True
@@ -100,9 +103,10 @@ class MotionSource:
 class PoseSettings:
     """What is done to the poses before they are drawn."""
 
-    fit: Literal["none", "linear", "limbs"] = "linear"
+    fit: Literal["none", "linear", "limbs", "inside"] = "linear"
     """``linear``: moved and scaled onto the character's picture, as the reference does;
-    ``limbs``: each limb also takes the character's length."""
+    ``limbs``: each limb also takes the character's length; ``inside``: like limbs, and the whole
+    motion is kept in the picture."""
     clean: bool = True
     """Fill gaps, repair left-right swaps, remove outliers and smooth (detected poses only)."""
     edits: tuple[PoseEdit, ...] = ()
@@ -264,13 +268,14 @@ def decode_job(data: object, *, beside: Path | None = None) -> Job:
         raise SettingsError("$: expected an object with the keys motion, character and output")
     # The type of the settings depends on the model: they are read when it is known.
     job: Job = decode(Job, {key: value for key, value in data.items() if key != "settings"})
+    job = job if beside is None else _anchored(job, beside)
     if isinstance(job, RenderJob):
         usual = default_settings(job.model, job.quality)
         given = data.get("settings", {})
         job = replace(job, settings=decode(type(usual), given, base=usual, path="$.settings"))
     elif "settings" in data:
         raise SettingsError(f"$: unknown key 'settings' in a job of the kind {job.kind!r}")
-    return job if beside is None else _anchored(job, beside)
+    return job
 
 
 def read_job(path: Path) -> Job:

@@ -1,7 +1,7 @@
 """`render.json`: what a folder of frames is, how it was made, and how far it has come.
 
 Going on after a crash, leaving alone what is there, and rendering something again from its folder
-are this one file. It is rewritten as a whole after every frame and read strictly.
+are this one file. It is rewritten as a whole, soon after each frame, and read strictly.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from marionext import __version__
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
 from marionext.files import write_json
-from marionext.frames import FrameRate
+from marionext.frames import FrameRate, frame_name
 
 __all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "Take", "identity_of"]
 
@@ -35,6 +35,7 @@ _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("kind",), "render"),
     (("again",), None),
     (("motion", "source_rate"), None),
+    (("motion", "source_size"), None),
     (("pose", "edits"), []),
     (("settings", "kind"), "svd"),
     (("settings", "noise"), "run"),
@@ -110,6 +111,9 @@ class Record:
     stage: Stage = field(default_factory=Stage)
     videos: dict[str, str] = field(default_factory=dict)
     """sha256 of each video by its name in the folder."""
+    files: dict[str, str] = field(default_factory=dict)
+    """sha256 of everything else that was written, by its path in the folder; empty where it changes
+    while the render runs, and until it is finished."""
     notes: tuple[str, ...] = ()
     """What was said about the render: what was rounded, guessed, left out."""
     takes: tuple[Take, ...] = ()
@@ -155,7 +159,9 @@ class Record:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise OutputError(f"{path}: no such file") from None
+            raise OutputError(
+                f"{path}: no such file", hint="Is this the folder of a render?"
+            ) from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise OutputError(
                 f"{path}: not the record of a render: {error}", hint="Delete it to start over."
@@ -172,7 +178,7 @@ class Record:
                 "or choose another output folder.",
             )
         if found == (SCHEMA, 1):
-            data = {**data, "version": SCHEMA_VERSION, "job": _completed(data.get("job"))}
+            data = _completed(data)
         try:
             record = decode(cls, data)
         except SettingsError as error:
@@ -260,6 +266,14 @@ class Record:
         """Return the record at another stage."""
         return replace(self, stage=Stage(name=name, done=done, total=total))
 
+    def lists(self, name: str) -> bool:
+        """Tell whether a file of the folder, by its path in it, is one that the render wrote."""
+        return name in self.videos or name in self.files
+
+    def with_file(self, name: str, digest: str = "") -> Self:
+        """Return the record with a file that is written, by its path in the folder."""
+        return replace(self, files={**self.files, name: digest})
+
     def with_video(self, name: str, digest: str) -> Self:
         """Return the record with a video."""
         return replace(self, videos={**self.videos, name: digest})
@@ -269,11 +283,15 @@ class Record:
         return self if note in self.notes else replace(self, notes=(*self.notes, note))
 
 
-def _completed(job: object) -> object:
-    """Return a job of a record of version 1 with what it meant by leaving it out."""
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record of version 1 holds, with what it meant by leaving it out."""
+    job = data.get("job")
     for place, value in _AS_BEFORE:
         job = _with(job, place, value)
-    return job
+    files = ["poses.npz", "preview.png"]
+    if _at(job, ("output", "pose_maps")) is True and isinstance(data.get("numbers"), list):
+        files += [f"posemaps/{frame_name(number)}" for number in data["numbers"]]
+    return {**data, "version": SCHEMA_VERSION, "job": job, "files": dict.fromkeys(files, "")}
 
 
 def identity_of(

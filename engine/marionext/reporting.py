@@ -16,7 +16,7 @@ STAGES = {
     "models": (0.03, "loading the models"),
     "denoise": (0.65, "denoising"),
     "decode": (0.17, "decoding"),
-    "encode": (0.03, "writing videos"),
+    "encode": (0.03, "writing"),
 }
 """Each stage with its usual part of the work and its name in words, in order."""
 
@@ -43,6 +43,8 @@ class Reporter:
         self._emit = emit
         self.cancelled = cancelled
         self._started = time.monotonic()
+        self.said: list[str] = []
+        """What was said so far, in order."""
         self._fraction = 0.0
         self._last = 0.0
         self._stage = ""
@@ -106,6 +108,7 @@ class Reporter:
 
     def log(self, text: str, *, warning: bool = False) -> None:
         """Say something the user may want to read."""
+        self.said.append(text)
         self._emit(Log(job_id=self.job_id, level="warning" if warning else "info", text=text))
 
     def preview(self, path: str, frame: int) -> None:

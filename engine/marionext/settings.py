@@ -100,9 +100,6 @@ Settings = SvdSettings
 SETTINGS: dict[str, type[Settings]] = {"svd": SvdSettings}
 """The type of the settings for each architecture."""
 
-_USUAL = "svd"
-"""The layout of a folder that says nothing else."""
-
 
 def default_settings(model: str, quality: str | None = None) -> Settings:
     """Return a model's own settings, with a quality preset laid over them.
@@ -118,7 +115,7 @@ def default_settings(model: str, quality: str | None = None) -> Settings:
     try:
         bundle = bundles.find(model)
     except ModelError:
-        bundle = bundles.find(_USUAL)
+        bundle = bundles.find(bundles.USUAL)
     architecture = bundle.card.architecture
     if architecture not in SETTINGS:
         raise SettingsError(

@@ -22,7 +22,7 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
-from marionext.pose.formats import read_track
+from marionext.pose.formats import frame_files, read_track
 from marionext.pose.people import Who
 from marionext.posemap import PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
@@ -113,14 +113,8 @@ class OpenMotion(ABC):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What it was read from: the files that a render of it depends on."""
-        if not self.path.is_dir():
-            return (self.path,)
-        return tuple(
-            item
-            for item in sorted(self.path.rglob("*"))
-            if item.is_file() and not item.name.startswith(".")
-        )
+        """What it is read from, no more and no less: what a render of it depends on."""
+        return (self.path,)
 
     @property
     def sound(self) -> Path | None:
@@ -166,7 +160,7 @@ class OpenMotion(ABC):
         track = self._read(_Wanted(size, None if settings.edits else frames, report))
         if self.source.first is not None:
             track = track.with_(first=self.source.first)
-        if settings.clean and self.kind != "rig":
+        if settings.clean and not track.cleaned:
             cleaned = pose.clean(track)
             track = cleaned.track
             if found is not None:
@@ -259,17 +253,27 @@ class _Rig(OpenMotion):
         if mapping.guessed:
             report.log(f"guessed by name or place: {', '.join(sorted(mapping.guessed))}")
         camera = camera_of(self._animation, mapping, self.source.camera, size)
-        return motion.project(
+        track = motion.project(
             self._animation, mapping, camera, size, occlusion=self.source.occlusion
         )
+        return track.with_(cleaned=True)  # bones do not tremble
 
 
 class _Track(OpenMotion):
     kind = "track"
 
     def __init__(self, source: MotionSource) -> None:
-        self._track = read_track(source.path)
-        super().__init__(source, len(self._track), self._track.rate, self._track.first)
+        notes: list[str] = []
+        self._track = read_track(
+            source.path, size=source.source_size, rate=source.source_rate, say=notes.append
+        )
+        super().__init__(
+            source, len(self._track), self._track.rate, self._track.first, notes=tuple(notes)
+        )
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return frame_files(self.path) if self.path.is_dir() else (self.path,)
 
     def _read(self, _wanted: _Wanted, /) -> PoseTrack:
         track = self._track
@@ -302,6 +306,10 @@ class _Maps(OpenMotion):
     def sound(self) -> Path | None:
         return None if self.path.is_dir() else self.path
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return self._maps.files
+
     def maps(self) -> PoseMapSource | None:
         return self._maps
 
@@ -324,7 +332,11 @@ def motion_kind(source: MotionSource) -> Kind:
     if source.kind != "auto":
         return source.kind
     if path.is_dir():
-        suffixes = {item.suffix.lower() for item in path.iterdir()}
+        names = [item.name.lower() for item in path.iterdir() if not item.name.startswith(".")]
+        suffixes = {Path(name).suffix for name in names}
+        # Detectors leave the pictures that they drew beside their keypoints.
+        if any(name.endswith("_keypoints.json") for name in names):
+            return "track"
         if suffixes & _PICTURES:
             return "posemaps"
         if ".json" in suffixes:

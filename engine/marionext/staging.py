@@ -4,7 +4,7 @@ Poses are fitted to the character and drawn on demand; ready-made pose maps are 
 What is *staged* is all that a backend sees of motion and character.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from marionext import pose
 from marionext.character import Character
 from marionext.errors import CharacterError, ModelError, MotionError
-from marionext.frames import FrameRange, FrameRate
+from marionext.frames import FrameRange, FrameRate, format_frames
 from marionext.jobs import RenderJob
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native, read_track, write_native
@@ -25,7 +25,7 @@ from marionext.reporting import Reporter
 from marionext.settings import Settings
 from marionext.sources import OpenMotion, select_frames
 
-__all__ = ["Staged", "character_pose", "pose_beside"]
+__all__ = ["Staged", "character_pose", "pose_beside", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
@@ -177,6 +177,7 @@ class Staged:
             for advice in pose.small_parts(moved):
                 self._report.log(advice)
         drawer, numbers = self._drawer(), self.numbers
+        refuse_empty(moved, numbers, self._report)
         # Without a known pose the slot shows the first frame's: the nearest thing to an empty wish.
         slot = reference if reference.people else pose.select(moved, (numbers[0],))
 
@@ -198,6 +199,37 @@ class Staged:
             return maps.frame(numbers[max(place - 1, 0)], size)
 
         return control
+
+
+def refuse_empty(track: PoseTrack, numbers: Sequence[int], report: Reporter) -> None:
+    """Warn where pose maps would be black, since nobody is in the picture.
+
+    Args:
+        track: poses as they will be drawn.
+        numbers: of the frames that are wanted.
+        report: told in which of them nobody is.
+
+    Raises:
+        MotionError: nobody is in any of them.
+    """
+    wanted = set(numbers)
+    empty = tuple(number for number in pose.empty_frames(track) if number in wanted)
+    if not empty:
+        return
+    hint = (
+        "Does the camera look away (--camera frame), is somebody else meant (--person), or does "
+        "the motion leave the picture (--fit inside)?"
+    )
+    if len(empty) == len(wanted):
+        raise MotionError(
+            f"expected somebody in the picture, nobody is in any of the {len(empty)} frames",
+            hint=hint,
+        )
+    report.log(
+        f"nobody is in the picture in {len(empty)} of {len(wanted)} frames "
+        f"({format_frames(empty)}): they will be empty. {hint}",
+        warning=True,
+    )
 
 
 def pose_beside(character: Path) -> Path | None:

@@ -112,7 +112,7 @@ assert not {"torch", "cv2", "PIL", "marionext"} & set(sys.modules)
         ("from marionext.client import X\n", 0, "from .marionext.client import X\n"),
         ("from marionext import presets\n", 1, "from ..marionext import presets\n"),
         ("import marionext\n", 2, "from ... import marionext\n"),
-        ("def f():\n    from marionext.jobs import \n, \n        a\n", 0,
+        ("def f():\n    from marionext.jobs import (\n        a,\n    )\n", 0,
          "def f():\n    from .marionext.jobs import (\n        a,\n    )\n"),
         ("if True: from marionext import a\n", 0, "if True: from .marionext import a\n"),
         ("import marionext  # marionext\n", 0, "from . import marionext  # marionext\n"),

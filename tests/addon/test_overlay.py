@@ -22,12 +22,10 @@ def test_the_overlay_shows_what_will_be_rendered(inside) -> None:
     assert points < 0.01
     assert scores < 0.001
     assert found["rays change"] > 0
-    # Generous: 24 frames a second are 42 ms; about 4 are usual.
-    assert found["milliseconds"] < 30
     assert found["opened"] == [True, False, True, False]
 
 
-def test_the_overlay_is_on_the_screen_and_undo_does_sampling_no_harm(inside_window) -> None:
+def test_the_overlay_is_on_the_screen_and_undo_does_recording_no_harm(inside_window) -> None:
     found = inside_window.run_in_window("viewport")
 
     for perspective in ("CAMERA", "PERSP"):

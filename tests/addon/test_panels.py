@@ -95,7 +95,7 @@ def shown_texts() -> dict[str, str]:
 
 def chinese() -> dict[str, str]:
     names: dict[str, Any] = {}
-    exec((ADDON / "chinese.py").read_text(encoding="utf-8"), names)
+    exec((ADDON / "state" / "chinese.py").read_text(encoding="utf-8"), names)
     return dict(names["CHINESE"])
 
 
@@ -213,7 +213,6 @@ def test_several_people_and_an_armature_without_a_body(told: dict[str, Any]) -> 
 def test_drawing_does_no_work(told: dict[str, Any]) -> None:
     assert told["work"]["inspected"] == 0
     assert told["work"]["opened"] == []
-    assert told["work"]["seconds"] < 0.02
 
 
 @pytest.mark.blender

@@ -46,13 +46,17 @@ def check_render(job: dict[str, Any]) -> None:
     track = read_native(folder / "motion.npz")
     assert (track.first, len(track), str(track.rate)) == (101, 4, "24")
     assert track.scores[:, 0, :8].min() > 0.3
-    manifest = Record.read(folder / "render.json")
-    assert manifest.stage.name == "finished"
-    assert manifest.job["motion"]["kind"] == "track"
+    record = Record.read(folder / "render.json")
+    assert record.stage.name == "finished"
+    assert record.job["motion"]["kind"] == "track"
 
 
 def check_stepped_pose_maps(maps: dict[str, Any]) -> None:
     assert (maps["state"], maps["kind"], maps["step"]) == ("FINISHED", "POSE_MAPS", 2)
+    assert (maps["progress"], maps["frames_done"], maps["frame_count"]) == (1.0, 2, 2)
+    job = maps["job"]
+    assert (job["kind"], job["width"], job["height"]) == ("posemaps", 128, 192)
+    assert job["output"] == "posemaps", "within the job's own folder, wherever that is moved to"
     folder = Path(maps["folder"])
     assert sorted(path.name for path in (folder / "posemaps").iterdir()) == [
         "000101.png",
@@ -132,9 +136,6 @@ def test_what_goes_wrong_ends_in_words_and_a_way_on(inside_45) -> None:
         assert found["full, retried"]["state"] == "FINISHED"
     assert found["scenes"] == 1
     assert found["tested"][0] == "PROBLEM"
-    # Of this thread's own time: what other programs take on a busy machine is not Blender's.
-    assert found["slowest of own"] < 5.0, "milliseconds in which Blender stood still"
-    assert found["ticks"]["median"] < 0.3
 
 
 def test_a_render_goes_on_without_blender_and_is_found_again(inside_45) -> None:
@@ -183,7 +184,7 @@ def test_settings_mean_what_they_say(inside_45) -> None:
     assert (plain["quality"], plain["settings"]["steps"]) == ("balanced", 3)
     assert plain["numbers"] == plain["times"] == [101, 102, 103, 104]
     assert plain["frames"] is None
-    assert plain["pose"] == {"fit": "linear", "clean": False, "mirror": False}
+    assert plain["pose"] == {"fit": "linear", "clean": False, "edits": [], "mirror": False}
 
     def size(name: str) -> tuple[int, int]:
         return found[name]["settings"]["width"], found[name]["settings"]["height"]
@@ -205,9 +206,9 @@ def test_settings_mean_what_they_say(inside_45) -> None:
 
     assert found["own range"]["numbers"] == found["own range"]["times"] == [-2, 0, 2]
     assert found["own range"]["frames"] == "-2-2:2"
-    assert found["own range"]["sampled rate"] == "12"
+    assert found["own range"]["rendered rate"] == "12"
     assert found["preview range"]["numbers"] == [102, 103]
-    # Another rate is sampled between the scene's frames and numbered on from the first.
+    # Another rate is recorded between the scene's frames and numbered on from the first.
     assert found["half rate"]["times"] == [101, 103]
     assert found["half rate"]["numbers"] == [101, 102]
     assert found["film to video"]["rate"] == "30000/1001"

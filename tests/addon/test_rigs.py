@@ -5,7 +5,7 @@ import pytest
 pytestmark = pytest.mark.blender
 
 
-def test_rigs_of_every_make_are_mapped_and_sampled(inside) -> None:
+def test_rigs_of_every_make_are_mapped_and_recorded(inside) -> None:
     found = inside.run("rigs")
 
     wrong = {name: value for name, value in found["conventions"].items() if not value[0]}

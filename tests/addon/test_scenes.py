@@ -1,4 +1,4 @@
-"""Scenes that could mislead the sampling, in real Blenders."""
+"""Scenes that could mislead the recording, in real Blenders."""
 
 import pytest
 

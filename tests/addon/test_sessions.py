@@ -33,4 +33,13 @@ def test_jobs_belong_to_their_file_their_moment_and_their_scene(inside_45) -> No
     assert found["stranger alive"]
     assert len(found["of the other file"]) == 1
 
+    state, message, hint, count = found["damaged"]
+    assert (state, count) == ("FAILED", 3), "the others are listed as before"
+    assert "not the record of a render" in message
+    assert "Delete it to start over." in hint
+    state, message, _, count = found["newer"]
+    assert (state, count) == ("FAILED", 3)
+    assert "expected a record of version" in message
+    assert "got 99" in message
+
     assert found["after enabling"] == []

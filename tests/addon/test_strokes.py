@@ -10,7 +10,7 @@ import pytest
 
 from marionext.pose.skeleton import BODY_LIMBS, POINT_COUNT
 
-SOURCE = Path(__file__).resolve().parents[2] / "addon" / "marionext_addon" / "strokes.py"
+SOURCE = Path(__file__).resolve().parents[2] / "addon" / "marionext_addon" / "ui" / "strokes.py"
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,9 @@ STANDARD_LIBRARY_ONLY = (
     "marionext.protocol",
     "marionext.reporting",
     "marionext.client",
+    "marionext.files",
+    "marionext.record",
+    "marionext.hosts",
 )
 NUMPY_ONLY = ("marionext.pose", "marionext.pose.formats", "marionext.motion")
 HEAVY = {

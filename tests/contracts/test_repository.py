@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +82,14 @@ def test_paths_are_told_apart(text: str, found: bool) -> None:
 
 def test_no_secret_looking_token_is_in_the_repository() -> None:
     assert matches(re.compile(r"\b(?:hf|ghp|gho|sk)_[A-Za-z0-9]{20,}\b")) == []
+
+
+def test_the_picture_of_the_rooms_is_as_the_import_contract() -> None:
+    """After a change of the layers: python scripts/draw_rooms.py."""
+    sys.path.insert(0, str(ROOT / "scripts"))
+    try:
+        import draw_rooms
+    finally:
+        sys.path.pop(0)
+    drawn = draw_rooms.draw(draw_rooms.layers())
+    assert draw_rooms.PICTURE.read_text(encoding="utf-8") == drawn

@@ -1,6 +1,7 @@
 """The character's picture: turned upright, made opaque, checked."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,3 +57,46 @@ def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(CharacterError, match="cannot be read"):
         read_character(tmp_path / "a.png")
+
+
+def grey_ramp() -> np.ndarray[Any, Any]:
+    return np.linspace(0, 65535, 96 * 96).reshape(96, 96).round()
+
+
+@pytest.mark.parametrize("form", ["big end first", "little end first", "32 bits", "0 to 1"])
+def test_grey_of_more_than_eight_bits_keeps_its_brightness(tmp_path: Path, form: str) -> None:
+    ramp, path = grey_ramp(), tmp_path / "grey.tiff"
+    if form == "big end first":
+        path = tmp_path / "grey.pgm"
+        path.write_bytes(b"P5 96 96 65535\n" + ramp.astype(">u2").tobytes())
+    elif form == "little end first":
+        Image.fromarray(ramp.astype(np.uint16)).save(path)
+    elif form == "32 bits":
+        Image.fromarray(ramp.astype(np.int32)).save(path)
+    else:
+        Image.fromarray((ramp / 65535).astype(np.float32)).save(path)
+    pixels = read_character(path).pixels[..., 0].astype(int)
+    assert np.abs(pixels - ramp / 257).max() <= 1
+
+
+def test_numbers_that_are_no_brightness_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "depth.tiff"
+    Image.fromarray(np.full((96, 96), 1e9, np.float32)).save(path)
+    with pytest.raises(CharacterError, match="grey values"):
+        read_character(path)
+
+
+def test_a_gigantic_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "sky.png"
+    Image.new("1", (12_000, 10_000)).save(path)
+    with pytest.raises(CharacterError, match="12000x10000"):
+        read_character(path)
+    Image.new("1", (30_000, 20_000)).save(path)
+    with pytest.raises(CharacterError, match="100 megapixels"):
+        read_character(path)
+
+
+def test_a_picture_of_95_megapixels_is_read_without_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "wall.png"
+    Image.new("L", (9_500, 10_000), 77).save(path)
+    assert read_character(path).pixels.shape == (10_000, 9_500, 3)

@@ -185,12 +185,12 @@ BAD: dict[str, tuple[Callable[[Path], dict[str, Any]], str, str]] = {
     "broken rig": (
         lambda at: {"motion": {"path": write(at / "a.bvh", b"HIERARCHY\nROOT")}},
         "motion",
-        "",
+        "line 2: expected a name",
     ),
     "truncated track": (
         lambda at: {"motion": {"path": write(at / "a.npz", b"PK\x03\x04")}},
         "motion",
-        "",
+        "cannot be read as one",
     ),
     "frames it lacks": (lambda _at: {"frames": "1-3"}, "motion", "101-107"),
     "missing character": (

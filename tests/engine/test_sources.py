@@ -128,6 +128,36 @@ def test_ready_made_maps_are_opened_once_and_have_no_keypoints(
     assert (film.kind, len(film.frames)) == ("posemaps", 6)  # 7 at 25 last as long as 5.6 at 20
 
 
+def test_what_is_hashed_is_what_is_read(
+    make_job: JobMaker, tmp_path: Path, track_file: Path
+) -> None:
+    from marionext.local import LocalEngine
+    from marionext.pose.formats import read_track, write_track
+    from marionext.protocol import Failed, Finished, FrameWritten
+
+    folder = tmp_path / "poses"
+    write_track(read_track(track_file), folder)
+    job = make_job(motion={"path": str(folder), "first": 101}, frames="101-102")
+    with LocalEngine() as engine:
+
+        def run() -> tuple[object, int]:
+            events = engine.wait(engine.submit(job), timeout=300)
+            return events[-1], sum(isinstance(event, FrameWritten) for event in events)
+
+        assert run()[1] == 2
+        (folder / "rendered.png").write_bytes(b"a picture beside")
+        (folder / "out").mkdir()
+        (folder / "out" / "other.json").write_text("{}")
+        ended, written = run()
+        assert isinstance(ended, Finished), "nothing that is read has changed"
+        assert written == 0
+        one = next(folder.glob("*_keypoints.json"))
+        one.write_text(one.read_text().replace("48.0", "49.0"))
+        ended, _ = run()
+    assert isinstance(ended, Failed)
+    assert "file of the motion differs" in ended.message
+
+
 def test_edits_come_after_the_clean_up_and_before_the_mirror(track_file: Path) -> None:
     wrist, other = 4, 7
     source = MotionSource(path=str(track_file))
@@ -273,3 +303,46 @@ def test_what_is_wrong_with_a_video_is_a_warning(tmp_path: Path, clips: Any) -> 
     motion.tell(Reporter("", events.append, lambda: False))
     assert [event.level for event in events] == ["info", "warning"]
     assert "cannot be decoded" in events[1].text
+
+
+def test_a_track_that_was_cleaned_is_not_cleaned_again(track_file: Path, tmp_path: Path) -> None:
+    from marionext.pose.formats import read_track, write_track
+
+    settings = PoseSettings(clean=True)
+    raw = read_track(track_file)
+    rng = np.random.default_rng(0)
+    noisy = raw.with_(points=raw.points + rng.normal(0, 1.5, raw.points.shape))
+    write_track(noisy, tmp_path / "noisy.npz")
+    first = open_motion(MotionSource(path=str(tmp_path / "noisy.npz"))).poses(
+        settings, (96, 128), quiet()
+    )
+    edited = replace_point(first)
+    write_track(edited, tmp_path / "kept.npz")
+    again = open_motion(MotionSource(path=str(tmp_path / "kept.npz"))).poses(
+        settings, (96, 128), quiet()
+    )
+    assert not np.array_equal(first.points, noisy.points), "there was something to clean"
+    assert again.points.tobytes() == edited.points.tobytes()
+    assert again.scores.tobytes() == edited.scores.tobytes()
+
+
+def replace_point(track: PoseTrack) -> PoseTrack:
+    """Set the right wrist of one frame by hand, far from where it was."""
+    from marionext.edits import SetPoints
+    from marionext.pose import apply
+
+    frames = FrameRange(track.first + 3, track.first + 4)
+    there = (((20.0, 20.0),),)
+    return apply(track, (SetPoints(frames=frames, joints=("right_wrist",), points=there),))
+
+
+def test_poses_of_a_rig_are_as_its_bones_have_them_from_a_file_too(tmp_path: Path) -> None:
+    from marionext.pose.formats import write_track
+
+    poses = PoseSettings(clean=True)
+    first = open_motion(MotionSource(path=str(DANCE))).poses(poses, (96, 128), quiet())
+    write_track(first, tmp_path / "dance.npz")
+    again = open_motion(MotionSource(path=str(tmp_path / "dance.npz"))).poses(
+        poses, (96, 128), quiet()
+    )
+    assert again.points.tobytes() == first.points.tobytes()

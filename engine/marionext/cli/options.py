@@ -79,6 +79,11 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
         help="frames per second that the motion has, where its file says none or a wrong one; "
         "--rate resamples",
     )
+    group.add_argument(
+        "--source-size",
+        type=parse_size,
+        help="declare the picture that the keypoints of a pose file lie in, as WIDTHxHEIGHT",
+    )
     group.add_argument("--first", type=int, help="number of the motion's first frame")
     group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
     group.add_argument(
@@ -107,7 +112,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", default="puppet", help="bundle name or folder (default: puppet)")
     group.add_argument("--quality", choices=presets.names("quality"))
     group.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT, rounded to multiples of 64")
-    group.add_argument("--fit", choices=("none", "linear", "limbs"), default="linear")
+    group.add_argument("--fit", choices=("none", "linear", "limbs", "inside"), default="linear")
     for flag, name, kind, text in _SETTINGS_FLAGS:
         group.add_argument(flag, dest=name, type=kind, help=text)
     group.add_argument("--guidance", help="a number, or LOW:HIGH for a ramp within each window")
@@ -154,6 +159,7 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
         palette=options.palette,
         rate=options.rate,
         source_rate=options.source_rate,
+        source_size=options.source_size,
         first=options.first,
         occlusion=not options.no_occlusion,
     )

@@ -22,6 +22,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     track.add_argument("motion", help="dance video, rig file, or poses in another form")
     track.add_argument("-o", "--out", required=True, help="file or folder to write")
     track.add_argument("--size", type=parse_size, help="picture size for a rig (576x1024)")
+    track.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    track.add_argument("--findings", metavar="FILE", help="JSON file for what the clean-up found")
     add_motion_options(track)
     track.set_defaults(run=_track)
 
@@ -43,8 +45,9 @@ def _track(options: argparse.Namespace) -> int:
         width=width,
         height=height,
         output=str(Path(options.out).expanduser().absolute()),
+        findings=str(Path(options.findings).expanduser().absolute()) if options.findings else None,
     )
-    return _done(run_jobs([job], EngineSettings()), job.output)
+    return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
 
 
 def _posemap(options: argparse.Namespace) -> int:

@@ -219,7 +219,7 @@ def _demo(options: argparse.Namespace) -> int:
         motion=MotionSource(path=str(presets.folder("motions") / "dance.bvh")),
         character=str(presets.folder("characters") / "hero.png"),
         frames=options.frames,
-        pose=PoseSettings(fit="limbs"),
+        pose=PoseSettings(fit="inside"),
         settings=default_settings("puppet"),
         output=OutputSettings(
             directory=str(Path(options.out).expanduser().absolute()), side_by_side=True

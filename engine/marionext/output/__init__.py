@@ -12,7 +12,7 @@ from marionext.output.lock import FolderLock
 from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
 from marionext.output.sound import Sound
-from marionext.output.writer import FrameWriter, frame_name
+from marionext.output.writer import FrameWriter
 
 __all__ = [
     "EncodedVideo",
@@ -25,7 +25,6 @@ __all__ = [
     "VideoKind",
     "encode_png",
     "encode_video",
-    "frame_name",
     "video_suffix",
     "write_png",
 ]

@@ -264,7 +264,7 @@ def _temporary(path: Path) -> Iterator[Callable[[str], Path]]:
     made: list[Path] = []
 
     def name(what: str) -> Path:
-        made.append(path.with_name(f".{path.name}.{what}.{os.getpid()}{PART}"))
+        made.append(path.with_name(f".{what}.{os.getpid()}{PART}"))
         return made[-1]
 
     try:

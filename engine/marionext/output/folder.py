@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -37,13 +37,16 @@ class RenderFolder:
     `state` may hold what an interrupted run left. One that holds another render is refused.
     """
 
+    FOLDERS = (_FRAMES, _STATE, _TAKES)
+    """What it makes in its own folder, apart from the results."""
+
     def __init__(
         self,
         path: Path,
         plan: Record | None,
         *,
         overwrite: bool = False,
-        say: Callable[[str], None] | None = None,
+        warn: Callable[[str], None] = logger.warning,
     ) -> None:
         """Open or make the folder of a render.
 
@@ -51,15 +54,16 @@ class RenderFolder:
             path: of the folder.
             plan: the record of the render without frames, as `Record.start` gives it; None: the
                 render that is there, whatever it is.
-            overwrite: render again what is there, even if it is another render.
-            say: told what a user should know, such as frames that are lost; None: the log is.
+            overwrite: render again what is there, even if it is another render. Only what its
+                record lists is removed.
+            warn: told what the user should know.
 
         Raises:
-            OutputError: another run is at work here, the folder holds another render, or it
-                cannot be written to.
+            OutputError: another run is at work here, the folder holds another render, or files
+                that are none of ours stand where results belong, or it cannot be written to.
         """
         self.path = path
-        self._say = say or logger.warning
+        self._warn = warn
         if plan is None:
             Record.read(path / RECORD)  # before anything is made in a folder that is no render's
         self._unrecorded = False
@@ -81,12 +85,9 @@ class RenderFolder:
         """Take up what is there; return whether it is of the same render."""
         path = self.path / RECORD
         if plan is not None and (overwrite or not path.is_file()):
-            if not overwrite and (strangers := self._writer.existing()):
-                raise OutputError(
-                    f"{self.path} holds {len(strangers)} frames that no render.json speaks of",
-                    hint="Choose another output folder, or say --overwrite.",
-                )
-            self._start(plan)
+            self._clear(path)
+            self.record = plan
+            plan.write(path)
             return False
         found = Record.read(path)
         if plan is not None and (found.identity, found.numbers) != (plan.identity, plan.numbers):
@@ -95,8 +96,9 @@ class RenderFolder:
                 hint="Choose another output folder, or say --overwrite to replace it.",
             )
         if plan is not None:
-            # The plan's own job is kept: what to make of the frames may have changed.
-            found = replace(found, job=plan.job, versions=plan.versions)
+            # What the results here were made as stays on record until they are made anew.
+            job = {**plan.job, "output": found.job.get("output", plan.job.get("output"))}
+            found = replace(found, job=job, versions=plan.versions)
         self.record = self._mended(found)
         self.keep(self.record)
         return True
@@ -117,22 +119,71 @@ class RenderFolder:
                 shown.pop(str(number), None)
         if lost := len(record.frames) - len(intact):
             what = "1 frame is" if lost == 1 else f"{lost} frames are"
-            self._say(f"{self.path}: {what} missing or changed and rendered again")
+            self._warn(f"{self.path}: {what} missing or changed and made again")
         takes = tuple(
             replace(take, frames=self.takes.intact(take.number, take.frames))
             for take in record.takes
         )
         return replace(record.with_frames(intact), shown=shown, takes=takes)
 
-    def _start(self, plan: Record) -> None:
-        # The old record goes first: frames without one are refused, never mistaken for ours.
-        (self.path / RECORD).unlink(missing_ok=True)
-        for number in self._writer.existing():
+    def _clear(self, path: Path) -> None:
+        """Remove the render that is here: what its record lists, and nothing else.
+
+        Raises:
+            OutputError: there are frames that it does not list; nothing is removed then.
+        """
+        found = self._record_or_none(path)
+        own = set() if found is None else set(found.numbers)
+        if strangers := [number for number in self._writer.existing() if number not in own]:
+            raise OutputError(
+                f"{self._writer.folder} holds {len(strangers)} pictures that no render.json speaks "
+                f"of: {format_frames(tuple(strangers))}",
+                hint="Choose another output folder, or move them away.",
+            )
+        if found is None:
+            return
+        # The record goes first: frames without one are refused, never mistaken for ours.
+        path.unlink()
+        for number in own:
             self._writer.remove(number)
+        for name in (*found.videos, *found.files):
+            (self.path / name).unlink(missing_ok=True)
         self.takes.clear()
         remove_folder(self.path / _STATE)
-        self.record = plan
-        plan.write(self.path / RECORD)
+
+    def _record_or_none(self, path: Path) -> Record | None:
+        """Return the record that is here; one that cannot be read is put aside, not deleted."""
+        if not path.is_file():
+            return None
+        try:
+            return Record.read(path)
+        except OutputError as error:
+            number = 1
+            while (aside := path.with_name(f"{path.stem}.unreadable-{number}.json")).exists():
+                number += 1
+            path.rename(aside)
+            self._warn(f"{error.message}; it is kept as {aside.name}")
+            return None
+
+    def claim(self, files: Iterable[Path]) -> None:
+        """Take files of the folder as the render's own, before any of them is written.
+
+        Raises:
+            OutputError: one is there and no record lists it: it is the user's.
+        """
+        record = self.record
+        for path in files:
+            name = path.relative_to(self.path).as_posix()
+            if record.lists(name):
+                continue
+            if path.exists() or path.is_symlink():
+                raise OutputError(
+                    f"{path} is there already and is no result of this render",
+                    hint="Move it away, or choose another output folder.",
+                )
+            record = record.with_file(name)
+        if record is not self.record:
+            self.keep(record)
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -143,10 +194,6 @@ class RenderFolder:
     def frames(self) -> list[Path]:
         """The files of all frames, in order."""
         return [self._writer.path(number) for number in self.record.numbers]
-
-    def frame_path(self, number: int) -> Path:
-        """Return where a frame is, or will be."""
-        return self._writer.path(number)
 
     def write_frame(self, number: int, picture: NDArray[np.uint8], take: int = 0) -> Path:
         """Write a frame (height, width, 3), record it, and return its file.
@@ -275,6 +322,17 @@ class RenderFolder:
             self.takes.show(take, number, self._writer.path(number))
         return tuple(changed)
 
+    def finish(self, job: Mapping[str, Any], said: Iterable[str] = ()) -> None:
+        """Record that everything a job asks for is there, and what was said on the way.
+
+        Raises:
+            OutputError: the record cannot be written.
+        """
+        record = replace(self.record, job=dict(job)).with_stage("finished")
+        for text in said:
+            record = record.with_note(text)
+        self.keep(record)
+
     def keep(self, record: Record) -> None:
         """Keep a changed record, on disk too.
 
@@ -346,7 +404,7 @@ class RenderFolder:
         except OutputError:
             if error is None:
                 raise
-            self._say(f"the last frames in {self.path} are not recorded")
+            self._warn(f"the last frames in {self.path} are not recorded")
 
 
 def _difference(found: Record, wanted: Record) -> str:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from marionext.errors import OutputError
 from marionext.files import clear_parts, explain, sha256_of, write_bytes
+from marionext.frames import frame_name
 from marionext.output.png import write_png
-from marionext.output.writer import frame_name
 
 __all__ = ["Takes", "remove_folder"]
 

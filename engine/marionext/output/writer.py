@@ -8,16 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.files import clear_parts, explain, sha256_of
+from marionext.frames import frame_name
 from marionext.output.png import write_png
 
-__all__ = ["FrameWriter", "frame_name"]
+__all__ = ["FrameWriter"]
 
 _NAME = re.compile(r"(-?\d+)\.png")
-
-
-def frame_name(number: int) -> str:
-    """Return the file name of a frame: ``000123.png``, ``-00005.png``."""
-    return f"{number:06d}.png"
 
 
 class FrameWriter:

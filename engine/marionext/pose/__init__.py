@@ -3,7 +3,7 @@
 from marionext.pose.cleanup import Cleaned, CleanUp, Finding, clean
 from marionext.pose.edit import apply, mirror
 from marionext.pose.fit import Fit, FitMode, FitReport, fit, fit_limbs, fit_linear
-from marionext.pose.measure import person_boxes, person_sizes, small_parts
+from marionext.pose.measure import empty_frames, person_boxes, person_sizes, small_parts
 from marionext.pose.people import Who, choose_person, choose_track, keep_identities, link_boxes
 from marionext.pose.resample import resample, resampled_count, select, trim
 from marionext.pose.track import Origin, PoseTrack
@@ -23,6 +23,7 @@ __all__ = [
     "choose_person",
     "choose_track",
     "clean",
+    "empty_frames",
     "fit",
     "fit_limbs",
     "fit_linear",

@@ -151,7 +151,8 @@ def clean(
     than their neighbours'; all else keeps its score. A clip of one frame comes back as it is.
 
     A part is mended as it would be in the whole, which is looked at all the same; what is outside
-    stays as it is. Sides are exchanged only where both of them are among the joints.
+    stays as it is. Sides are exchanged only where both of them are among the joints. Points that
+    were set by hand stay where they are, and so do their mirror images in an exchange.
 
     Args:
         track: the motion.
@@ -181,7 +182,11 @@ def clean(
         origins[:, who] = np.where(mask, mended.origins, origins[:, who])
         findings += mended.findings
     findings.sort(key=lambda finding: finding.frames.start)
-    return Cleaned(track.with_(points=points, scores=scores, origins=origins), tuple(findings))
+    whole = frames is None and not joints and person is None
+    mended_track = track.with_(
+        points=points, scores=scores, origins=origins, cleaned=track.cleaned or whole
+    )
+    return Cleaned(mended_track, tuple(findings))
 
 
 class _Person:
@@ -198,6 +203,8 @@ class _Person:
         self.points = track.points[:, person].astype(np.float64)
         self.scores = track.scores[:, person].astype(np.float64)
         self.origins = track.origins[:, person].copy()
+        self._by_hand = self.origins == Origin.BY_HAND
+        self._set = self.points.copy(), self.scores.copy()
         self.findings: list[Finding] = []
         self._first, self._rate = track.first, track.rate
         outside = ((self.points < 0) | (self.points >= track.size)).any(-1)
@@ -222,16 +229,25 @@ class _Person:
                 self.points - base, self.scores, breaks + held, self._size, options.outliers
             )
             wild &= ~_attached(self.points, self.scores, self._size, options.trusted)
+            wild &= ~self._by_hand
             self.scores = np.where(wild, 0, self.scores)
         filled = np.zeros(self.scores.shape, bool)
         if gap:
             self.points, self.scores, filled = fill_gaps(
                 self.points, self.scores, scene, gap, options.trusted, picture=self._picture
             )
+            filled &= ~self._by_hand
             self.origins[filled] = Origin.FILLED
         self._tell_outliers(wild, sure, filled)
         self._tell_gaps(filled & ~wild, options.trusted)
         self._smooth(breaks, window, options)
+        self._keep_what_is_set()
+
+    def _keep_what_is_set(self) -> None:
+        points, scores = self._set
+        self.points = np.where(self._by_hand[..., None], points, self.points)
+        self.scores = np.where(self._by_hand, scores, self.scores)
+        self.origins = np.where(self._by_hand, Origin.BY_HAND, self.origins)
 
     def _smooth(self, breaks: NDArray[np.int64], window: int, options: CleanUp) -> None:
         """Take out the trembling, and no more than that."""
@@ -263,6 +279,11 @@ class _Person:
             part, points = slice(exchange.start, exchange.stop), list(exchange.points)
             exchanged[part, points] ^= True
             sure[part, points] = exchange.sure
+        # Who set a point by hand has said which side it is.
+        stays = exchanged & (self._by_hand | self._by_hand[:, list(MIRRORED)])
+        self.points = np.where(stays[..., None], self._set[0], self.points)
+        self.scores = np.where(stays, self._set[1], self.scores)
+        exchanged &= ~stays
         self.origins = np.where(exchanged, self.origins[:, list(MIRRORED)], self.origins)
         for start, stop, joints in _runs(exchanged & self._mask):
             how_sure = float(sure[start:stop, joints].mean())

@@ -18,12 +18,14 @@ from marionext.pose.linear import (
 from marionext.pose.proportions import compare_proportions, measure_lengths
 from marionext.pose.skeleton import BODY, SEEN_SCORE
 from marionext.pose.track import PoseTrack
+from marionext.skeleton import LIMB_GROUPS
 
 __all__ = ["Fit", "FitMode", "FitReport", "fit", "fit_limbs", "fit_linear"]
 
-FitMode = Literal["none", "linear", "limbs"]
+FitMode = Literal["none", "linear", "limbs", "inside"]
 """``none``: the picture as it is, whole and centred; ``linear``: one scale and shift for the clip;
-``limbs``: the character's proportions as well."""
+``limbs``: the character's proportions as well; ``inside``: like limbs, and made smaller and moved
+as far as needed for the whole motion to stay in the picture."""
 
 _METHODS = {
     "joints": "The clip and the character's picture do not share an upright figure: size and place "
@@ -33,7 +35,13 @@ _METHODS = {
     "picture": "No pose was found in the character's picture or in the clip: the motion was only "
     "scaled to the picture.",
 }
-_OUTSIDE = 0.1
+_OUTSIDE = 0.05
+"""Share of the frames in which a limb may lie outside of the picture without a word."""
+_MARGIN = 0.02
+"""Of the picture's shorter side: what ``inside`` leaves free at the edges."""
+_LIMBS = ("head", "left_hand", "right_hand", "left_foot", "right_foot")
+_WHOLE_LIMBS = {"left_hand": 7, "right_hand": 4, "left_foot": 13, "right_foot": 10}
+"""The body's joint that tells of a limb where its own points are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ class FitReport:
     """What a fit did, for people to read."""
 
     mode: FitMode
-    """What was done; ``linear`` where ``limbs`` was asked for and could not be done."""
+    """What was done; ``linear`` where ``limbs`` was asked for and could not be done. After
+    ``inside`` the ratios say whether limbs were changed."""
     method: LinearMethod
     """How the linear fit came about."""
     scale: float
@@ -82,13 +91,14 @@ def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit
         solved = whole_picture(track.size, reference.size)
         report = FitReport("none", solved.method, solved.scale)
         return Fit(apply_linear(track, solved, reference.size), report)
-    if mode not in ("linear", "limbs"):
-        raise SettingsError(f"expected a fit of none, linear or limbs, got {mode!r}")
+    if mode not in ("linear", "limbs", "inside"):
+        raise SettingsError(f"expected a fit of none, linear, limbs or inside, got {mode!r}")
     solved = solve_linear(track, reference)
     placed = apply_linear(track, solved, reference.size)
     warnings = [_METHODS[solved.method]] if solved.method in _METHODS else []
     ratios: dict[str, float] = {}
-    if mode == "limbs":
+    wanted = mode
+    if mode != "linear":
         points = placed.points.copy()
         for person in range(track.people):
             ratios_or_reason = _fit_person(track, reference, person, points)
@@ -98,8 +108,11 @@ def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit
                 ratios = ratios or ratios_or_reason
         placed = placed.with_(points=points)
         mode = "limbs" if ratios else "linear"
-    warnings += _outside(track, placed)
     scale = ratios.get("leg", solved.scale)
+    if wanted == "inside":
+        placed, factor = _brought_inside(placed)
+        mode, scale = "inside", scale * factor
+    warnings += _outside(placed)
     return Fit(placed, FitReport(mode, solved.method, scale, ratios, tuple(warnings)))
 
 
@@ -157,21 +170,48 @@ def _fit_person(
     return proportions.ratios
 
 
-def _outside(before: PoseTrack, after: PoseTrack) -> list[str]:
-    """Warn if much of the figure left the picture."""
-    seen = before.scores[..., BODY] > SEEN_SCORE
+def _brought_inside(track: PoseTrack) -> tuple[PoseTrack, float]:
+    """Make a motion smaller and move it, as little as needed for all of it to be in the picture.
+
+    Returns:
+        The motion, and by what it was scaled: at most 1.
+    """
+    seen = track.scores > SEEN_SCORE
     if not seen.any():
-        return []
+        return track, 1.0
+    size = np.array(track.size, np.float64)
+    margin = _MARGIN * size.min()
+    low, high = track.points[seen].min(0), track.points[seen].max(0)
+    scale = float(min(1.0, *((size - 2 * margin) / np.maximum(high - low, 1e-6))))
+    middle = (low + high) / 2
+    half = (high - low) / 2 * scale
+    # The nearest place at which the box around the whole motion keeps the margin.
+    place = np.clip(middle, margin + half, np.maximum(size - margin - half, margin + half))
+    points = (track.points - middle) * scale + place
+    known = track.scores[..., None] > 0
+    return track.with_(points=np.where(known, points, track.points).astype(np.float32)), scale
 
-    def inside(track: PoseTrack) -> float:
-        places = track.points[..., BODY, :]
-        within = np.logical_and(places >= 0, places <= np.array(track.size))
-        return float(np.mean(within.min(-1)[seen]))
 
-    lost = inside(before) - inside(after)
-    if lost < _OUTSIDE:
+def _outside(track: PoseTrack) -> list[str]:
+    """Warn of limbs that leave the picture, with the number of frames in which they do."""
+    seen = track.scores > SEEN_SCORE
+    size = np.array(track.size, np.float32)
+    out = ((track.points < 0) | (track.points > size)).any(-1) & seen
+    told = []
+    for person in range(track.people):
+        whose = f" of person {person + 1}" if track.people > 1 else ""
+        for limb in _LIMBS:
+            joints = list(LIMB_GROUPS[limb])
+            if limb in _WHOLE_LIMBS:
+                joints.append(_WHOLE_LIMBS[limb])
+            known = seen[:, person, joints].any(-1)
+            gone = (out[:, person, joints].sum(-1) * 2 > seen[:, person, joints].sum(-1)) & known
+            if gone.sum() > _OUTSIDE * len(track):
+                name = limb.replace("_", " ")
+                told.append(f"{name}{whose} in {gone.sum()} of {len(track)} frames")
+    if not told:
         return []
     return [
-        f"{lost:.0%} of the joints that the clip shows lie outside the picture now: the motion "
-        "needs more room than the character's picture leaves."
+        f"outside of the picture: {', '.join(told)}. To keep the whole motion in it, fit it "
+        "inside (--fit inside), or give a picture of the character with more room around it."
     ]

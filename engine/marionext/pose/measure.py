@@ -9,6 +9,7 @@ from marionext.pose.track import PoseTrack
 __all__ = [
     "FACE_PIXELS",
     "HAND_PIXELS",
+    "empty_frames",
     "number_scenes",
     "person_boxes",
     "person_sizes",
@@ -86,6 +87,18 @@ def number_scenes(
     way = np.linalg.norm(np.diff(points[:, BODY], axis=0), axis=-1) / max(size, _TINY)
     jumped = (both & (way > _CUT)).sum(1) * 2 > both.sum(1)
     return np.concatenate([[0], np.cumsum(jumped & (both.sum(1) >= 3))])
+
+
+def empty_frames(track: PoseTrack) -> tuple[int, ...]:
+    """Return the numbers of the frames in whose picture nothing of anybody would be drawn.
+
+    Args:
+        track: poses as they will be drawn.
+    """
+    size = np.array(track.size, np.float32)
+    within = ((track.points >= 0) & (track.points <= size)).all(-1)
+    drawn = (within & (track.scores >= SEEN_SCORE)).any(axis=(1, 2))
+    return tuple((np.flatnonzero(~drawn) + track.first).tolist())
 
 
 def small_parts(track: PoseTrack) -> list[str]:

@@ -33,6 +33,7 @@ class _Pictures(Protocol):
 
     size: tuple[int, int]
     count: int
+    files: tuple[Path, ...]
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return picture ``index``, (height, width, 3) red, green, blue."""
@@ -55,6 +56,11 @@ class PoseMapSource:
     """What is wrong with them, though they can be used."""
     _index: Callable[[int], int]
     _pictures: _Pictures
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What they are read from."""
+        return self._pictures.files
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -244,6 +250,7 @@ class _Folder:
             )
         self.count = len(numbered)
         self._paths = [numbered[number] for number in sorted(numbered)]
+        self.files: tuple[Path, ...] = tuple(self._paths)
         self.size = self._size(self._paths[0])
         for path in self._paths[1:]:
             size = self._size(path)
@@ -295,6 +302,7 @@ class _Video:
     first = FIRST_FRAME
 
     def __init__(self, path: Path, declared: FrameRate | None) -> None:
+        self.files: tuple[Path, ...] = (path,)
         self._info = probe(path, declared=declared)
         self._shown = Shown(path, self._info)
         timing = self._info.timing

@@ -5,23 +5,25 @@ from pathlib import Path
 
 from marionext.backends import Renderers
 from marionext.codec import encode
-from marionext.errors import SettingsError
+from marionext.errors import OutputError, SettingsError
 from marionext.files import write_json
-from marionext.frames import FrameRange, format_frames
+from marionext.frames import FrameRange, format_frames, frame_name
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
-from marionext.output import frame_name, write_png
+from marionext.output import write_png
+from marionext.paths import check_name, refuse_overlap
 from marionext.pose import Finding, trim
 from marionext.pose.formats import write_track
 from marionext.posemap import SmallDrawer
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
-from marionext.sources import open_motion, select_frames
+from marionext.sources import OpenMotion, open_motion, select_frames
+from marionext.staging import refuse_empty
 
 __all__ = ["draw_maps", "write_poses"]
 
 
 def write_poses(
-    job: TrackJob, _engine: EngineSettings, report: Reporter, _renderers: Renderers
+    job: TrackJob, engine: EngineSettings, report: Reporter, _renderers: Renderers
 ) -> Result:
     """Read, clean and change the poses of a motion, and write them as a pose track.
 
@@ -30,6 +32,15 @@ def write_poses(
         OutputError: the track cannot be written.
     """
     motion = open_motion(job.motion)
+    results = [Path(path) for path in (job.output, job.findings) if path is not None]
+    _refuse_overlap(motion, results)
+    for path in results:
+        check_name(path)
+        if path.is_file() and not engine.overwrite:
+            raise OutputError(
+                f"{path} is there already",
+                hint="Choose another name, or say --overwrite to replace it.",
+            )
     numbers = select_frames(job.frames, motion.frames)
     if numbers[-1] - numbers[0] + 1 != len(numbers):
         raise SettingsError(
@@ -66,8 +77,10 @@ def draw_maps(
     """
     motion = open_motion(job.motion)
     numbers = select_frames(job.frames, motion.frames)
+    _refuse_overlap(motion, [Path(job.output) / frame_name(number) for number in numbers])
     given = None if job.width is None or job.height is None else (job.width, job.height)
     track = motion.poses(job.pose, given or RIG_SIZE, report)
+    refuse_empty(track, numbers, report)
     drawer = SmallDrawer(given or track.size)
     folder = Path(job.output)
     written = 0
@@ -83,3 +96,10 @@ def draw_maps(
     kept = len(numbers) - written
     report.log(f"{written} pose maps written" + (f", {kept} were there already" if kept else ""))
     return Result(folder, len(numbers))
+
+
+def _refuse_overlap(motion: OpenMotion, results: list[Path]) -> None:
+    reads = {"the motion": motion.files}
+    if motion.source.rig is not None and Path(motion.source.rig).is_file():
+        reads["the rig preset"] = (Path(motion.source.rig),)
+    refuse_overlap(reads, results)

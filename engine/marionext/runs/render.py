@@ -6,6 +6,7 @@ bytes. A part of a finished render can be made again (``again``): as a take of t
 the others, which stay as they are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,16 +16,17 @@ from marionext.backends import Backend, Renderers, Work, backend_of
 from marionext.bundles import ModelBundle
 from marionext.character import read_character
 from marionext.errors import MotionError, OutputError
-from marionext.files import hash_source
+from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
 from marionext.output import RenderFolder
+from marionext.paths import refuse_overlap
 from marionext.planning import remember_speed
 from marionext.pose.formats import write_native
 from marionext.record import RECORD, Record
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
-from marionext.runs.videos import make_videos
+from marionext.runs.videos import make_videos, result_files
 from marionext.sources import OpenMotion, open_motion, select_frames
 from marionext.staging import Staged, pose_beside
 
@@ -48,20 +50,26 @@ def render(
         report.log(note)
     motion = open_motion(job.motion)
     maker = _Maker(job, engine, bundle, backend_of(bundle), renderers, report)
+    results = result_files(job, select_frames(job.frames, motion.frames))
+    _refuse_overlap(job, bundle, motion, results)
     plan = _plan(maker, motion)
-    again = job.again is not None
-    folder_path = Path(job.output.directory)
-    begun, warn = None if again else plan, partial(report.log, warning=True)
-    with RenderFolder(folder_path, begun, overwrite=engine.overwrite, say=warn) as folder:
+    begun = None if job.again is not None else plan
+    with RenderFolder(
+        Path(job.output.directory),
+        begun,
+        overwrite=engine.overwrite,
+        warn=partial(report.log, warning=True),
+    ) as folder:
+        folder.claim((*results, folder.path / _PREVIEW, folder.poses_file(0)))
         take = _begin_take(maker, plan, job.again, folder) if job.again is not None else 0
         state = folder.takes.state(take) if take else folder.state
         staged = Staged(job, motion, character, report, kept=state)
-        maker.make(staged, folder, take, state)
+        changed = maker.make(staged, folder, take, state)
         if take:
-            folder.show(take, folder.take(take).numbers)
-        videos = make_videos(job, staged, folder, report)
+            changed |= bool(folder.show(take, folder.take(take).numbers))
+        videos = make_videos(job, staged, folder, report, changed=changed)
         folder.clear_state(take)
-        folder.keep(folder.record.with_stage("finished"))
+        folder.finish(plan.job if begun is not None else folder.record.job, report.said)
     return Result(folder.path, len(plan.numbers), videos)
 
 
@@ -76,13 +84,13 @@ class _Maker:
     renderers: Renderers
     report: Reporter
 
-    def make(self, staged: Staged, folder: RenderFolder, take: int, state: Path) -> None:
-        """Make the frames that a take lacks."""
+    def make(self, staged: Staged, folder: RenderFolder, take: int, state: Path) -> bool:
+        """Make the frames that a take lacks, and return whether there were any."""
         job, report = self.job, self.report
         missing = folder.take(take).missing if take else folder.missing
         if not missing:
-            report.log("every frame is there already: only the videos are made")
-            return
+            report.log("every frame is there already")
+            return False
         width, height = job.settings.size
         folder.check_space(len(missing) * width * height * 2)
         if not staged.ready_made:
@@ -100,9 +108,10 @@ class _Maker:
             )
             seconds = report.seconds - started
             remember_speed(job.model, renderer.device, figures.operations, seconds)
+        return True
 
     def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
-        """Say what is wanted of the renderer, and where it keeps what it needs."""
+        """Say which frames the renderer makes, and where it keeps what it needs."""
         made = folder.take(take).numbers if take else None
         held = {} if made is None else folder.held(made)
 
@@ -148,18 +157,47 @@ def _rounding(job: RenderJob) -> tuple[str, ...]:
     )
 
 
+def _refuse_overlap(
+    job: RenderJob, bundle: ModelBundle, motion: OpenMotion, results: tuple[Path, ...]
+) -> None:
+    """Make sure that nothing that is read would be written to.
+
+    Raises:
+        OutputError: something would be.
+    """
+    folder, character = Path(job.output.directory), Path(job.character)
+    beside = pose_beside(character)
+    reads: dict[str, Sequence[Path]] = {
+        "the motion": motion.files,
+        "the character": (character, *((beside,) if beside is not None else ())),
+        "the model": bundles.layers(bundle.folder),
+    }
+    if job.motion.rig is not None and Path(job.motion.rig).is_file():
+        reads["the rig preset"] = (Path(job.motion.rig),)
+    if job.output.sound is not None:
+        reads["the sound"] = (Path(job.output.sound),)
+    files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
+    refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
+
+
 def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     """Describe the render, so that the folder can tell whether it holds the same one."""
     job = maker.job
     numbers = select_frames(job.frames, motion.frames)
     computed = maker.backend.computed(job.settings, maker.engine)
     maker.report.progress("poses", 0, 0, "checking the files")
-    inputs = {"motion": motion.path, "character": Path(job.character)}
+    inputs = {"motion": motion.files, "character": (Path(job.character),)}
+    as_before = job.settings.noise == "run"
     beside = pose_beside(Path(job.character))
     if beside is not None:
-        inputs["character pose"] = beside
+        inputs["character pose"] = (beside,)
+    rig = job.motion.rig
+    if rig is not None and Path(rig).is_file() and not as_before:
+        inputs["rig preset"] = (Path(rig),)
     try:
-        hashes = {name: hash_source(path) for name, path in inputs.items()}
+        hashes = {name: hash_files(files) for name, files in inputs.items()}
+        if as_before:
+            hashes["motion"] = _hash_as_before(motion.path)
     except OSError as error:
         raise MotionError(f"{error.filename} cannot be read: {error.strerror or error}") from None
     return Record.start(
@@ -172,6 +210,14 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
         versions=maker.backend.versions(),
         computed=computed,
     )
+
+
+def _hash_as_before(path: Path) -> str:
+    """Return the hash of a motion as version 0.1 took it: the file, or all that is in a folder."""
+    if not path.is_dir():
+        return hash_files([path])
+    found = (item for item in path.rglob("*") if item.is_file() and not item.name.startswith("."))
+    return hash_files(list(found), root=path)
 
 
 def _begin_take(maker: _Maker, plan: Record, again: str, folder: RenderFolder) -> int:

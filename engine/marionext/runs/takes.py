@@ -1,5 +1,6 @@
 """Show another take of frames in the folder of a finished render."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from marionext.jobs import EngineSettings, RenderJob, TakeJob, decode_job
 from marionext.output import RenderFolder
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
-from marionext.runs.videos import make_videos
+from marionext.runs.videos import make_videos, result_files
 from marionext.sources import open_motion
 from marionext.staging import Staged
 
@@ -28,7 +29,7 @@ def show_take(
         MotionError: the motion that the videos are made for is gone.
     """
     warn = partial(report.log, warning=True)
-    with RenderFolder(Path(job.directory), None, say=warn) as folder:
+    with RenderFolder(Path(job.directory), None, warn=warn) as folder:
         own = sorted(map(int, folder.record.take_frames(job.take)))
         numbers = parse_frames(job.frames) if job.frames is not None else tuple(own)
         if not numbers:
@@ -44,9 +45,12 @@ def show_take(
                 f"the job in {folder.path} cannot be read: {error.message}", hint=error.hint
             ) from None
         assert isinstance(made, RenderJob)
+        # The folder may have been moved since.
+        made = replace(made, output=replace(made.output, directory=str(folder.path)))
+        folder.claim(result_files(made, folder.record.numbers))
         staged = Staged(
             made, open_motion(made.motion), read_character(Path(made.character)), report
         )
-        videos = make_videos(made, staged, folder, report)
-        folder.keep(folder.record.with_stage("finished"))
+        videos = make_videos(made, staged, folder, report, changed=True)
+        folder.finish(folder.record.job, report.said)
     return Result(folder.path, len(folder.record.numbers), videos)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 WRONG_VERSION = """#!/bin/sh
 echo '{"type": "hello", "protocol": 999, "version": "9.9.9", "pid": 1}'
@@ -27,32 +27,32 @@ exit 7
 
 
 def program(name, text):
-    path = stage.FOLDER / name
+    path = kit.FOLDER / name
     path.write_text(text.replace("$PYTHON", REAL), encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
 
 
-REAL = json.loads((stage.FOLDER / "home" / "engine.json").read_text(encoding="utf-8"))["python"]
+REAL = json.loads((kit.FOLDER / "home" / "engine.json").read_text(encoding="utf-8"))["python"]
 
 
-def told(record):
+def told(render):
     return {
-        "state": record.state,
-        "message": record.message,
-        "hint": record.hint,
-        "code": record.code,
-        "frames": len(list((Path(record.folder) / "frames").glob("*.png"))),
+        "state": render.state,
+        "message": render.message,
+        "hint": render.hint,
+        "code": render.code,
+        "frames": len(list((Path(render.folder) / "frames").glob("*.png"))),
     }
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    folders, module = stage.module("folders"), stage.module("runner")
+    kit.empty_file()
+    kit.install()
+    folders, module = kit.module("work.folders"), kit.module("work.runner")
     runner = module.runner
-    preferences = stage.module("preferences").get()
-    scene, _rig = stage.make_scene()
+    preferences = kit.module("state.preferences").get()
+    scene, _rig = kit.make_scene()
     session = bpy.context.window_manager.marionext
     answer = {}
 
@@ -60,17 +60,17 @@ def story():
         folder = folders.new_folder(folders.output_root(scene), scene, kind)
         return runner.add(scene, kind, folder)
 
-    def end(record):
-        stage.pump_until(lambda: not record.is_open)
-        return told(record)
+    def end(render):
+        kit.pump_until(lambda: not render.is_open)
+        return told(render)
 
     # Nothing is started yet, so nothing is waited for: what goes wrong at once.
     preferences.engine = "/nowhere/python"
     answer["missing"] = end(add())
     for name, text in (("version", WRONG_VERSION), ("stranger", NOT_AN_ENGINE)):
         preferences.engine = program(name, text)
-        record = add()
-        answer[name] = end(record)
+        render = add()
+        answer[name] = end(render)
     # A disk that fills up: nothing above six kilobytes can be written.
     if os.name == "posix":
         preferences.engine = program("small", SMALL_DISK)
@@ -84,13 +84,13 @@ def story():
     preferences.engine = ""
     scene.marionext.steps = 12
     first, second = add(), add()
-    stage.pump_until(lambda: first.progress > 0.3)
+    kit.pump_until(lambda: first.progress > 0.3)
     answer["waiting"] = second.state
-    os.kill(runner._engine.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-    stage.pump_until(lambda: not first.is_open)
+    os.kill(runner.engine.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    kit.pump_until(lambda: not first.is_open)
     answer["killed"] = told(first)
     answer["mirrored"] = [[item.state, item.message] for item in session.jobs][-2:]
-    stage.pump_until(lambda: second.progress > 0.3)
+    kit.pump_until(lambda: second.progress > 0.3)
     bpy.ops.marionext.cancel(job_id=second.job_id)
     answer["cancelled"] = end(second)
     started = time.monotonic()
@@ -117,25 +117,25 @@ def story():
         bpy.ops.marionext.test_engine(wait=True)
     except RuntimeError as error:
         answer["tested"] = [session.engine_state, str(error)]
-    bpy.ops.preferences.addon_disable(module=stage.package())
+    bpy.ops.preferences.addon_disable(module=kit.package())
     return answer
 
 
-def ticks(runner, record):
+def ticks(runner, render):
     """Return the median and the worst time of a look at a busy engine, in milliseconds."""
-    stage.pump_until(lambda: record.progress > 0.3)
+    kit.pump_until(lambda: render.progress > 0.3)
     times, own = [], []
-    while record.is_open and len(times) < 400:
+    while render.is_open and len(times) < 400:
         started, used = time.perf_counter(), time.thread_time()
         runner.pump()
         times.append(1000 * (time.perf_counter() - started))
         own.append(1000 * (time.thread_time() - used))
         time.sleep(0.005)
-    runner.cancel(record)
-    stage.pump_until(lambda: not record.is_open)
+    runner.cancel(render)
+    kit.pump_until(lambda: not render.is_open)
     times.sort()
     median = times[len(times) // 2]
     return {"median": median, "worst": times[-1], "own worst": max(own), "count": len(times)}
 
 
-stage.run(story)
+kit.run(story)

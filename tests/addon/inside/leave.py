@@ -5,22 +5,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    folders, runner = stage.module("folders"), stage.module("runner").runner
-    scene, _rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    folders, runner = kit.module("work.folders"), kit.module("work.runner").runner
+    scene, _rig = kit.make_scene()
     scene.marionext.steps = 6
     scene.marionext.output = "//renders"
-    bpy.ops.wm.save_as_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
-    stage.module("preferences").get().on_close = stage.REQUEST["on_close"]
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
+    kit.module("state.preferences").get().on_close = kit.REQUEST["on_close"]
     folder = folders.new_folder(folders.output_root(scene), scene, "RENDER")
-    record = runner.add(scene, "RENDER", folder)
-    stage.pump_until(lambda: record.progress > 0.2)
-    return {"folder": str(folder), "state": record.state}
+    render = runner.add(scene, "RENDER", folder)
+    kit.pump_until(lambda: render.progress > 0.2)
+    return {"folder": str(folder), "state": render.state}
 
 
-stage.run(story)
+kit.run(story)

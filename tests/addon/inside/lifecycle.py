@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def ours():
@@ -26,23 +26,23 @@ def ours():
 
 
 def story():
-    stage.empty_file()
+    kit.empty_file()
     before_modules = {name for name in sys.modules if name.partition(".")[0] == "marionext"}
-    stage.install()
-    name = stage.package()
+    kit.install()
+    name = kit.package()
     installed = ours()
     top_level = {name for name in sys.modules if name.partition(".")[0] == "marionext"}
     bpy.ops.preferences.addon_disable(module=name)
     disabled = ours()
     bpy.ops.preferences.addon_enable(module=name)
     again = ours()
-    old = stage.module("jobs")
-    stage.install()
+    old = kit.module("work.jobs")
+    kit.install()
     updated = ours()
-    is_new = stage.module("jobs") is not old
-    path = Path(stage.module().__file__).parent
+    is_new = kit.module("work.jobs") is not old
+    path = Path(kit.module().__file__).parent
     heavy = [m for m in ("torch", "cv2", "PIL") if m in sys.modules]
-    if stage.IS_EXTENSION:
+    if kit.IS_EXTENSION:
         bpy.ops.extensions.package_uninstall(repo_index=repository(), pkg_id="marionext")
     else:
         with suppress(RuntimeError):  # it redraws its window at last, and there is none
@@ -65,4 +65,4 @@ def repository():
     return next(i for i, repo in enumerate(repositories) if repo.module == "user_default")
 
 
-stage.run(story)
+kit.run(story)

@@ -7,22 +7,22 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import bpy
+import kit
 import numpy as np
-import stage
 
-sys.path.insert(0, str(Path(stage.REQUEST["root"]) / "scripts"))
+sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
 import addon_scene
 
 
-def sampled(scene, frame, rays=frozenset()):
-    sampling, frames = stage.module("sampling"), stage.module("marionext.frames")
-    timing = sampling.Timing(
+def recorded(scene, frame, rays=frozenset()):
+    recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
+    moments = recording.Moments(
         times=(Fraction(frame),), rate=frames.FrameRate.parse("24"), first=frame
     )
-    size = stage.module("shots").render_size(scene)
-    people = stage.module("rig").people_of(scene)
+    size = kit.module("scene.choices").render_size(scene)
+    people = kit.module("scene.rig").people_of(scene)
     fit = scene.marionext.fit
-    return sampling.sample(scene, people, timing, size, fit=fit, rays=rays).track
+    return recording.record(scene, people, moments, size, fit=fit, rays=rays).track
 
 
 def difference(shown, track):
@@ -36,12 +36,12 @@ def difference(shown, track):
 
 
 def story():
-    stage.empty_file()
-    stage.install()
+    kit.empty_file()
+    kit.install()
     addon_scene.build()
     scene, layer = bpy.context.scene, bpy.context.view_layer
-    overlay, live = stage.module("overlay"), stage.module("live")
-    errors = stage.module("marionext.errors")
+    overlay, live = kit.module("ui.overlay"), kit.module("scene.live")
+    errors = kit.module("marionext.errors")
     settings = scene.marionext
     answer = {}
 
@@ -51,7 +51,7 @@ def story():
         settings.overlay = value
         states.append(overlay.shown())
     answer["switched"] = states
-    path = str(stage.FOLDER / "with_overlay.blend")
+    path = str(kit.FOLDER / "with_overlay.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path, copy=True)
     settings.overlay = False
     watcher = live.Watcher()
@@ -64,15 +64,15 @@ def story():
     found = {}
     for frame in (101, 117, 140):
         scene.frame_set(frame)
-        found[frame] = difference(watcher.look(scene, layer), sampled(scene, frame))
+        found[frame] = difference(watcher.look(scene, layer), recorded(scene, frame))
     answer["agrees"] = found
     # An edit by hand and a change of the rig are noticed.
     settings.fit, settings.size_preset = "LETTERBOX", "LANDSCAPE"
-    answer["agrees letterboxed"] = difference(watcher.look(scene, layer), sampled(scene, 140))
+    answer["agrees letterboxed"] = difference(watcher.look(scene, layer), recorded(scene, 140))
     item = next(i for i in settings.people[0].mapping if i.role == "left_hand")
     item.bone = "DEF-forearm.L.001"
     answer["by hand"] = item.source
-    answer["agrees mended"] = difference(watcher.look(scene, layer), sampled(scene, 140))
+    answer["agrees mended"] = difference(watcher.look(scene, layer), recorded(scene, 140))
     # Rays, a few at a time.
     settings.occlusion_hands = settings.occlusion_body = True
     before = watcher.look(scene, layer)
@@ -87,7 +87,7 @@ def story():
     answer["steps"] = steps
     after = watcher.look(scene, layer)
     answer["agrees with rays"] = difference(
-        after, sampled(scene, 140, frozenset({"body", "hands"}))
+        after, recorded(scene, 140, frozenset({"body", "hands"}))
     )
     answer["rays change"] = float(np.abs(after.views[0].scores - before.views[0].scores).max())
     settings.occlusion_hands = settings.occlusion_body = False
@@ -109,10 +109,10 @@ def story():
     opened.append(overlay.shown())
     bpy.context.scene.marionext.overlay = True
     opened.append(overlay.shown())
-    bpy.ops.preferences.addon_disable(module=stage.package())
+    bpy.ops.preferences.addon_disable(module=kit.package())
     opened.append(overlay.shown())
     answer["opened"] = opened
     return answer
 
 
-stage.run(story)
+kit.run(story)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 OPENED = []
 WATCHING = []
@@ -55,7 +55,7 @@ def draw():
     """Draw every panel; return what is shown and how long it took."""
     shown, here = [], context()
     start = time.perf_counter()
-    for room in stage.module("panels")._ROOMS:
+    for room in kit.module("ui.panels")._ROOMS:
         for cls in room.CLASSES:
             if not hasattr(cls, "poll") or cls.poll(here):
                 panel = SimpleNamespace(layout=Notes(shown))
@@ -76,8 +76,8 @@ def texts(shown):
 def interface():
     """Return the names and descriptions of everything that the add-on registers."""
     found = []
-    types = [*stage.module("properties")._CLASSES, stage.module("preferences").MarionextPreferences]
-    types.append(stage.module("lists").MARIONEXT_UL_mapping)
+    types = [*kit.module("state.properties")._CLASSES, kit.module("ui.page").MarionextPreferences]
+    types.append(kit.module("ui.lists").MARIONEXT_UL_mapping)
     operators = [getattr(bpy.ops.marionext, n).get_rna_type() for n in dir(bpy.ops.marionext)]
     for rna in [*(t.bl_rna for t in types), *operators]:
         found.append([rna.identifier, "", rna.name, rna.description])
@@ -102,11 +102,11 @@ def own_properties(rna):
 
 def story():
     sys.addaudithook(watch)
-    stage.empty_file()
-    stage.install()
-    answer = {"words": stage.module("chinese").CHINESE, "interface": interface()}
+    kit.empty_file()
+    kit.install()
+    answer = {"words": kit.module("state.chinese").CHINESE, "interface": interface()}
     answer["empty"] = texts(draw()[0])
-    scene, rig = stage.make_scene()
+    scene, rig = kit.make_scene()
     settings = scene.marionext
     settings.people.clear()
     bpy.context.view_layer.objects.active = rig
@@ -128,7 +128,7 @@ def story():
 
 def framings(scene):
     """Return what is said about sizes, cropped and letter-boxed."""
-    shot, summary = sys.modules[f"{stage.package()}.panels.shot"], stage.module("summary")
+    shot, summary = sys.modules[f"{kit.package()}.ui.panels.shot"], kit.module("ui.summary")
     scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
     told = {}
     for fit in ("CROP", "LETTERBOX"):
@@ -154,7 +154,9 @@ def mend(person, rig):
         told[role] = [item.bone, item.source]
     bpy.ops.marionext.inspect_rig(keep=True)
     told["kept"] = person.mapping["left_hand"].bone
-    told["in use"] = stage.module("rig").people_of(bpy.context.scene)[0].mapping.bones["left_hand"]
+    told["in use"] = (
+        kit.module("scene.rig").people_of(bpy.context.scene)[0].mapping.bones["left_hand"]
+    )
     bpy.ops.marionext.clear_bone()
     told["cleared"] = [person.mapping["left_hand"].bone, person.hand_points]
     bpy.ops.marionext.save_preset(title="My Own Rig")
@@ -174,7 +176,7 @@ def mend(person, rig):
 
 def several(settings, rig):
     """Add a second person and take it out again."""
-    second = stage.make_rig("Second", x=1.0)
+    second = kit.make_rig("Second", x=1.0)
     bpy.context.view_layer.objects.active = second
     bpy.ops.marionext.person_add()
     told = [[person.armature.name for person in settings.people], settings.people_index]
@@ -214,7 +216,7 @@ def no_body(settings):
 
 def work_while_drawing(settings):
     """Draw again and again: no rig is looked at, no file opened, and it is quick."""
-    rig = stage.module("rig")
+    rig = kit.module("scene.rig")
     original, calls = rig.inspect, []
     rig.inspect = lambda *armature, **_options: calls.append(armature)
     settings.show_advanced = True
@@ -246,9 +248,9 @@ def jobs_shown():
     session.jobs.clear()
     session.engine_state, session.engine_message = "PROBLEM", "The engine is gone"
     told["engine"] = texts(draw()[0])
-    preferences = stage.module("preferences").get()
+    preferences = kit.module("state.preferences").get()
     preferences.engine = "/nowhere/python"  # which forgets what was known of the engine
-    stage.module("panels")._look_for_engine()
+    kit.module("ui.panels")._look_for_engine()
     told["no engine"] = [session.engine_state, *texts(draw()[0])]
     preferences.engine = ""
     return told
@@ -256,7 +258,7 @@ def jobs_shown():
 
 def status():
     """Return whether the status bar has an entry, and what it shows while a render runs."""
-    room = sys.modules[f"{stage.package()}.panels.status"]
+    room = sys.modules[f"{kit.package()}.ui.panels.status"]
     header = bpy.types.STATUSBAR_HT_header
     there = room.draw_status in header._dyn_ui_initialize()
     shown = []
@@ -267,9 +269,9 @@ def status():
     job.job_id, job.state, job.progress = "1", "RUNNING", 0.5
     room.draw_status(SimpleNamespace(layout=Notes(shown)), context())
     session.jobs.clear()
-    bpy.ops.preferences.addon_disable(module=stage.package())
+    bpy.ops.preferences.addon_disable(module=kit.package())
     gone = not any("marionext" in f.__module__ for f in header._dyn_ui_initialize())
-    bpy.ops.preferences.addon_enable(module=stage.package())
+    bpy.ops.preferences.addon_enable(module=kit.package())
     return {"there": there, "idle": idle, "operators": [e[1] for e in shown if e[0] == "operator"],
             "gone": gone}  # fmt: skip
 
@@ -283,11 +285,11 @@ def speak():
         except TypeError:
             continue
         view.use_translate_interface = True
-        translations = stage.module("translations")
+        translations = kit.module("state.translations")
         words = [translations.say("Camera and Frames"), translations.say("Use {name}", name="X")]
-        words.append(stage.module("lists").role_words("left_index_2"))
+        words.append(kit.module("state.words").role_words("left_index_2"))
         words.append(bpy.app.translations.pgettext_iface("Look", "Marionext"))
-        messages = stage.module("messages")
+        messages = kit.module("state.messages")
         words.append(messages.translated("denoising 7/18, step 3 of 6"))
         words.append(messages.translated("12 frames in 1:09 min"))
         words.append(messages.translated("something else"))
@@ -296,4 +298,4 @@ def speak():
     return None
 
 
-stage.run(story)
+kit.run(story)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def told(session):
@@ -14,17 +14,17 @@ def told(session):
 
 
 def story():
-    stage.install()
-    runner = stage.module("runner").runner
-    bpy.ops.wm.open_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
+    kit.install()
+    runner = kit.module("work.runner").runner
+    bpy.ops.wm.open_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
     session = bpy.context.window_manager.marionext
     found = told(session)
     if session.jobs[0].state != "RUNNING":
         bpy.ops.marionext.retry()
-    record = next(iter(runner.records.values()))
-    stage.pump_until(lambda: not record.is_open)
+    render = next(iter(runner.renders.values()))
+    kit.pump_until(lambda: not render.is_open)
     runner.pump()
-    return {"found": found, "ended": told(session), "warnings": record.warnings}
+    return {"found": found, "ended": told(session), "warnings": render.warnings}
 
 
-stage.run(story)
+kit.run(story)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import bpy
+import kit
 import numpy as np
-import stage
 
-sys.path.insert(0, str(Path(stage.REQUEST["root"]) / "scripts"))
+sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
 import addon_scene
 
 ALL = frozenset({"body", "hands", "face"})
@@ -19,15 +19,17 @@ LEGS = [9, 10, 12, 13]
 FACE = list(range(24, 92))
 
 
-def sample(person, rays=ALL, time=101):
-    sampling, frames = stage.module("sampling"), stage.module("marionext.frames")
-    timing = sampling.Timing(times=(Fraction(time),), rate=frames.FrameRate.parse("24"), first=time)
+def record(person, rays=ALL, time=101):
+    recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
+    moments = recording.Moments(
+        times=(Fraction(time),), rate=frames.FrameRate.parse("24"), first=time
+    )
     people = person if isinstance(person, list) else [person]
-    return sampling.sample(bpy.context.scene, people, timing, (1024, 576), rays=rays)
+    return recording.record(bpy.context.scene, people, moments, (1024, 576), rays=rays)
 
 
 def scores(*arguments, **more):
-    return sample(*arguments, **more).track.scores[0, 0]
+    return record(*arguments, **more).track.scores[0, 0]
 
 
 def box(name, place, size):
@@ -42,19 +44,19 @@ def box(name, place, size):
 
 
 def story():
-    stage.empty_file()
-    stage.install()
+    kit.empty_file()
+    kit.install()
     addon_scene.build()
     scene = bpy.context.scene
-    rig = stage.module("rig")
+    rig = kit.module("scene.rig")
     dancer = bpy.data.objects["Dancer"]
     person = rig.Person(dancer, rig.inspect(dancer).mapping)
-    typical = stage.module("marionext.motion.projection").TYPICAL_SCORES
+    typical = kit.module("marionext.motion.projection").TYPICAL_SCORES
     answer = {}
 
     dancer.data.pose_position = "REST"
     clear = scores(person)
-    answer["notes"] = list(sample(person).notes)
+    answer["notes"] = list(record(person).notes)
     # In the open from the front, own skin hides nothing.
     body = np.r_[0:14]
     answer["open"] = float((clear[body] / typical[body]).min())
@@ -111,7 +113,7 @@ def story():
     body_mesh.parent = other
     body_mesh.modifiers[0].object = other
     other.location = (0.0, -0.8, 0.0)
-    both = sample([person, rig.Person(other, rig.inspect(other).mapping)]).track.scores[0]
+    both = record([person, rig.Person(other, rig.inspect(other).mapping)]).track.scores[0]
     answer["far dancer"] = float(np.mean(both[0, :14]) / np.mean(before[:14]))
     answer["near dancer"] = float(np.mean(both[1, :14]) / np.mean(before[:14]))
     bpy.data.objects.remove(body_mesh)
@@ -128,4 +130,4 @@ def story():
     return answer
 
 
-stage.run(story)
+kit.run(story)

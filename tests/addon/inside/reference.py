@@ -5,8 +5,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
+import kit
 import numpy as np
-import stage
 
 
 def ball(name, place, colour):
@@ -74,12 +74,12 @@ def write_beside(scene, folder):
 def own_image_and_scene(scene, hero):
     """The artist's image and the scene's picture are two things; its size follows the render's."""
     settings = scene.marionext
-    preparing, shots = stage.module("preparing"), stage.module("shots")
+    preparing, shots = kit.module("work.preparing"), kit.module("work.shots")
     jobs = []
     for name, preset in (("first", "MODEL"), ("wide", "LANDSCAPE"), ("image", "MODEL")):
         settings.size_preset = preset
         settings.character_source = "IMAGE" if name == "image" else "SCENE"
-        folder = stage.FOLDER / f"job {name}"
+        folder = kit.FOLDER / f"job {name}"
         folder.mkdir()
         list(preparing.prepare(scene, shots.shot_of(scene), folder))
         picture = bpy.data.images.load(str(folder / "character.png"))
@@ -92,11 +92,11 @@ def own_image_and_scene(scene, hero):
 def draft_of_scene(scene):
     """A draft takes the picture that is there: what the scene's own engine renders may be slow."""
     settings = scene.marionext
-    preparing, shots = stage.module("preparing"), stage.module("shots")
+    preparing, shots = kit.module("work.preparing"), kit.module("work.shots")
     settings.character_source, settings.size_preset = "SCENE", "MODEL"
-    path = stage.FOLDER / "large.png"
+    path = kit.FOLDER / "large.png"
     bpy.ops.marionext.render_character(filepath=str(path))
-    folder = stage.FOLDER / "job draft"
+    folder = kit.FOLDER / "job draft"
     folder.mkdir()
     shot = shots.shot_of(scene, "DRAFT")
     list(preparing.prepare(scene, shot, folder))
@@ -104,9 +104,9 @@ def draft_of_scene(scene):
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    scene, rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    scene, rig = kit.make_scene()
     scene.render.engine = "CYCLES"
     scene.cycles.samples = 1
     scene.cycles.use_denoising = False
@@ -119,7 +119,7 @@ def story():
     ball("wrist", wrist, (1.0, 0.0, 0.0))
     scene.world = bpy.data.worlds.new("World")
     scene.render.use_multiview = True
-    written = write_beside(scene, stage.FOLDER / "composited")
+    written = write_beside(scene, kit.FOLDER / "composited")
     groups = len(bpy.data.node_groups)
     hero = scene.marionext.character
     before = [scene.render.resolution_x, scene.render.filepath, scene.frame_current]
@@ -128,7 +128,7 @@ def story():
     settings = scene.marionext
     for fit in ("CROP", "LETTERBOX"):
         settings.fit = fit
-        path = stage.FOLDER / f"{fit}.png"
+        path = kit.FOLDER / f"{fit}.png"
         bpy.ops.marionext.render_character(filepath=str(path))
         with np.load(path.with_suffix(".pose.npz")) as pose:
             point, score = pose["points"][0, 0, 7], pose["scores"][0, 0, 7]
@@ -158,4 +158,4 @@ def story():
     }
 
 
-stage.run(story)
+kit.run(story)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def job(session, index):
@@ -36,13 +36,13 @@ def untouched(scene, rig):
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    scene, rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    scene, rig = kit.make_scene()
     session = bpy.context.window_manager.marionext
     settings = scene.marionext
     before = untouched(scene, rig)
-    strip_range = stage.module("results").strip_range
+    strip_range = kit.module("work.results").strip_range
     results = [bpy.ops.marionext.render(wait=True)]
     after = untouched(scene, rig)
     rendered = job(session, 0)
@@ -89,19 +89,19 @@ def story():
 
     # A second dancer beside the first, in a quick version.
     settings.frame_step = 1
-    settings.people.add().armature = stage.make_rig("Other", x=0.9, sway=-0.5)
+    settings.people.add().armature = kit.make_rig("Other", x=0.9, sway=-0.5)
     results.append(bpy.ops.marionext.draft(wait=True))
     couple = job(session, 2)
 
-    settings.queue_folder = str(stage.FOLDER / "queue")
+    settings.queue_folder = str(kit.FOLDER / "queue")
     scene.render.fps, scene.render.fps_base = 30, 1.001
     results.append(bpy.ops.marionext.send_to_queue())
-    queued = sorted((stage.FOLDER / "queue").rglob("*.*"))
+    queued = sorted((kit.FOLDER / "queue").rglob("*.*"))
 
     errors = {}
     for name, change in {
         "no picture": {"character": ""},
-        "lost picture": {"character": str(stage.FOLDER / "nothing.png")},
+        "lost picture": {"character": str(kit.FOLDER / "nothing.png")},
         "empty range": {"frame_range": "OWN", "frame_start": 9, "frame_end": 3},
     }.items():
         kept = {key: getattr(settings, key) for key in change}
@@ -126,9 +126,9 @@ def story():
         "shown": shown,
         "maps": maps,
         "couple": couple,
-        "queued": [str(path.relative_to(stage.FOLDER / "queue")) for path in queued],
+        "queued": [str(path.relative_to(kit.FOLDER / "queue")) for path in queued],
         "errors": errors,
     }
 
 
-stage.run(story)
+kit.run(story)

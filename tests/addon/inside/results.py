@@ -5,13 +5,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def pretend(scene, kind="RENDER", missing=()):
     """Make the folder of a render of the scene as it is set, with a file for each picture."""
-    shots = stage.module("shots")
-    folder = stage.module("folders").new_folder(stage.FOLDER / "renders", scene, kind)
+    shots = kit.module("work.shots")
+    folder = kit.module("work.folders").new_folder(kit.FOLDER / "renders", scene, kind)
     shot = shots.shot_of(scene, kind)
     shots.write_shot(shot, folder)
     pictures = folder / ("posemaps" if kind == "POSE_MAPS" else "frames")
@@ -24,15 +24,15 @@ def pretend(scene, kind="RENDER", missing=()):
 
 def shown(folder):
     """Return the first scene frame, and the number of the picture of each frame from it on."""
-    pictures = stage.module("results").find_pictures(folder)
+    pictures = kit.module("work.results").find_pictures(folder)
     numbers = [int(pictures.path(index).read_text()) for index in range(pictures.count)]
     return [pictures.first, numbers]
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    scene, _rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    scene, _rig = kit.make_scene()
     settings = scene.marionext
     scene.frame_end = 112
     answer = {}
@@ -59,16 +59,16 @@ def story():
     for frame, camera in ((101, scene.camera), (106, second)):
         scene.timeline_markers.new(f"F_{frame}", frame=frame).camera = camera
     settings.fit = "LETTERBOX"
-    runner, records = stage.module("runner").runner, stage.module("records")
+    runner, renders = kit.module("work.runner").runner, kit.module("work.renders")
     folder = pretend(scene)
-    hero = Path(stage.REQUEST["root"]) / "presets" / "characters" / "hero.png"
+    hero = Path(kit.REQUEST["root"]) / "presets" / "characters" / "hero.png"
     for path in (folder / "frames").iterdir():
         path.write_bytes(hero.read_bytes())
     settings.fit = "CROP"
-    shot = stage.module("shots").read_shot(folder)
-    record = records.Record.of(shot, folder, "pretended")
-    record.state = "FINISHED"
-    runner.records[record.job_id] = record
+    shot = kit.module("work.shots").read_shot(folder)
+    render = renders.Render.of(shot, folder, "pretended")
+    render.state = "FINISHED"
+    runner.renders[render.job_id] = render
     bpy.ops.marionext.camera_background(job_id="pretended")
     answer["backgrounds"] = {
         camera.name: [each.frame_method for each in camera.data.background_images]
@@ -77,7 +77,7 @@ def story():
     answer["cameras"] = [scene.camera.name, second.name]
 
     # Stretched time: markers stand in it, and Blender switches by it.
-    cameras = stage.module("cameras")
+    cameras = kit.module("scene.cameras")
     switched = []
     for old, new in ((100, 100), (100, 98), (50, 100)):
         scene.render.frame_map_old, scene.render.frame_map_new = old, new
@@ -89,4 +89,4 @@ def story():
     return answer
 
 
-stage.run(story)
+kit.run(story)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import bpy
+import kit
 import numpy as np
-import stage
 
 SIZE = (576, 1024)
 SIDED = {
@@ -76,7 +76,7 @@ def names_of(preset):
 
 
 def every_convention(answer):
-    motion, rig = stage.module("marionext.motion"), stage.module("rig")
+    motion, rig = kit.module("marionext.motion"), kit.module("scene.rig")
     found = {}
     for preset in motion.load_presets():
         armature = make(preset.name, names_of(preset), more=preset.marks)
@@ -93,7 +93,7 @@ def camel(name):
 
 def vrm(answer):
     """A VRM's own map goes before names, whether the VRM add-on is enabled or not."""
-    rig = stage.module("rig")
+    rig = kit.module("scene.rig")
     # Names that say the opposite: left and right exchanged.
     words = {role: f"bone_{role}" for role, *_ in skeleton()}
     other = {"left": "right_", "right": "left_"}
@@ -179,7 +179,7 @@ def vrm(answer):
 
 def mmd(answer):
     """Japanese names that MMD Tools keeps beside the bones' own."""
-    motion, rig = stage.module("marionext.motion"), stage.module("rig")
+    motion, rig = kit.module("marionext.motion"), kit.module("scene.rig")
     japanese = names_of(next(p for p in motion.load_presets() if p.name == "mmd"))
     roles = [role for role, *_ in skeleton() if role in japanese]
     armature = make("mmd", {role: f"B{number:03}" for number, role in enumerate(roles)})
@@ -204,8 +204,8 @@ def mmd(answer):
 
 
 def by_hand(answer):
-    motion, rig = stage.module("marionext.motion"), stage.module("rig")
-    errors = stage.module("marionext.errors")
+    motion, rig = kit.module("marionext.motion"), kit.module("scene.rig")
+    errors = kit.module("marionext.errors")
     roles = [role for role, *_ in skeleton() if not role.endswith(("_1", "_2", "_3"))]
     # Names and a shape that tell nothing: all bones on one line.
     armature = make("odd", {role: f"q{number}" for number, role in enumerate(roles)}, width=0.0)
@@ -236,16 +236,16 @@ def by_hand(answer):
 
 
 def person_of(armature):
-    rig = stage.module("rig")
+    rig = kit.module("scene.rig")
     return rig.Person(armature, rig.inspect(armature).mapping)
 
 
 def shot(people, times=(101, 106, 112), **more):
-    sampling, frames = stage.module("sampling"), stage.module("marionext.frames")
-    timing = sampling.Timing(
+    recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
+    moments = recording.Moments(
         times=tuple(map(Fraction, times)), rate=frames.FrameRate.parse("24"), first=101
     )
-    return sampling.sample(bpy.context.scene, people, timing, SIZE, **more)
+    return recording.record(bpy.context.scene, people, moments, SIZE, **more)
 
 
 def largest(one, other):
@@ -253,19 +253,19 @@ def largest(one, other):
 
 
 def two_people(answer):
-    scene, first = stage.make_scene()
-    second = stage.make_rig("Second", x=0.8, sway=-1.0)
-    take = shot([person_of(first), person_of(second)])
+    scene, first = kit.make_scene()
+    second = kit.make_rig("Second", x=0.8, sway=-1.0)
+    recorded = shot([person_of(first), person_of(second)])
     alone = [shot([person_of(each)]).track for each in (first, second)]
-    answer["two"] = list(take.track.points.shape)
+    answer["two"] = list(recorded.track.points.shape)
     answer["two agree"] = [
-        float(np.abs(take.track.points[:, [number]] - alone[number].points).max())
+        float(np.abs(recorded.track.points[:, [number]] - alone[number].points).max())
         for number in (0, 1)
     ]
-    answer["two names"] = [animation.source for animation in take.animations]
+    answer["two names"] = [animation.source for animation in recorded.animations]
     # From the scene's settings; twice the same is refused.
     scene.marionext.people.add().armature = second
-    rig, errors = stage.module("rig"), stage.module("marionext.errors")
+    rig, errors = kit.module("scene.rig"), kit.module("marionext.errors")
     answer["people"] = [person.armature.name for person in rig.people_of(scene)]
     scene.marionext.people.add().armature = second
     try:
@@ -295,13 +295,13 @@ def scaled(answer, first):
     mirrored = first.copy()
     bpy.context.scene.collection.objects.link(mirrored)
     mirrored.scale.x = -1
-    take = shot([person_of(mirrored)])
-    bones = take.mappings[0].bones
-    heads = take.animations[0].heads[:, take.animations[0].index(bones["left_hand"])]
+    recorded = shot([person_of(mirrored)])
+    bones = recorded.mappings[0].bones
+    heads = recorded.animations[0].heads[:, recorded.animations[0].index(bones["left_hand"])]
     straight = shot([person_of(first)])
     there = straight.animations[0].heads[:, straight.animations[0].index(bones["left_hand"])]
     moved = np.array([first.matrix_world.translation.x] * 3)
-    answer["mirrored"] = bool(np.isfinite(take.track.points).all())
+    answer["mirrored"] = bool(np.isfinite(recorded.track.points).all())
     answer["mirrored side"] = bool(
         np.sign(heads[0, 0] - moved[0]) != np.sign(there[0, 0] - moved[0])
     )
@@ -327,7 +327,7 @@ def late_bones(answer, first):
 def libraries(answer, first):
     """Linked, and overridden: the same motion."""
     reference = shot([person_of(first)]).track
-    path = str(stage.FOLDER / "library.blend")
+    path = str(kit.FOLDER / "library.blend")
     bpy.data.libraries.write(path, {first}, fake_user=True)
     name = first.name
     bpy.data.objects.remove(first)
@@ -346,8 +346,8 @@ def libraries(answer, first):
 
 def shapes(answer):
     """Shape keys, animated and driven, close the eyes and open the mouth."""
-    rig = stage.make_rig("Speaker")
-    face = stage.make_face(rig)
+    rig = kit.make_rig("Speaker")
+    face = kit.make_face(rig)
     face.shape_key_add(name="unknown")
     blink = face.shape_key_add(name="eyeBlinkLeft")
     jaw = face.shape_key_add(name="jawOpen")
@@ -361,25 +361,25 @@ def shapes(answer):
     target.id, target.bone_target = rig, "mixamorig:LeftArm"
     target.transform_type, target.transform_space = "ROT_X", "LOCAL_SPACE"
     driver.expression = "min(max(var, 0), 1)"
-    take = shot([person_of(rig)], times=(101, 106, 112))
-    answer["morphs"] = list(take.animations[0].morphs)
-    answer["weights"] = take.animations[0].morph_weights.round(3).tolist()
-    face_points = take.track.points[:, 0, 24:92]
+    recorded = shot([person_of(rig)], times=(101, 106, 112))
+    answer["morphs"] = list(recorded.animations[0].morphs)
+    answer["weights"] = recorded.animations[0].morph_weights.round(3).tolist()
+    face_points = recorded.track.points[:, 0, 24:92]
     lids = face_points[:, 47, 1] - face_points[:, 43, 1]
     other = face_points[:, 41, 1] - face_points[:, 37, 1]
     lips = face_points[:, 66, 1] - face_points[:, 62, 1]
     answer["lids"] = [float(lids[2] / lids[0]), float(other[2] / other[0])]
     opened = [float(gap - lips[0]) for gap in lips]
     answer["lips"] = [opened[1] > 1.0, opened[2] < opened[1]]
-    answer["face"] = stage.module("rig").inspect(rig).face
+    answer["face"] = kit.module("scene.rig").inspect(rig).face
     face.hide_viewport = True
     hidden = shot([person_of(rig)], times=(101, 106, 112))
-    answer["hidden face"] = largest(hidden.track, take.track)
+    answer["hidden face"] = largest(hidden.track, recorded.track)
 
 
 def story():
-    stage.empty_file()
-    stage.install()
+    kit.empty_file()
+    kit.install()
     answer = {}
     every_convention(answer)
     vrm(answer)
@@ -393,4 +393,4 @@ def story():
     return answer
 
 
-stage.run(story)
+kit.run(story)

@@ -6,25 +6,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
+import kit
 import numpy as np
-import stage
 
 SIZE = (576, 1024)
 SWAPPED = {"left": "right", "right": "left"}
 
 
-def sample(people=None, times=(101, 106, 112), **more):
-    sampling, rig = stage.module("sampling"), stage.module("rig")
-    frames = stage.module("marionext.frames")
+def record(people=None, times=(101, 106, 112), **more):
+    recording, rig = kit.module("scene.recording"), kit.module("scene.rig")
+    frames = kit.module("marionext.frames")
     scene = bpy.context.scene
-    timing = sampling.Timing(
+    moments = recording.Moments(
         times=tuple(map(Fraction, times)), rate=frames.FrameRate.parse("24"), first=101
     )
-    return sampling.sample(scene, people or rig.people_of(scene), timing, SIZE, **more)
+    return recording.record(scene, people or rig.people_of(scene), moments, SIZE, **more)
 
 
 def raised(action):
-    errors = stage.module("marionext.errors")
+    errors = kit.module("marionext.errors")
     try:
         action()
     except errors.EngineError as error:
@@ -34,16 +34,16 @@ def raised(action):
 
 def mirrored(answer, rig):
     """An object scaled by -1 looks as its picture does in a mirror: pose, face and sides."""
-    mirror = stage.module("marionext.pose").mirror
+    mirror = kit.module("marionext.pose").mirror
     rig.animation_data_clear()
     rig.location = (0.0, 0.0, 0.0)
     bone = rig.pose.bones["mixamorig:LeftArm"]
     bone.rotation_euler = (0.9, 0.0, 0.4)
     bpy.context.view_layer.update()
-    straight = sample(times=(101,)).track
+    straight = record(times=(101,)).track
     rig.scale = (-1.0, 1.0, 1.0)
     bpy.context.view_layer.update()
-    turned = sample(times=(101,)).track
+    turned = record(times=(101,)).track
     expected = mirror(straight)
     both = (turned.scores[0, 0] > 0) & (expected.scores[0, 0] > 0)
     off = np.abs(turned.points[0, 0] - expected.points[0, 0]).max(axis=-1)
@@ -54,25 +54,25 @@ def mirrored(answer, rig):
 
 
 def edited(answer, scene, rig):
-    jobs = stage.module("jobs")
+    jobs = kit.module("work.jobs")
     bpy.context.view_layer.objects.active = rig
     bpy.ops.object.mode_set(mode="EDIT")
     answer["edit mode"] = raised(lambda: jobs.check(scene, "POSE_MAPS"))
     bpy.ops.object.mode_set(mode="OBJECT")
-    sampling, people = stage.module("sampling"), stage.module("rig").people_of(scene)
-    frames = stage.module("marionext.frames")
-    timing = sampling.Timing(
+    recording, people = kit.module("scene.recording"), kit.module("scene.rig").people_of(scene)
+    frames = kit.module("marionext.frames")
+    moments = recording.Moments(
         times=tuple(map(Fraction, range(101, 105))), rate=frames.FrameRate.parse("24"), first=101
     )
-    steps = sampling.sampling(scene, people, timing, SIZE)
+    steps = recording.record_in_steps(scene, people, moments, SIZE)
     before = [next(steps), next(steps)]
     bpy.ops.object.mode_set(mode="EDIT")
     answer["edit mode meanwhile"] = raised(lambda: next(steps))
     bpy.ops.object.mode_set(mode="OBJECT")
     del before
     # The shape of the scene's frame is that of the beginning.
-    whole = sample(times=range(101, 105)).track
-    steps = sampling.sampling(scene, people, timing, SIZE)
+    whole = record(times=range(101, 105)).track
+    steps = recording.record_in_steps(scene, people, moments, SIZE)
     next(steps)
     scene.render.resolution_x *= 3
     try:
@@ -84,14 +84,14 @@ def edited(answer, scene, rig):
 
 
 def listeners(answer, scene):
-    """Handlers of other scripts hear nothing of the frames that are sampled."""
+    """Handlers of other scripts hear nothing of the frames that are recorded."""
     heard = []
 
     def listen(scene, *_graph):
         heard.append([scene.name, scene.frame_current])
 
     bpy.app.handlers.frame_change_post.append(listen)
-    sample()
+    record()
     answer["heard"] = list(heard)
     scene.frame_set(scene.frame_current)
     answer["still heard"] = heard[-1:]
@@ -99,22 +99,22 @@ def listeners(answer, scene):
 
 
 def shape_keys(answer, rig):
-    face = stage.make_face(rig)
-    still = sample(times=(101,)).track
+    face = kit.make_face(rig)
+    still = record(times=(101,)).track
     blink = face.shape_key_add(name="eyeBlinkLeft")
     blink.value = 1.0
-    answer["blink"] = float(np.abs(sample(times=(101,)).track.points - still.points).max())
+    answer["blink"] = float(np.abs(record(times=(101,)).track.points - still.points).max())
     blink.mute = True
-    answer["muted"] = float(np.abs(sample(times=(101,)).track.points - still.points).max())
+    answer["muted"] = float(np.abs(record(times=(101,)).track.points - still.points).max())
     bpy.data.objects.remove(face)
 
 
 def presets_of_others(answer, scene):
     """A preset that is not on this computer: the file's own list of bones takes its place."""
     person = scene.marionext.people[0]
-    here = stage.module("rig").people_of(scene)[0].mapping.bones
+    here = kit.module("scene.rig").people_of(scene)[0].mapping.bones
     person.preset = "saved_by_a_colleague"
-    there = stage.module("rig").people_of(scene)[0].mapping.bones
+    there = kit.module("scene.rig").people_of(scene)[0].mapping.bones
     answer["preset elsewhere"] = dict(here) == dict(there)
     person.preset = ""
     title = "Twice"
@@ -143,8 +143,8 @@ def instances(answer, scene):
     legs = [9, 10, 12, 13]
 
     def scores():
-        take = sample(times=(101,), rays=frozenset({"body"}))
-        return float(take.track.scores[0, 0, legs].max()), take.notes
+        recorded = record(times=(101,), rays=frozenset({"body"}))
+        return float(recorded.track.scores[0, 0, legs].max()), recorded.notes
 
     bpy.context.view_layer.update()
     answer["box"] = scores()[0]
@@ -166,7 +166,7 @@ def instances(answer, scene):
 
 
 def overlay(answer, scene, rig):
-    watcher = stage.module("live").Watcher()
+    watcher = kit.module("scene.live").Watcher()
     rig.hide_viewport = True
     bpy.context.view_layer.update()
     answer["overlay of a disabled rig"] = raised(
@@ -186,7 +186,7 @@ def notes_reach_the_user(answer, scene, rig):
 
 
 def gone(answer, scene, rig):
-    jobs = stage.module("jobs")
+    jobs = kit.module("work.jobs")
     scene.marionext.camera = "OBJECT"
     answer["no chosen camera"] = raised(lambda: jobs.check(scene, "POSE_MAPS"))
     scene.marionext.camera = "SCENE"
@@ -197,19 +197,19 @@ def gone(answer, scene, rig):
 
 def farm(answer, scene):
     """Frames of a farm: negative, with a step; what cannot be one range is refused."""
-    background = stage.module("background")
+    background = kit.module("operators.command")
     settings = scene.marionext
-    settings.output = str(stage.FOLDER / "farm")
+    settings.output = str(kit.FOLDER / "farm")
     answer["farm"] = background.run(["pose-maps", "--frames", "-4--1:3"])
-    folder = next((stage.FOLDER / "farm").iterdir())
+    folder = next((kit.FOLDER / "farm").iterdir())
     answer["farm files"] = sorted(path.name for path in (folder / "posemaps").iterdir())
     answer["farm refuses"] = background.run(["pose-maps", "--frames", "101,103-105"])
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    scene, rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    scene, rig = kit.make_scene()
     answer = {}
     listeners(answer, scene)
     edited(answer, scene, rig)
@@ -224,4 +224,4 @@ def story():
     return answer
 
 
-stage.run(story)
+kit.run(story)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    jobs, results, shots = (stage.module(name) for name in ("jobs", "results", "shots"))
-    codec = stage.module("marionext.jobs")
-    scene, _rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    jobs, results, shots = (kit.module(f"work.{name}") for name in ("jobs", "results", "shots"))
+    codec = kit.module("marionext.jobs")
+    scene, _rig = kit.make_scene()
     settings = scene.marionext
     settings.steps, settings.quality, settings.size_preset = 0, "balanced", "MODEL"
     answer = {}
@@ -30,7 +30,7 @@ def story():
             "numbers": list(shot.numbers),
             "times": [float(time) for time in shot.times],
             "rate": str(shot.rate),
-            "sampled rate": str(shot.sampled_rate),
+            "rendered rate": str(shot.rendered_rate),
         }
 
     def case(name, changes, draft=False):
@@ -83,7 +83,7 @@ def story():
     case("film to video", {"fps": 29.97})
     case("ntsc", {"render.fps": 30, "render.fps_base": 1.001})
 
-    folder = stage.FOLDER / "negative"
+    folder = kit.FOLDER / "negative"
     (folder / "frames").mkdir(parents=True)
     for number in range(-2, 3):
         (folder / "frames" / f"{number:06d}.png").write_bytes(f"{number}".encode())
@@ -103,4 +103,4 @@ def story():
     return answer
 
 
-stage.run(story)
+kit.run(story)

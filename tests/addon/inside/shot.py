@@ -5,17 +5,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 
 def story():
-    stage.empty_file()
-    stage.install()
-    scene, _rig = stage.make_scene()
+    kit.empty_file()
+    kit.install()
+    scene, _rig = kit.make_scene()
     scene.marionext.output = "//renders"
     bpy.ops.wm.save_userpref()
-    bpy.ops.wm.save_as_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
     return {}
 
 
-stage.run(story)
+kit.run(story)

@@ -1,4 +1,4 @@
-"""In a real window: the overlay is on the screen, and undo during sampling does no harm."""
+"""In a real window: the overlay is on the screen, and undo during recording does no harm."""
 
 import os
 import sys
@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent)]
 import bpy
+import kit
 import numpy as np
-import stage
 
 ANSWER = {}
 
@@ -22,7 +22,7 @@ def view3d():
 
 
 def screenshot(name):
-    path = str(stage.FOLDER / f"{name}.png")
+    path = str(kit.FOLDER / f"{name}.png")
     with bpy.context.temp_override(**view3d()):
         bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
         bpy.ops.screen.screenshot(filepath=path)
@@ -41,7 +41,7 @@ def coloured(pixels):
 def overlay_on_screen():
     for thing in list(bpy.data.objects):
         bpy.data.objects.remove(thing)
-    scene, rig = stage.make_scene()
+    scene, rig = kit.make_scene()
     rig.hide_set(True)
     view = view3d()["area"].spaces[0]
     view.show_gizmo = False
@@ -60,19 +60,19 @@ def overlay_on_screen():
     scene.marionext.overlay = False
 
 
-def undo_while_sampling():
-    sampling, rig = stage.module("sampling"), stage.module("rig")
-    frames = stage.module("marionext.frames")
+def undo_while_recording():
+    recording, rig = kit.module("scene.recording"), kit.module("scene.rig")
+    frames = kit.module("marionext.frames")
     scene = bpy.context.scene
-    timing = sampling.Timing(
+    moments = recording.Moments(
         times=tuple(map(Fraction, range(101, 113))),
         rate=frames.FrameRate.parse("24"),
         first=101,
     )
-    whole = sampling.sample(scene, rig.people_of(scene), timing, (576, 1024)).track
+    whole = recording.record(scene, rig.people_of(scene), moments, (576, 1024)).track
     with bpy.context.temp_override(**view3d()):
         bpy.ops.ed.undo_push(message="Before")
-        steps = sampling.sampling(scene, rig.people_of(scene), timing, (576, 1024))
+        steps = recording.record_in_steps(scene, rig.people_of(scene), moments, (576, 1024))
         for _ in range(4):
             next(steps)
         during = len(bpy.data.scenes)
@@ -102,8 +102,8 @@ def undo_while_sampling():
 def story():
     try:
         overlay_on_screen()
-        undo_while_sampling()
-        stage.run(lambda: ANSWER)
+        undo_while_recording()
+        kit.run(lambda: ANSWER)
     except BaseException:
         traceback.print_exc()
         sys.stdout.flush()
@@ -111,5 +111,5 @@ def story():
 
 
 bpy.context.preferences.view.show_splash = False
-stage.install()
+kit.install()
 bpy.app.timers.register(story, first_interval=1.0)

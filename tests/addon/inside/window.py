@@ -9,30 +9,30 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 import bpy
-import stage
+import kit
 
 ANSWER = {}
 
 
 def steps():
     """Do one thing after another; between two of them Blender draws and its timers run."""
-    stage.empty_file()
+    kit.empty_file()
     yield
-    stage.install()
-    scene, rig = stage.make_scene()
+    kit.install()
+    scene, rig = kit.make_scene()
     scene.marionext.steps = 4
-    scene.marionext.output = str(stage.FOLDER / "renders")
+    scene.marionext.output = str(kit.FOLDER / "renders")
     yield
     bpy.ops.ed.undo_push(message="before")
     rig.location.z = 0.5
     bpy.ops.ed.undo_push(message="moved")
-    runner = stage.module("runner").runner
+    runner = kit.module("work.runner").runner
     started = time.perf_counter()
     ANSWER["operator"] = sorted(bpy.ops.marionext.render())
     ANSWER["operator ms"] = 1000 * (time.perf_counter() - started)
     ANSWER["state at once"] = bpy.context.window_manager.marionext.jobs[0].state
-    record = next(iter(runner.records.values()))
-    yield from until(lambda: record.preparation is None)
+    render = next(iter(runner.renders.values()))
+    yield from until(lambda: render.preparation is None)
     bpy.ops.ed.undo()
     yield
     # Undo has replaced every object: the scene is looked up anew.
@@ -40,10 +40,10 @@ def steps():
     session = bpy.context.window_manager.marionext
     ANSWER["undone"] = bpy.data.objects["Rig"].location.z < 0.25
     ANSWER["jobs after undo"] = [item.state for item in session.jobs]
-    yield from until(lambda: record.progress > 0.2)
-    bpy.ops.wm.save_as_mainfile(filepath=str(stage.FOLDER / "shot.blend"))
+    yield from until(lambda: render.progress > 0.2)
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
     ANSWER["scenes"] = [each.name for each in bpy.data.scenes]
-    yield from until(lambda: not record.is_open)
+    yield from until(lambda: not render.is_open)
     yield
     ANSWER["ended"] = [[item.state, item.message] for item in session.jobs]
     ANSWER["progress"] = session.jobs[0].progress
@@ -69,8 +69,8 @@ def steps():
     ANSWER["slowest"] = 1000 * runner.slowest
     ANSWER["slowest of own"] = 1000 * runner.slowest_of_own
     yield from pause(1.0)
-    if stage.REQUEST.get("picture"):
-        os.system(f"import -window root {stage.REQUEST['picture']}")
+    if kit.REQUEST.get("picture"):
+        os.system(f"import -window root {kit.REQUEST['picture']}")
 
 
 def undo_of_showing():
@@ -86,7 +86,7 @@ def undo_of_showing():
     yield
     pictures = [image.name for image in bpy.data.images if image.source == "SEQUENCE"]
     ANSWER["undone showing"] = [round(bpy.data.objects["Rig"].location.z, 3), pictures]
-    overlay = stage.module("overlay")
+    overlay = kit.module("ui.overlay")
     bpy.ops.ed.undo_push(message="Overlay off")
     bpy.context.scene.marionext.overlay = True
     bpy.ops.ed.undo_push(message="Overlay on")
@@ -100,8 +100,8 @@ def until(condition, seconds=300.0):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            runner = stage.module("runner").runner
-            raise AssertionError([(r.state, r.message, r.hint) for r in runner.records.values()])
+            runner = kit.module("work.runner").runner
+            raise AssertionError([(r.state, r.message, r.hint) for r in runner.renders.values()])
         yield
 
 
@@ -122,7 +122,7 @@ def go():
         with bpy.context.temp_override(window=window, area=area, region=region):
             next(STEPS)
     except StopIteration:
-        Path(stage.REQUEST["answer"]).write_text(json.dumps(ANSWER), encoding="utf-8")
+        Path(kit.REQUEST["answer"]).write_text(json.dumps(ANSWER), encoding="utf-8")
         bpy.ops.wm.quit_blender()
         return None
     except BaseException:

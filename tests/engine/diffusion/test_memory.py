@@ -61,9 +61,14 @@ def test_every_allocators_words_are_known(error: Exception, memory: bool) -> Non
     assert is_out_of_memory(error) is memory
 
 
-def test_networks_at_work_are_on_the_device() -> None:
-    placement = Placement(torch.device("cpu"), torch.float32)
-    networks = nn.Linear(2, 2), nn.Linear(3, 3)
-    with placement.at_work(*networks) as (first, second):
-        assert first is networks[0]
-        assert next(second.parameters()).device.type == "cpu"
+def test_networks_at_work_are_on_the_device_and_leave_it_when_memory_is_short() -> None:
+    # "meta" stands for a device of its own: what is brought there can be told from what is not.
+    placement = Placement(torch.device("meta"), torch.float32)
+    first, second = nn.Linear(2, 2), nn.Linear(3, 3)
+
+    def place(network: nn.Module) -> str:
+        return next(network.parameters()).device.type
+
+    with placement.at_work(first) as (working,):
+        assert working is first
+        assert (place(first), place(second)) == ("meta", "cpu")

@@ -17,15 +17,14 @@ import numpy as np
 import pytest
 
 from marionext.errors import OutputError
-from marionext.files import check_space, hash_source, sha256_of, write_json
-from marionext.frames import FrameRate
+from marionext.files import check_space, hash_files, sha256_of, write_json
+from marionext.frames import FrameRate, frame_name
 from marionext.jobs import MotionSource, OutputSettings, PoseSettings, RenderJob, encode_job
 from marionext.output import (
     FolderLock,
     FrameWriter,
     RenderFolder,
     encode_png,
-    frame_name,
     write_png,
 )
 from marionext.record import Record
@@ -101,7 +100,7 @@ def test_a_folder_goes_on_where_it_was(tmp_path: Path) -> None:
         for number in (-1, 0, 1):
             folder.write_frame(number, picture(number))
         folder.keep(folder.record.with_stage("decode", 3, 4).with_note("size rounded"))
-        folder.frame_path(1).write_bytes(b"damaged")
+        (folder.path / "frames" / "000001.png").write_bytes(b"damaged")
     with RenderFolder(tmp_path / "out", plan()) as folder:
         assert folder.resumed
         assert folder.missing == (1, 2)
@@ -202,13 +201,13 @@ def test_a_source_is_known_by_its_content(tmp_path: Path) -> None:
     folder = tmp_path / "poses"
     folder.mkdir()
     (folder / "1.json").write_text("{}")
-    first = hash_source(folder)
+    (folder / "2.json").write_text("[]")
+    first = hash_files([folder / "1.json", folder / "2.json"])
     shutil.copytree(folder, tmp_path / "copy")
-    (tmp_path / "copy" / ".DS_Store").write_text("noise")
-    assert hash_source(tmp_path / "copy") == first
-    (folder / "1.json").rename(folder / "2.json")
-    assert hash_source(folder) != first
-    assert hash_source(folder / "2.json") == sha256_of(folder / "2.json")
+    assert hash_files([tmp_path / "copy" / "2.json", tmp_path / "copy" / "1.json"]) == first
+    (folder / "1.json").rename(folder / "3.json")
+    assert hash_files([folder / "2.json", folder / "3.json"]) != first
+    assert hash_files([folder / "2.json"]) == sha256_of(folder / "2.json")
 
 
 HOLD = """

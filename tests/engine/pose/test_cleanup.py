@@ -303,15 +303,32 @@ def test_a_finding_names_the_edit_that_mends_it(dancer):
     assert not [f for f in cleaned(filled).findings if f.what == "gap" and not f.mended]
 
 
-def test_filled_points_say_so_and_exchanged_ones_keep_their_origin(dancer):
-    track = faulty(dancer)
-    origins = track.origins.copy()
-    origins[30:34, 0, 4] = Origin.BY_HAND
-    mended = clean(track.with_(origins=origins))
+def test_filled_points_say_so(dancer):
+    mended = clean(faulty(dancer))
     assert (mended.origins[80:85, 0, LEFT_HAND] == Origin.FILLED).all()
     assert (mended.origins[60:62, 0, 4] == Origin.FILLED).all()
-    assert (mended.origins[30:34, 0, 7] == Origin.BY_HAND).all()
     assert not mended.origins[:20].any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 99), share=st.sampled_from([0.02, 0.3]))
+def test_points_that_were_set_by_hand_never_move(dancer_function, seed, share):
+    track = faulty(dancer_function, seed)
+    rng = np.random.default_rng(seed)
+    by_hand = rng.uniform(size=track.scores.shape) < share
+    by_hand[30:34, 0, 4] = by_hand[60:62, 0, 4] = True  # exchanged; wild
+    origins = np.where(by_hand, Origin.BY_HAND, 0).astype(np.uint8)
+    mended = clean(track.with_(origins=origins))
+    assert (mended.points[by_hand] == track.points[by_hand]).all()
+    assert (mended.scores[by_hand] == track.scores[by_hand]).all()
+    assert (mended.origins[by_hand] == Origin.BY_HAND).all()
+
+
+def test_a_whole_clean_up_leaves_nothing_to_mend_and_one_of_a_part_does(dancer):
+    track = faulty(dancer)
+    assert not track.cleaned
+    assert clean(track).cleaned
+    assert not cleaned(track, frames=FrameRange(3, 9)).track.cleaned
 
 
 def test_mending_somebody_who_is_not_there_is_refused(dancer):

@@ -43,7 +43,7 @@ def test_limbs_get_the_characters_lengths_and_keep_their_directions(motion, stan
     fitted = fit(motion, standing(name), "limbs")
     body = bodies[name]
     assert fitted.report.mode == "limbs"
-    assert fitted.report.warnings == ()
+    assert all("outside of the picture" in text for text in fitted.report.warnings)
     for start, end, length in ((5, 6, body.upper_arm), (9, 10, body.shin), (8, 9, body.thigh)):
         new, old = bone(fitted.track, start, end), bone(motion, start, end)
         longest = np.linalg.norm(new, axis=1).max()
@@ -179,9 +179,45 @@ def test_what_could_not_be_done_is_said(motion, standing):
 
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_clips_of_a_few_frames_can_be_fitted(dancer, standing, frames):
-    for mode in ("none", "linear", "limbs"):
+    for mode in ("none", "linear", "limbs", "inside"):
         fitted = fit(dancer(frames=frames), standing("child"), mode)
         assert len(fitted.track) == frames
+
+
+def test_a_motion_fitted_inside_stays_in_the_picture_and_keeps_its_shape(motion, standing):
+    close = standing("child", centre=20)
+    limbs, inside = fit(motion, close, "limbs"), fit(motion, close, "inside")
+    seen = motion.scores > 0.3
+    assert (limbs.track.points[seen] < 0).any()
+    points = inside.track.points[seen]
+    assert points.min() >= 0
+    assert (points <= np.array(close.size)).all()
+    assert inside.report.warnings == ()
+    # One scale and one shift for the whole clip: nothing is bent.
+    before, after = limbs.track.points[seen].T, points.T
+    for one, other in zip(before, after, strict=True):
+        slope, offset = np.polyfit(one, other, 1)
+        assert 0 < slope <= 1.0001
+        np.testing.assert_allclose(other, slope * one + offset, atol=0.01)
+
+
+def test_a_motion_that_fits_is_not_touched_by_fitting_it_inside(dancer, standing):
+    motion, roomy = dancer(frames=3), standing("child")
+    limbs, inside = fit(motion, roomy, "limbs").track, fit(motion, roomy, "inside").track
+    seen = motion.scores > 0.3
+    assert limbs.points[seen].min() > 0.02 * min(roomy.size), "the clip has room"
+    assert (limbs.points[seen] < 0.98 * np.array(roomy.size)).all()
+    np.testing.assert_allclose(inside.points, limbs.points, atol=1e-3)
+
+
+def test_limbs_that_leave_the_picture_are_named_with_their_frames(motion, standing):
+    reference = standing("child")
+    points = motion.points.copy()
+    points[: len(motion) // 2, 0, [7, *range(92, 113)], 0] -= 5000
+    said = fit(motion.with_(points=points), reference, "linear").report.warnings
+    assert any(
+        f"left hand in {len(motion) // 2} of {len(motion)} frames" in text for text in said
+    ), said
 
 
 @settings(max_examples=60, deadline=None)

@@ -80,13 +80,18 @@ def estimate(
         SettingsError: window and overlap do not go together.
     """
     windows = plan(settings, frames)
+    # Shifted windows are others in every second step.
+    every_other = plan(settings, frames, 1)
     width, height = settings.size
     pixels = width * height
     latents = pixels // shape.latent_factor**2
     places = len(windows[0].frames)
     halves = 2 if settings.guidance_max >= 1 and not unguided(settings) else 1
-    evaluations = len(windows) * settings.steps * halves
-    unet_operations = UNET_OPERATIONS * places * latents * shape.unet_parameters
+    second = settings.steps // 2
+    first = settings.steps - second
+    evaluations = (len(windows) * first + len(every_other) * second) * halves
+    seen = (_places(windows) * first + _places(every_other) * second) * halves
+    unet_operations = UNET_OPERATIONS * latents * shape.unet_parameters
     control_operations = CONTROL_OPERATIONS * pixels * shape.control_parameters
     one_frame = shape.latent_channels * latents * 4
     return Estimate(
@@ -97,10 +102,15 @@ def estimate(
         },
         host_bytes=2 * (frames + 1) * one_frame,
         state_bytes=(frames + 1) * one_frame,
-        operations=evaluations * unet_operations
+        operations=seen * unet_operations
         + settings.steps * (frames + 1) * control_operations
         + frames * DECODE_OPERATIONS * pixels * shape.vae_parameters,
     )
+
+
+def _places(windows: list[Window]) -> int:
+    """Return how many frames a step denoises, those that windows share counted in each."""
+    return sum(len(window.frames) for window in windows)
 
 
 def unguided(settings: SvdSettings) -> bool:

@@ -110,11 +110,14 @@ def encode_character(
         dtype = vae.dtype
         # The encoder overflows in half precision; the decoder does not.
         upcast = dtype == torch.float16 and bool(vae.config.force_upcast)
-        if upcast:
-            vae.to(torch.float32)
-        latents = vae.encode(noisy.to(device, vae.dtype)).latent_dist.mode().float().cpu()
-        if upcast:
-            vae.to(dtype)
+        try:
+            if upcast:
+                vae.to(torch.float32)
+            latents = vae.encode(noisy.to(device, vae.dtype)).latent_dist.mode().float().cpu()
+        finally:
+            # Also when memory ran out: what is decoded later counts on the format.
+            if upcast:
+                vae.to(dtype)
     return Condition(
         embedding[:, None],
         latents,

@@ -186,9 +186,9 @@ def denoise(
     if state.step == schedule.steps:
         return latents
     models.settle(settings, frames)
-    sampler = _Denoiser(models, settings, schedule, pose_maps, cancelled)
+    denoiser = _Denoiser(models, settings, schedule, pose_maps, cancelled)
     with reproducible(exact=settings.parity):
-        condition = sampler.condition(picture, drawn_noise if image_noise is None else image_noise)
+        condition = denoiser.condition(picture, drawn_noise if image_noise is None else image_noise)
         with models.placement.at_work(models.unet, models.controlnext):
             for step in range(state.step, schedule.steps):
                 prediction = torch.zeros_like(latents)
@@ -196,10 +196,10 @@ def denoise(
                 if held is not None:
                     windows = [window for window in windows if held.concern(window)]
                     held.put_noisy(latents, noise, schedule.sigmas[step])
-                maps = sampler.control_maps(step)
+                maps = denoiser.control_maps(step)
                 for index, window in enumerate(windows):
                     places = list(window.frames)
-                    part = sampler.predict(latents[places], condition, window, maps, step)
+                    part = denoiser.predict(latents[places], condition, window, maps, step)
                     prediction[places] += torch.tensor(window.weights).view(-1, 1, 1, 1) * part
                     on_progress(DenoiseProgress(step, schedule.steps, index + 1, len(windows)))
                 if on_preview is not None:
@@ -282,7 +282,7 @@ class _Denoiser:
 
     def predict(
         self,
-        sample: Tensor,
+        noisy: Tensor,
         condition: Condition,
         window: Window,
         maps: ControlMaps | None,
@@ -291,35 +291,35 @@ class _Denoiser:
         """Predict v for one window, again on a lower rung as often as memory runs out.
 
         Args:
-            sample: (places, channels, h, w), the window's latents.
+            noisy: (places, channels, h, w), the window's latents.
             condition: the character.
             window: what stands where.
             maps: of the step.
             step: its index.
 
         Returns:
-            Of the shape of ``sample``, float32 on the host.
+            Of the shape of ``noisy``, float32 on the host.
         """
         return self._models.surviving(
-            lambda: self._guided(sample, condition, window, maps, step), self._settings
+            lambda: self._guided(noisy, condition, window, maps, step), self._settings
         )
 
     def _guided(
         self,
-        sample: Tensor,
+        noisy: Tensor,
         condition: Condition,
         window: Window,
         maps: ControlMaps | None,
         step: int,
     ) -> Tensor:
         settings, sigma = self._settings, self._schedule.sigmas[step]
-        scaled = network_input(sample, sigma)
+        scaled = network_input(noisy, sigma)
         control = None if maps is None else maps.of(window.control)
         conditional = self._evaluate(scaled, condition, control, step)
         if unguided(settings) or sigma < settings.skip_uncond_below:
             return conditional
         unconditional = self._evaluate(scaled, condition.emptied(), None, step)
-        guidance = torch.linspace(settings.guidance_min, settings.guidance_max, len(sample))
+        guidance = torch.linspace(settings.guidance_min, settings.guidance_max, len(noisy))
         return unconditional + guidance.view(-1, 1, 1, 1) * (conditional - unconditional)
 
     def _evaluate(

@@ -3,12 +3,13 @@
 from marionext.pose.formats.coco import read_coco, write_coco
 from marionext.pose.formats.comfyui import read_comfyui, write_comfyui
 from marionext.pose.formats.native import read_native, write_native
-from marionext.pose.formats.openpose import read_openpose, write_openpose
+from marionext.pose.formats.openpose import frame_files, read_openpose, write_openpose
 from marionext.pose.formats.people import Coordinates
 from marionext.pose.formats.reading import read_track, write_track
 
 __all__ = [
     "Coordinates",
+    "frame_files",
     "read_coco",
     "read_comfyui",
     "read_native",

@@ -16,6 +16,7 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRate
 from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
 from marionext.pose.formats.people import Coordinates, JsonFrame, assemble, flat, triplets
+from marionext.pose.formats.remarks import Remarks
 from marionext.pose.skeleton import BODY_NAMES
 from marionext.pose.track import PoseTrack
 from marionext.pose.wholebody import WHOLE_BODY_COUNT, from_whole_body, to_whole_body
@@ -48,6 +49,7 @@ def read_coco(
     rate: FrameRate | None = None,
     first: int | None = None,
     coordinates: Coordinates | None = None,
+    remarks: Remarks | None = None,
 ) -> PoseTrack:
     """Read COCO-WholeBody JSON: data set or results.
 
@@ -58,6 +60,7 @@ def read_coco(
     Raises:
         MotionError: the file is something else, holds no image, or the size is not known.
     """
+    remarks = remarks or Remarks()
     value = read_json(path)
     images: list[object] = []
     info: object = None
@@ -72,7 +75,14 @@ def read_coco(
     poses: dict[int, list[NDArray[np.float64]]] = {}
     ids: dict[int, list[int | None]] = {}
     for index, annotation in enumerate(annotations):
-        image, pose = _parse_annotation(annotation, f"{path}, annotation {index}")
+        where = f"{path}, annotation {index}"
+        try:
+            image, pose = _parse_annotation(annotation, where)
+        except MotionError as error:
+            if len(annotations) == 1:
+                raise
+            remarks.add("an annotation that cannot be read is left out", error.message)
+            continue
         poses.setdefault(image, []).append(pose)
         who = annotation.get("track_id")
         ids.setdefault(image, []).append(who if isinstance(who, int) else None)
@@ -94,7 +104,9 @@ def read_coco(
         )
     if not frames:
         raise MotionError(f"expected at least one image in {path}, found none")
-    return assemble(frames, str(path), size=size, rate=rate, first=first, coordinates=coordinates)
+    return assemble(
+        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
+    )
 
 
 def _parse_annotation(annotation: object, where: str) -> tuple[int, NDArray[np.float64]]:

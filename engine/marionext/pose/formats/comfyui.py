@@ -6,6 +6,7 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRate
 from marionext.pose.formats.files import read_json, write_json
 from marionext.pose.formats.people import Coordinates, assemble, frame_object, parse_frame
+from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
 __all__ = ["read_comfyui", "write_comfyui"]
@@ -18,22 +19,27 @@ def read_comfyui(
     rate: FrameRate | None = None,
     first: int | None = None,
     coordinates: Coordinates | None = None,
+    remarks: Remarks | None = None,
 ) -> PoseTrack:
     """Read a POSE_KEYPOINT list; the first frame is number 0 unless told or written by us.
 
     Raises:
         MotionError: the file is something else, or the size of the picture is not known.
     """
+    remarks = remarks or Remarks()
     value = read_json(path)
     if not isinstance(value, list) or not value:
         raise MotionError(f"expected a list with one pose per frame in {path}, found none")
     frames = {
-        index: parse_frame(entry, f"{path}, entry {index}") for index, entry in enumerate(value)
+        index: parse_frame(entry, f"{path}, entry {index}", remarks)
+        for index, entry in enumerate(value)
     }
-    number = value[0].get("frame")
+    number = value[0].get("frame") if isinstance(value[0], dict) else None
     if first is None:
         first = number if isinstance(number, int) else 0
-    return assemble(frames, str(path), size=size, rate=rate, first=first, coordinates=coordinates)
+    return assemble(
+        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
+    )
 
 
 def write_comfyui(track: PoseTrack, path: Path) -> None:

@@ -12,9 +12,10 @@ from marionext.pose.formats.people import (
     frame_object,
     parse_frame,
 )
+from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
-__all__ = ["read_openpose", "write_openpose"]
+__all__ = ["frame_files", "read_openpose", "write_openpose"]
 
 _SUFFIX = "_keypoints"
 _MOST_FRAMES = 1_000_000
@@ -28,6 +29,7 @@ def read_openpose(
     rate: FrameRate | None = None,
     first: int | None = None,
     coordinates: Coordinates | None = None,
+    remarks: Remarks | None = None,
 ) -> PoseTrack:
     """Read a folder of OpenPose files, or one file as a track of one frame.
 
@@ -39,24 +41,38 @@ def read_openpose(
         MotionError: there are no such files, one is not OpenPose JSON, frame numbers repeat or are
             implausibly far apart, or the size of the picture is not known.
     """
-    numbered = {path.stem: path} if path.is_file() else _files(path)
+    remarks = remarks or Remarks()
+    files = [path] if path.is_file() else list(frame_files(path))
     frames = {
-        number: parse_frame(read_json(file), str(file))
-        for number, file in _by_number(list(numbered.values()), path).items()
+        number: parse_frame(read_json(file), str(file), remarks)
+        for number, file in _by_number(files, path).items()
     }
-    return assemble(frames, str(path), size=size, rate=rate, first=first, coordinates=coordinates)
+    return assemble(
+        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
+    )
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """List a folder's JSON files; only the ``*_keypoints`` ones where there are such."""
+def frame_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder that `read_openpose` reads: JSON, a frame each.
+
+    Only the ``*_keypoints`` ones where there are such.
+
+    Raises:
+        MotionError: there are none, or the folder cannot be read.
+    """
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".json")
+        # Hidden files, such as the "._" ones that macOS leaves, are no frames.
+        files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() == ".json" and not path.name.startswith(".")
+        )
     except OSError as error:
         raise MotionError(f"cannot read {folder}: {error.strerror}") from None
     named = [path for path in files if path.stem.endswith(_SUFFIX)]
     if not files:
         raise MotionError(f"expected OpenPose JSON files (one a frame) in {folder}, found none")
-    return {path.stem: path for path in named or files}
+    return tuple(named or files)
 
 
 def _by_number(files: list[Path], where: Path) -> dict[int, Path]:

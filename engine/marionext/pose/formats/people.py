@@ -1,21 +1,24 @@
 """People as OpenPose writes them in JSON, and the several ways others do.
 
 A frame is ``{"people": [{"pose_keypoints_2d": [x, y, score, ...], "face_keypoints_2d": ...,
-"hand_left_keypoints_2d": ..., "hand_right_keypoints_2d": ...}]}``. Bodies have 18 joints (COCO) or
-25 (BODY_25: the same, a mid hip, six points of the feet), faces 70 points (68 and the pupils) or
-68. Parts may be missing, empty or null. Coordinates are pixels, 0..1 or -1..1 (OpenPose's
+"hand_left_keypoints_2d": ..., "hand_right_keypoints_2d": ...}]}``. Bodies have 18 joints (COCO
+and a neck), 25 (BODY_25: also a mid hip and six points of the feet), 26 (HALPE) or 17 (COCO alone),
+faces 70 points (68 and the pupils) or 68. Parts may be missing, empty or null; one of another form
+costs that part, not the clip. Editors write ``width`` and ``height`` for the canvas, or a list
+``keypoints`` of pairs for each person. Coordinates are pixels, 0..1 or -1..1 (OpenPose's
 ``--keypoint_scale`` 0, 3 and 4), and nothing in the file says which.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypeGuard
+from typing import Literal, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
 from marionext.frames import FrameRate
+from marionext.pose.formats.remarks import Remarks
 from marionext.pose.skeleton import (
     BODY,
     FACE,
@@ -43,6 +46,11 @@ Coordinates = Literal["pixels", "unit", "signed"]
 
 _MOST_PEOPLE = 64
 """With more ids than this a tracker lost people all the time: its ids are not followed."""
+_USUAL_SIZES = (
+    (512, 512), (576, 1024), (640, 480), (720, 1280), (768, 1024), (1024, 1024), (1080, 1920),
+    (1440, 2560), (2160, 3840), (4320, 7680),
+)  # fmt: skip
+"""Pictures that keypoints are usually found in, in pixels."""
 _LARGEST = 1e9
 """Coordinates beyond this are no pixels; float32 holds them, and sums of them."""
 _NORMALISED_AT_MOST = 3.0
@@ -53,6 +61,10 @@ _NEGATIVE_SHARE = 0.2
 
 _BODY25 = (*range(8), *range(9, 19), *range(19, 25))
 """BODY_25's numbers of our body joints and feet; its 8 is the mid hip."""
+_COCO17 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
+"""Where COCO's 17 joints stand in ours; it has no neck."""
+_HALPE = (*_COCO17, None, 1, None, 18, 21, 19, 22, 20, 23)
+"""Where HALPE's 26 joints stand in ours: COCO's, the top of the head, neck, hip, and feet."""
 _HIPS = (8, 11)
 _EYES = (slice(36, 42), slice(42, 48))
 _PARTS = {
@@ -81,28 +93,33 @@ class JsonFrame:
     """Who each of the people is, where the file tells: the same number is the same person."""
 
 
-def parse_frame(value: object, where: str) -> JsonFrame:
+def parse_frame(value: object, where: str, remarks: Remarks) -> JsonFrame:
     """Read one frame.
 
     Args:
-        value: the frame, as JSON.
-        where: file and frame, for error messages.
+        value: the frame, as JSON; null is a frame without people.
+        where: file and frame, for messages.
+        remarks: takes note of what is left out.
 
     Raises:
         MotionError: it is not such a frame.
     """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # a frame in a file of its own, written as a clip of one
+    if value is None:
+        remarks.add("a frame that is null is one without people", where)
+        value = {"people": []}
     if not isinstance(value, dict):
         raise MotionError(f"{where}: expected an object with 'people', found {_kind(value)}")
-    people = value.get("people")
-    if not isinstance(people, list):
-        keys = ", ".join(map(repr, list(value)[:5])) or "none"
-        raise MotionError(f"{where}: expected a list 'people' (OpenPose JSON), found keys: {keys}")
-    poses = [_parse_person(person, f"{where}, person {i}") for i, person in enumerate(people)]
+    people = _people(value, where, remarks)
+    poses = [
+        _parse_person(person, f"{where}, person {i}", remarks) for i, person in enumerate(people)
+    ]
     points = np.zeros((len(poses), POINT_COUNT, 2))
     scores = np.zeros((len(poses), POINT_COUNT))
     for index, pose in enumerate(poses):
         points[index], scores[index] = pose[:, :2], pose[:, 2]
-    width, height = value.get("canvas_width"), value.get("canvas_height")
+    width, height = (value.get(f"canvas_{side}", value.get(side)) for side in ("width", "height"))
     canvas = None
     if _is_number(width) and _is_number(height) and min(width, height) >= 1:
         canvas = (round(width), round(height))
@@ -111,29 +128,67 @@ def parse_frame(value: object, where: str) -> JsonFrame:
     return JsonFrame(points, scores, canvas, rate if isinstance(rate, str) else None, ids)
 
 
-def _parse_person(person: object, where: str) -> NDArray[np.float64]:
+def _people(frame: dict[str, object], where: str, remarks: Remarks) -> list[dict[str, object]]:
+    """Return the people of a frame as OpenPose has them.
+
+    Raises:
+        MotionError: it has none of the keys that people stand under.
+    """
+    if "people" not in frame and isinstance(frame.get("keypoints"), list):
+        return [_from_pairs(person) for person in cast(list[object], frame["keypoints"])]
+    if "people" not in frame:
+        keys = ", ".join(map(repr, list(frame)[:5])) or "none"
+        raise MotionError(f"{where}: expected a list 'people' (OpenPose JSON), found keys: {keys}")
+    people = frame["people"]
+    if people is None:
+        return []
+    if not isinstance(people, list):
+        raise MotionError(f"{where}: expected a list of people, found {_kind(people)}")
+    known: list[dict[str, object]] = []
+    for person in people:
+        if isinstance(person, dict):
+            known.append(person)
+        else:
+            remarks.add(f"a person that is {_kind(person)} is left out", where)
+    return known
+
+
+def _from_pairs(person: object) -> dict[str, object]:
+    """Turn an editor's list of x, y for each joint into OpenPose's; 0, 0 and null are unseen."""
+    body: list[object] = []
+    for pair in person if isinstance(person, list) else []:
+        known = isinstance(pair, list) and len(pair) >= 2 and any(pair[:2])
+        body += [*pair[:2], 1.0] if known else [0.0, 0.0, 0.0]
+    return {"pose_keypoints_2d": body}
+
+
+def _parse_person(person: dict[str, object], where: str, remarks: Remarks) -> NDArray[np.float64]:
     """Read one person: (134, 3) of x, y, score."""
-    if not isinstance(person, dict):
-        raise MotionError(f"{where}: expected an object with keypoints, found {_kind(person)}")
     pose = np.zeros((POINT_COUNT, 3))
-    body = triplets(_first(person, _BODY_KEYS), f"{where}, body")
+    body = _part(_first(person, _BODY_KEYS), "body", where, remarks)
     if len(body) == BODY.stop:
         pose[BODY] = body
     elif len(body) == len(_BODY25) + 1:
         pose[: FEET.stop] = body[list(_BODY25)]
+    elif len(body) == len(_HALPE):
+        places = [place for place in _HALPE if place is not None]
+        pose[places] = body[[place is not None for place in _HALPE]]
+    elif len(body) == len(_COCO17):
+        pose[list(_COCO17)] = body
+        pose[1] = _middle(pose[[2, 5]])
     elif len(body):
-        raise MotionError(
-            f"{where}: expected 18 or 25 body keypoints of three numbers, found {len(body)}"
+        remarks.add(
+            f"a body of {len(body)} keypoints is left out (expected 17, 18, 25 or 26)", where
         )
     for name, (place, keys) in _PARTS.items():
-        part = triplets(_first(person, keys), f"{where}, {name}")
+        part = _part(_first(person, keys), name, where, remarks)
         count = place.stop - place.start
         expected = (68, 70) if place is FACE else (count,)
         if len(part) in expected:
             pose[place] = part[:count]
         elif len(part):
             wanted = " or ".join(map(str, expected))
-            raise MotionError(f"{where}: expected {wanted} points of the {name}, got {len(part)}")
+            remarks.add(f"a {name} of {len(part)} points is left out (expected {wanted})", where)
     scores = person.get(_SCORES)
     if isinstance(scores, list) and len(scores) == POINT_COUNT and all(map(_is_number, scores)):
         pose[:, 2] = scores
@@ -144,13 +199,22 @@ def _parse_person(person: object, where: str) -> NDArray[np.float64]:
 
 def _id_or_none(value: object) -> int | None:
     """Read OpenPose's ``person_id``, a list of one number; -1 says that nobody was followed."""
-    number = value[0] if isinstance(value, list) and len(value) == 1 else None
+    number = value[0] if isinstance(value, list) and len(value) == 1 else value
     return number if isinstance(number, int) and number >= 0 else None
 
 
 def _first(person: dict[str, object], keys: tuple[str, ...]) -> object:
     """Return the value of the first of the keys that is there, or None."""
     return next((person[key] for key in keys if person.get(key) is not None), None)
+
+
+def _part(value: object, name: str, where: str, remarks: Remarks) -> NDArray[np.float64]:
+    """Read a part of a person: (points, 3); one that cannot be read is left out, and said."""
+    try:
+        return triplets(value, f"{where}, {name}")
+    except MotionError as error:
+        remarks.add(f"a {name} that cannot be read is left out", error.message)
+        return np.zeros((0, 3))
 
 
 def triplets(value: object, where: str) -> NDArray[np.float64]:
@@ -180,6 +244,7 @@ def to_pixels(
     size: tuple[int, int] | None,
     coordinates: Coordinates | None,
     where: str,
+    remarks: Remarks,
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
     """Turn a whole file's coordinates into pixels; find out what they are unless told.
 
@@ -191,23 +256,32 @@ def to_pixels(
         scores: (..., 134).
         size: width and height of the picture.
         coordinates: what they are, None to find out.
-        where: the file, for the error message.
+        where: the file, for messages.
+        remarks: takes note of a size that was guessed.
 
     Returns:
         Points in pixels, and the size.
 
     Raises:
-        MotionError: the size is needed and not known.
+        MotionError: the size is needed, not known, and cannot be guessed.
     """
     known = points[scores > 0]
     if coordinates is None:
         coordinates = "pixels"
         if known.size and np.abs(known).max() <= _NORMALISED_AT_MOST:
             coordinates = "signed" if (known < 0).mean() >= _NEGATIVE_SHARE else "unit"
+    if size is None and coordinates == "pixels" and known.size:
+        size = _usual_size(known)
+        remarks.add(
+            "the size of the picture is not in the file: taken for "
+            f"{size[0]}x{size[1]}, the smallest usual one that holds all points; if it is another, "
+            "say --source-size WIDTHxHEIGHT",
+            where,
+        )
     if size is None:
         raise MotionError(
             f"{where} does not say how large the picture is that its keypoints lie in",
-            hint="Give the size of the video they were found in, such as 1080x1920.",
+            hint="Say --source-size with the size of the video, such as 1080x1920.",
         )
     if coordinates == "pixels":
         return points, size
@@ -217,9 +291,28 @@ def to_pixels(
     return np.where(scores[..., None] == 0, 0, placed), size
 
 
+def _usual_size(known: NDArray[np.float64]) -> tuple[int, int]:
+    """Return the smallest usual picture that holds (points, 2) pixels, a little overshoot aside.
+
+    Of two as large, the upright one goes before where the points spread more in height.
+    """
+    low, high = np.percentile(known, 1, axis=0), np.percentile(known, 99, axis=0)
+    upright = high[1] - low[1] >= high[0] - low[0]
+    sizes = sorted(
+        {(w, h) for pair in _USUAL_SIZES for w, h in (pair, pair[::-1])},
+        key=lambda size: (size[0] * size[1], (size[1] < size[0]) == upright),
+    )
+    fitting = [size for size in sizes if high[0] <= size[0] and high[1] <= size[1]]
+    if fitting:
+        return fitting[0]
+    width, height = (int(-(-side // 64) * 64) for side in high)
+    return max(width, 64), max(height, 64)
+
+
 def assemble(
     frames: dict[int, JsonFrame],
     where: str,
+    remarks: Remarks,
     *,
     size: tuple[int, int] | None,
     rate: FrameRate | None,
@@ -230,7 +323,8 @@ def assemble(
 
     Args:
         frames: frame number to frame, at least one.
-        where: the file or folder, for error messages.
+        where: the file or folder, for messages.
+        remarks: takes note of what was concluded.
         size: width and height, None to take the file's own.
         rate: None to take the file's own, or 30 where it has none.
         first: number of the first frame, None to take the file's.
@@ -247,12 +341,14 @@ def assemble(
     for number, frame in frames.items():
         points[number - start, slots[number]] = frame.points
         scores[number - start, slots[number]] = frame.scores
+    if not (scores > 0).any() and remarks.texts:
+        raise MotionError(f"nobody can be read from {where}: {remarks.texts[0]}")
     sizes = sorted({frame.canvas for frame in frames.values() if frame.canvas is not None})
     if size is None and len(sizes) > 1:
         found = ", ".join(f"{width}x{height}" for width, height in sizes[:3])
         raise MotionError(f"{where}: expected pictures of one size, found {found}")
     known = size or (sizes[0] if sizes else None)
-    pixels, known = to_pixels(points, scores, known, coordinates, where)
+    pixels, known = to_pixels(points, scores, known, coordinates, where, remarks)
     rates = [frame.rate for frame in frames.values() if frame.rate is not None]
     try:
         rate = rate or FrameRate.parse(rates[0] if rates else "30")
@@ -339,7 +435,7 @@ def _face70(face: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.vstack([face, *(_middle(face[eye])[None] for eye in _EYES)])
 
 
-def _middle(points: NDArray[np.float32]) -> NDArray[np.float32]:
+def _middle(points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the mean of (n, 3) points with the lowest score, unseen if one of them is."""
     lowest = points[:, 2].min()
     return np.array([*points[:, :2].mean(0), lowest] if lowest > 0 else [0, 0, 0], np.float32)

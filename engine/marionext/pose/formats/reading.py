@@ -1,5 +1,6 @@
 """Read and write pose tracks of any format, told by name and content."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from marionext.errors import MotionError, OutputError
@@ -10,6 +11,7 @@ from marionext.pose.formats.files import read_json
 from marionext.pose.formats.native import read_native, write_native
 from marionext.pose.formats.openpose import read_openpose, write_openpose
 from marionext.pose.formats.people import Coordinates
+from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
 __all__ = ["read_track", "write_track"]
@@ -22,6 +24,7 @@ def read_track(
     rate: FrameRate | None = None,
     first: int | None = None,
     coordinates: Coordinates | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> PoseTrack:
     """Read a pose track: native ``.npz``, OpenPose folder, POSE_KEYPOINT or COCO-WholeBody JSON.
 
@@ -33,6 +36,7 @@ def read_track(
         first: number of the first frame, None for the file's own.
         coordinates: what the coordinates of a JSON file are, None to find out. OpenPose's say
             nowhere; see `to_pixels`.
+        say: takes what was left out or concluded, a sentence each.
 
     Raises:
         MotionError: the file is missing, truncated or something else, or the size is not known.
@@ -40,24 +44,45 @@ def read_track(
     path = Path(path)
     if not path.exists():
         raise MotionError(f"expected a pose track, {path} does not exist")
-    options = {"size": size, "rate": rate, "first": first, "coordinates": coordinates}
-    if path.is_dir():
-        return read_openpose(path, **options)  # type: ignore[arg-type]
-    if path.suffix.lower() == ".npz":
+    remarks = Remarks()
+    track = _read(path, size, rate, first, coordinates, remarks)
+    if say is not None:
+        remarks.tell(say)
+    return track
+
+
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    rate: FrameRate | None,
+    first: int | None,
+    coordinates: Coordinates | None,
+    remarks: Remarks,
+) -> PoseTrack:
+    if not path.is_dir() and path.suffix.lower() == ".npz":
         track = read_native(path)
         changes = {"size": size, "rate": rate, "first": first}
         return track.with_(**{k: v for k, v in changes.items() if v is not None})
+    reader = read_openpose if path.is_dir() else _json_reader(path)
+    return reader(path, size=size, rate=rate, first=first, coordinates=coordinates, remarks=remarks)
+
+
+def _json_reader(path: Path) -> Callable[..., PoseTrack]:
+    """Return what reads a JSON file, by what is in it.
+
+    Raises:
+        MotionError: it is none of the forms that are known.
+    """
     if path.suffix.lower() != ".json":
         raise MotionError(
             f"expected a pose track (.npz, .json, or a folder of OpenPose files), got {path}"
         )
     value = read_json(path)
     entry = next((item for item in value if item), None) if isinstance(value, list) else value
-    if isinstance(entry, dict) and "people" in entry:
-        reader = read_comfyui if isinstance(value, list) else read_openpose
-        return reader(path, **options)  # type: ignore[arg-type]
+    if isinstance(entry, dict) and {"people", "keypoints"} & set(entry) and "image_id" not in entry:
+        return read_comfyui if isinstance(value, list) else read_openpose
     if isinstance(entry, dict) and ("annotations" in entry or "image_id" in entry):
-        return read_coco(path, **options)  # type: ignore[arg-type]
+        return read_coco
     found = ", ".join(map(repr, entry))[:200] if isinstance(entry, dict) else "neither"
     raise MotionError(
         f"expected 'people' (OpenPose, POSE_KEYPOINT) or 'annotations' (COCO-WholeBody) in {path}, "

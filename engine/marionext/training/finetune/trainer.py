@@ -29,11 +29,12 @@ from marionext.errors import DeviceError, JobCancelled, ModelError, SettingsErro
 from marionext.files import write_json
 from marionext.frames import FrameRate
 from marionext.output import FolderLock
+from marionext.paths import refuse_overlap
 from marionext.settings import default_settings
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
-from marionext.training.finetune.dataset import Dataset, prepare
+from marionext.training.finetune.dataset import FIGURES, Dataset, prepare
 from marionext.training.finetune.encoding import Encoders
 from marionext.training.finetune.learner import Learner, Taken
 from marionext.training.finetune.measuring import denoise_window, levels_of, measure, write_preview
@@ -108,6 +109,10 @@ def train(
     Raises:
         EngineError: any of its kinds. An earlier checkpoint is whole; ``resume`` continues from it.
     """
+    reads = {"the model": bundles.layers(bundle.folder)}
+    if run.data != FIGURES:
+        reads["the training data"] = (Path(run.data),)
+    refuse_overlap(reads, folders=[run.folder])
     device = choose_device(run.device)
     patience = InitProcessGroupKwargs(timeout=timedelta(days=7))
     # Precision is ours to say: `accelerate launch` may bring another from its own configuration.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marionext.backends.svd.budget import estimate, what_would_fit
+from marionext.backends.svd.budget import estimate, plan, what_would_fit
 from marionext.backends.svd.shape import BundleShape, read_shape
 from marionext.diffusion.ladder import GIB, RUNGS
 from marionext.errors import ModelError
@@ -44,7 +44,10 @@ def test_each_rung_needs_less_than_the_one_above() -> None:
 def test_work_counts_windows_steps_and_halves() -> None:
     settings = SvdSettings(steps=10)
     found = estimate(SVD, settings, 240)
-    assert found.evaluations == len(found.windows) * 10 * 2
+    assert found.evaluations == sum(len(plan(settings, 240, step)) for step in range(10)) * 2
+    uneven = replace(settings, steps=5)
+    counted = sum(len(plan(uneven, 240, step)) for step in range(5)) * 2
+    assert estimate(SVD, uneven, 240).evaluations == counted
     single = estimate(SVD, replace(settings, guidance_min=1, guidance_max=1), 240)
     assert single.evaluations * 2 == found.evaluations
     one = estimate(SVD, SvdSettings(steps=1), 23).operations

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate
-from marionext.pose.formats import read_openpose, write_openpose
+from marionext.pose.formats import read_openpose, read_track, write_openpose
 from marionext.pose.skeleton import BODY, FACE, FEET, LEFT_HAND, RIGHT_HAND
 
 quick = settings(
@@ -158,11 +158,94 @@ def test_the_canvas_in_the_file_is_used_and_can_be_overruled(tmp_path):
     assert read_openpose(tmp_path, rate=FrameRate.parse("24")).rate == FrameRate.parse("24")
 
 
-def test_without_a_size_it_is_asked_for(tmp_path):
-    folder = write_frames(tmp_path / "a", {"0.json": [person()]})
+def test_a_size_that_is_not_given_is_guessed_aloud(tmp_path):
+    points = [value for _ in range(18) for value in (700.0, 1500.0, 0.9)]
+    folder = write_frames(tmp_path / "a", {"0.json": [{"pose_keypoints_2d": points}]})
+    said = []
+    assert read_track(folder, say=said.append).size == (1080, 1920)
+    assert "taken for 1080x1920" in said[0]
+    assert "--source-size" in said[0]
+    said.clear()
+    assert read_track(folder, size=(800, 1600), say=said.append).size == (800, 1600)
+    assert said == []
+
+
+def test_normalised_points_cannot_be_placed_without_a_size(tmp_path):
+    points = [value for _ in range(18) for value in (0.5, 0.25, 0.9)]
+    folder = write_frames(tmp_path / "a", {"0.json": [{"pose_keypoints_2d": points}]})
     with pytest.raises(MotionError, match="how large") as caught:
-        read_openpose(folder)
-    assert "1080x1920" in caught.value.hint
+        read_track(folder)
+    assert "--source-size" in caught.value.hint
+
+
+def test_one_bad_part_costs_that_part_and_not_the_clip(tmp_path):
+    whole, said = person(), []
+    faulty = {**person(), "face_keypoints_2d": [1.0, 2.0, 1.0] * 56}
+    frames = {
+        "0.json": [whole],
+        "1.json": [faulty],
+        "2.json": [None],
+        "3.json": [{**person(), "hand_left_keypoints_2d": [1.0, 2.0]}],
+    }
+    folder = write_frames(tmp_path / "a", frames)
+    (folder / "4.json").write_text('{"people": null}')
+    (folder / "5.json").write_text("null")
+    (folder / "6.json").write_text((folder / "0.json").read_text().join("[]"))
+    (folder / "._0.json").write_bytes(b"Mac OS X")
+    track = read_track(folder, size=(640, 480), say=said.append)
+    assert len(track) == 7
+    seen = (track.scores[..., :18] > 0).any(axis=(1, 2))
+    assert seen.tolist() == [True, True, False, True, False, False, True]
+    assert (track.scores[1, :, 24:92] == 0).all()
+    told = " | ".join(said)
+    for words in ("a face of 56 points is left out", "a person that is nothing", "left hand that"):
+        assert words in told, told
+
+
+def test_pictures_beside_the_keypoints_are_not_the_motion(tmp_path):
+    from marionext.jobs import MotionSource
+    from marionext.sources import motion_kind
+
+    folder = write_frames(tmp_path / "a", {"0_keypoints.json": [person()]})
+    (folder / "0_rendered.png").write_bytes(b"a picture")
+    assert motion_kind(MotionSource(path=str(folder))) == "track"
+
+
+def test_an_editors_pairs_are_a_body(tmp_path):
+    pairs = [[10.0 * joint + 5, 20.0] for joint in range(18)]
+    pairs[4] = [0.0, 0.0]
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps({"width": 576, "height": 1024, "keypoints": [pairs]}))
+    track = read_track(path)
+    assert (track.size, track.people) == ((576, 1024), 1)
+    assert track.points[0, 0, 5].tolist() == [55, 20]
+    assert track.scores[0, 0, 3:6].tolist() == [1, 0, 1]
+
+
+def test_an_editors_canvas_and_its_minus_ones(tmp_path):
+    points = [100.0, 200.0, 0.9] * 17 + [-1.0, -1.0, 0.0]
+    people = [{"person_id": [-1], "pose_keypoints_2d": points, "face_keypoints_2d": None}]
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps({"people": people, "width": 576, "height": 1024}))
+    track = read_track(path)
+    assert track.size == (576, 1024)
+    assert track.scores[0, 0, 17] == 0
+    assert track.points[0, 0, 17].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("count", "neck"), [(17, True), (26, True)])
+def test_bodies_of_coco_and_halpe_have_their_joints_in_place(tmp_path, count, neck):
+    # Each joint stands at its own number in the file.
+    body = [value for joint in range(count) for value in (10.0 * joint + 1, 7.0, 0.8)]
+    folder = write_frames(tmp_path / "a", {"0.json": [{"pose_keypoints_2d": body}]})
+    track = read_track(folder, size=(640, 480))
+    at = track.points[0, 0, :, 0]
+    coco = {0: 0, 15: 1, 14: 2, 17: 3, 16: 4, 5: 5, 2: 6, 7: 9, 4: 10, 11: 11, 8: 12, 13: 15}
+    assert {ours: (at[ours] - 1) / 10 for ours in coco} == coco
+    assert (track.scores[0, 0, 1] > 0) == neck
+    if count == 26:
+        feet = {1: 18, 18: 20, 21: 21, 19: 22, 22: 23, 20: 24, 23: 25}
+        assert {ours: (at[ours] - 1) / 10 for ours in feet} == feet
 
 
 @pytest.mark.parametrize(
@@ -173,15 +256,18 @@ def test_without_a_size_it_is_asked_for(tmp_path):
         ("[" * 100_000, "expected JSON"),
         ("\xff\xfe", "expected JSON"),
         ("7", "found a number"),
-        ("null", "found nothing"),
+        ("null", "a frame that is null"),
         ('{"persons": []}', "found keys: 'persons'"),
-        ('{"people": {}}', "expected a list 'people'"),
-        ('{"people": [3]}', "person 0: expected an object"),
+        ('{"people": {}}', "expected a list of people, found an object"),
+        ('{"people": [3]}', "a person that is a number"),
         ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "got 2 numbers"),
-        ('{"people": [{"pose_keypoints_2d": [1, 2, 1]}]}', "expected 18 or 25 body .* found 1"),
+        (
+            '{"people": [{"pose_keypoints_2d": [1, 2, 1]}]}',
+            "body of 1 keypoints .* 25 or 26",
+        ),
         ('{"people": [{"pose_keypoints_2d": "x"}]}', "expected a list of numbers, found a text"),
-        ('{"people": [{"face_keypoints_2d": [1, 2, 1]}]}', "68 or 70 points of the face"),
-        ('{"people": [{"hand_left_keypoints_2d": [1, 2, 1]}]}', "21 points of the left hand"),
+        ('{"people": [{"face_keypoints_2d": [1, 2, 1]}]}', "face of 1 points .* 68 or 70"),
+        ('{"people": [{"hand_left_keypoints_2d": [1, 2, 1]}]}', "left hand of 1 points .* 21"),
         ('{"people": [{"pose_keypoints_2d": [1, null, 1]}]}', "found None"),
         ('{"people": [{"pose_keypoints_2d": [1, NaN, 1]}]}', "found nan"),
         ('{"people": [{"pose_keypoints_2d": [1, 1e300, 1]}]}', "found 1e"),

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What several operators share: how they report an error, and how they name a job."""
+
+from typing import Any
+
+from bpy.props import StringProperty
+
+from marionext.errors import EngineError, SettingsError
+
+from ..work.renders import Render
+from ..work.runner import runner
+
+__all__ = ["OnJob", "active_render", "report_error"]
+
+
+def report_error(operator: Any, error: EngineError) -> set[str]:
+    """Tell the user about an error in Blender's way."""
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+def active_render(context: Any, job_id: str = "") -> Render:
+    """Return the job of that id, or the active one of the list.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    session = context.window_manager.marionext
+    if not job_id and 0 <= session.job_index < len(session.jobs):
+        job_id = session.jobs[session.job_index].job_id
+    render = runner.renders.get(job_id)
+    if render is None:
+        raise SettingsError("there is no such job in the list", hint="Choose one in the list.")
+    return render
+
+
+class OnJob:
+    """Base of the operators that do something with one job."""
+
+    bl_options = {"REGISTER"}
+
+    job_id: StringProperty(
+        name="Job", description="Empty: the active one of the list", options={"SKIP_SAVE"}
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Do it, and report what stands in the way."""
+        try:
+            return self.act(context, active_render(context, self.job_id))
+        except EngineError as error:
+            return report_error(self, error)
+
+    def act(self, context: Any, render: Render) -> set[str]:
+        """Do what the operator is for."""
+        raise NotImplementedError

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render, Draft, Pose maps only, Send to queue folder: a scene becomes a job.
+
+All of them can be called from scripts. With ``wait=True`` they return when the render has ended,
+and a failure is raised as Blender raises every operator's error.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from marionext.errors import EngineError, SettingsError
+
+from ..scene.people import add_selected_armatures
+from ..state.paths import RELATIVE, absolute
+from ..work import folders, jobs
+from ..work.runner import runner
+from .base import report_error
+
+__all__: list[str] = []
+
+Reporter = Callable[[set[str], str], None]
+
+
+class _Render:
+    """What all kinds of render share."""
+
+    kind: folders.Kind
+    report: Reporter
+    bl_options = {"REGISTER"}
+
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the render has ended: for scripts and farms",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
+    exit_code: BoolProperty(
+        name="Exit code",
+        description="Then leave Blender with the engine's exit status: for farms",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Queue the scene's render, and wait for it where that is wanted."""
+        wait = self.wait or self.exit_code or bpy.app.background
+        try:
+            add_selected_armatures(context)
+            jobs.check(context.scene, self.kind)
+            folder = folders.new_folder(
+                folders.output_root(context.scene), context.scene, self.kind
+            )
+            with _busy(context):
+                render = runner.add(context.scene, self.kind, folder, patient=not wait)
+        except EngineError as error:
+            return self._end(str(error), error.exit_status)
+        if not wait:
+            self.report({"INFO"}, f"Queued: {render.name}")
+            return {"FINISHED"}
+        runner.wait(render, _say)
+        if render.state == "FINISHED":
+            return self._end(f"{render.message}: {render.folder}", 0)
+        text = f"{render.message}\n{render.hint}" if render.hint else render.message
+        return self._end(text, render.exit_status or 1)
+
+    def _end(self, text: str, status: int) -> set[str]:
+        if self.exit_code:
+            # Reports are shown after an operator has returned, and this one does not.
+            _say(text if status == 0 else f"Error: {text}")
+            runner.close()
+            sys.exit(status)
+        self.report({"ERROR" if status else "INFO"}, text)
+        return {"CANCELLED"} if status else {"FINISHED"}
+
+
+@contextlib.contextmanager
+def _busy(context: Any) -> Iterator[None]:
+    """Show the waiting cursor: a picture of the scene may have to be rendered first."""
+    window = getattr(context, "window", None)
+    if window is not None:
+        window.cursor_set("WAIT")
+    try:
+        yield
+    finally:
+        if window is not None:
+            window.cursor_set("DEFAULT")
+
+
+def _say(text: str) -> None:
+    """Write a line to the terminal that a farm or a script reads along."""
+    sys.stdout.write(f"Marionext: {text}\n")
+    sys.stdout.flush()
+
+
+class MARIONEXT_OT_render(_Render, bpy.types.Operator):
+    """Render the character in the motion of the chosen armatures."""
+
+    bl_idname = "marionext.render"
+    bl_label = "Render"
+    bl_description = "Render the character picture in the motion of the chosen armatures"
+    kind = "RENDER"
+
+
+class MARIONEXT_OT_draft(_Render, bpy.types.Operator):
+    """Render a small and quick version."""
+
+    bl_idname = "marionext.draft"
+    bl_label = "Draft"
+    bl_description = "Render small and with few steps, to judge timing and framing"
+    kind = "DRAFT"
+
+
+class MARIONEXT_OT_pose_maps(_Render, bpy.types.Operator):
+    """Draw the pose maps alone."""
+
+    bl_idname = "marionext.pose_maps"
+    bl_label = "Pose Maps Only"
+    bl_description = "Draw the pictures that steer the model, and render nothing"
+    kind = "POSE_MAPS"
+
+
+class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
+    """Write a job that another computer can render."""
+
+    bl_idname = "marionext.send_to_queue"
+    bl_label = "Send to Queue Folder"
+    bl_description = (
+        "Write the job into the queue folder with everything it needs; 'marionext batch' renders "
+        "it, on this computer or another"
+    )
+    bl_options = {"REGISTER"}
+
+    folder: StringProperty(
+        name="Queue folder",
+        description="Empty: the one of the scene's settings",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE", *RELATIVE},
+    )
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when the job has been written: for scripts",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Write the job's folder under the queue's."""
+        scene = context.scene
+        wait = self.wait or bpy.app.background
+        try:
+            chosen = self.folder or scene.marionext.queue_folder
+            if not chosen:
+                raise SettingsError(
+                    "no queue folder is chosen",
+                    hint="Choose one in the sidebar's Render panel: a folder that the farm sees.",
+                )
+            add_selected_armatures(context)
+            jobs.check(scene, "RENDER")
+            folder = folders.new_folder(_shot_root(absolute(chosen)), scene, "RENDER")
+            with _busy(context):
+                render = runner.add(scene, "RENDER", folder, patient=not wait, hand_over=True)
+        except EngineError as error:
+            return report_error(self, error)
+        if wait:
+            runner.wait(render, _say)
+            if render.state != "FINISHED":
+                self.report({"ERROR"}, f"{render.message}\n{render.hint}".strip())
+                return {"CANCELLED"}
+        self.report({"INFO"}, f"Render it with: marionext batch {folder / folders.JOB_FILE}")
+        return {"FINISHED"}
+
+
+def _shot_root(queue: Path) -> Path:
+    """Return the queue's folder for this file: scenes of many files are called Scene."""
+    stem = Path(bpy.data.filepath).stem
+    return queue / folders.plain_name(stem) if stem else queue
+
+
+_CLASSES = (
+    MARIONEXT_OT_render,
+    MARIONEXT_OT_draft,
+    MARIONEXT_OT_pose_maps,
+    MARIONEXT_OT_send_to_queue,
+)
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

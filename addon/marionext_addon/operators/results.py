@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See a render: Image Editor, sequencer, camera background, folder; and make the reference."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from marionext.errors import EngineError, SettingsError
+
+from ..scene import cameras
+from ..scene.choices import camera_of
+from ..scene.people import add_selected_armatures
+from ..state.paths import RELATIVE
+from ..work import folders, reference, results, shots
+from ..work.renders import Render
+from .base import OnJob, report_error
+
+__all__: list[str] = []
+
+
+def _scene_of(context: Any, render: Render) -> Any:
+    return bpy.data.scenes.get(render.scene_name) or context.scene
+
+
+class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
+    """Show the render in an Image Editor."""
+
+    bl_idname = "marionext.show_result"
+    bl_label = "Show in Image Editor"
+    bl_description = "Show the render as an image sequence that follows the timeline"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any, render: Render) -> set[str]:
+        """Load the sequence and give it to an Image Editor."""
+        pictures = results.find_pictures(Path(render.folder))
+        image = results.as_image(pictures, render.name)
+        space = _image_editor(context)
+        if space is not None:
+            space.image = image
+            results.set_image_user(space.image_user, pictures)
+        elif not bpy.app.background:
+            self.report({"WARNING"}, f"No editor could be opened; the image is {image.name!r}")
+        return {"FINISHED"}
+
+
+def _image_editor(context: Any) -> Any:
+    """Return an Image Editor of this window, made of the largest other area if there is none."""
+    window = context.window
+    if window is None:
+        return None
+    areas = list(window.screen.areas)
+    for area in areas:
+        if area.ui_type == "IMAGE_EDITOR":
+            return area.spaces.active
+    others = [area for area in areas if area.type not in {"VIEW_3D", "PROPERTIES", "OUTLINER"}]
+    views = [area for area in areas if area.type == "VIEW_3D"]
+    if views and len(areas) < 8:
+        # Half of the 3D view: animation on one side, render on the other.
+        largest = max(views, key=lambda area: area.width * area.height)
+        with context.temp_override(window=window, area=largest, region=largest.regions[-1]):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5)
+        new = [area for area in window.screen.areas if area not in areas]
+        others = new or others
+    if not others:
+        return None
+    area = max(others, key=lambda area: area.width * area.height)
+    area.type = "IMAGE_EDITOR"
+    return area.spaces.active
+
+
+class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):
+    """Add the render to the sequencer."""
+
+    bl_idname = "marionext.add_strip"
+    bl_label = "Add to Sequencer"
+    bl_description = "Add the render as a strip at its own frames"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any, render: Render) -> set[str]:
+        """Add the strip."""
+        scene = _scene_of(context, render)
+        pictures = results.find_pictures(Path(render.folder))
+        results.add_strip(scene, pictures, render.name)
+        # From Blender 5 on, the sequencer shows a scene of its own choice.
+        workspace = getattr(context, "workspace", None)
+        if workspace is not None and getattr(workspace, "sequencer_scene", scene) is None:
+            workspace.sequencer_scene = scene
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_camera_background(OnJob, bpy.types.Operator):
+    """Show the render behind the camera's view."""
+
+    bl_idname = "marionext.camera_background"
+    bl_label = "Show in Camera View"
+    bl_description = "Lay the render over the camera's view, in step with the animation"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def act(self, context: Any, render: Render) -> set[str]:
+        """Add the background."""
+        scene = _scene_of(context, render)
+        shot = shots.read_shot(Path(render.folder))
+        chosen = scene.objects.get(shot.camera) if shot.camera else None
+        # Markers may switch between cameras: each shows the render while it is looked through.
+        looking = cameras.camera_objects(scene) if chosen is None else (chosen,)
+        if not looking:
+            raise SettingsError("the scene has no camera")
+        pictures = results.find_pictures(Path(render.folder))
+        for camera in looking:
+            results.as_camera_background(camera, pictures, render.name, fit=shot.fit)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_open_folder(OnJob, bpy.types.Operator):
+    """Open the folder of a render."""
+
+    bl_idname = "marionext.open_folder"
+    bl_label = "Open Folder"
+    bl_description = "Open the folder of this render in the system's file browser"
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Open it."""
+        if not Path(render.folder).is_dir():
+            raise SettingsError(f"the folder is gone: {render.folder}")
+        bpy.ops.wm.path_open(filepath=render.folder)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_render_character(bpy.types.Operator):
+    """Make the character's picture from the scene."""
+
+    bl_idname = "marionext.render_character"
+    bl_label = "Render from This Scene"
+    bl_description = (
+        "Render the current frame with the scene's own engine as the picture of the character; "
+        "its pose is read off the rig"
+    )
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(
+        name="Picture",
+        description="Empty: in the folder of this scene's renders",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE", *RELATIVE},
+    )
+
+    def execute(self, context: Any) -> set[str]:
+        """Render the picture and choose it."""
+        scene = context.scene
+        settings = scene.marionext
+        try:
+            add_selected_armatures(context)
+            if camera_of(scene) is None:
+                raise SettingsError("the scene has no camera")
+            shot = shots.shot_of(scene)
+            name = f"character-{folders.plain_name(scene.name)}-{scene.frame_current:06d}.png"
+            path = Path(bpy.path.abspath(self.filepath or str(folders.output_root(scene) / name)))
+            reference.render_reference(scene, shot, path)
+        except EngineError as error:
+            return report_error(self, error)
+        settings.character_source = "SCENE"
+        settings.scene_picture = str(path)
+        settings.scene_picture_frame = scene.frame_current
+        settings.scene_picture_form = reference.form_of(shot.size, shot.fit, shot.camera)
+        self.report({"INFO"}, f"The character's picture: {path}")
+        return {"FINISHED"}
+
+
+_CLASSES = (
+    MARIONEXT_OT_show_result,
+    MARIONEXT_OT_add_strip,
+    MARIONEXT_OT_camera_background,
+    MARIONEXT_OT_open_folder,
+    MARIONEXT_OT_render_character,
+)
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has changed, told by those who change it to rooms that they do not know.
+
+The update of a property tells here that an armature was chosen, the runner that a job has moved on.
+Those who look at rigs or draw the sidebar have said at registration what to do then. So imports go
+one way only: from what is shown and done down to what is kept.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = [
+    "Change",
+    "armature_chosen",
+    "bone_chosen",
+    "jobs_changed",
+    "overlay_switched",
+    "picture_changed",
+]
+
+
+class Change:
+    """One kind of change, and who wants to be told."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._listeners: list[Callable[..., Any]] = []
+
+    def listen(self, listener: Callable[..., Any]) -> None:
+        """Have a function called at every change."""
+        self._listeners.append(listener)
+
+    def forget(self, listener: Callable[..., Any]) -> None:
+        """Stop calling it."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def tell(self, *about: Any) -> None:
+        """Call everybody who listens."""
+        for listener in list(self._listeners):
+            listener(*about)
+
+
+armature_chosen = Change()
+"""Told with the `properties.MarionextPerson`."""
+bone_chosen = Change()
+"""Told with the `properties.MarionextMapping`."""
+overlay_switched = Change()
+jobs_changed = Change()
+picture_changed = Change()
+"""Told with the path of a picture that was written again."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Panel *Character*: the picture of who is to be seen."""
+
+from typing import Any
+
+import bpy
+
+from ...scene.choices import chosen_camera
+from ...state.translations import say
+from ...work import reference
+from .. import summary, thumbnails
+from ..paragraphs import write, write_problem
+from .base import SidebarPanel
+
+__all__ = ["CLASSES"]
+
+
+class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
+    """Choose the picture of the character."""
+
+    bl_idname = "MARIONEXT_PT_character"
+    bl_label = "Character"
+
+    def draw(self, context: Any) -> None:
+        """Draw the panel."""
+        layout = self.layout
+        settings = context.scene.marionext
+        layout.row().prop(settings, "character_source", expand=True)
+        if settings.character_source == "IMAGE":
+            layout.prop(settings, "character", text="")
+        else:
+            self._draw_scene_source(context, layout, settings)
+        self._draw_picture(context, layout, settings)
+        layout.prop(settings, "pose_fit", text="", icon="ARMATURE_DATA")
+
+    def _draw_scene_source(self, context: Any, layout: Any, settings: Any) -> None:
+        frame = settings.scene_picture_frame
+        if not settings.scene_picture:
+            text = say("The character is rendered as it stands in this scene.")
+        elif settings.scene_picture_form == self._form(context.scene):
+            text = say("Rendered from frame {frame}.", frame=frame)
+        else:
+            text = say("Rendered from frame {frame} in another shape: done again.", frame=frame)
+        write(layout, context, text, icon="INFO")
+        layout.operator("marionext.render_character", icon="RENDER_STILL")
+
+    @staticmethod
+    def _form(scene: Any) -> str:
+        settings = scene.marionext
+        chosen = chosen_camera(scene)
+        size = summary.framing(scene).size
+        return reference.form_of(size, settings.fit, "" if chosen is None else chosen.name)
+
+    def _draw_picture(self, context: Any, layout: Any, settings: Any) -> None:
+        of_scene = settings.character_source == "SCENE"
+        path = settings.scene_picture if of_scene else settings.character
+        if not path:
+            if not of_scene:
+                text = say(
+                    "Choose one picture of the character: the whole figure, seen from front."
+                )
+                write(layout, context, text, icon="INFO")
+            return
+        icon = thumbnails.icon(path)
+        if icon == thumbnails.MISSING and of_scene:
+            write(layout, context, say("The picture is gone: done again."), icon="INFO")
+        elif icon == thumbnails.MISSING:
+            write_problem(
+                layout, context, say("The picture is not there."), say("Choose it again above.")
+            )
+        elif icon != thumbnails.WAITING:
+            layout.template_icon(icon_value=icon, scale=8.0)
+
+
+CLASSES = (MARIONEXT_PT_character,)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fill a job's folder with all that its render needs: then nobody needs the scene any more.
+
+The folder holds the motion as keypoints, the joints they came from, the character's picture, what
+of the scene it all is (``shot.json``), and the job file.
+"""
+
+import time
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from marionext.errors import CharacterError
+from marionext.files import write_bytes, write_json
+from marionext.jobs import Job, encode_job
+from marionext.pose import PoseTrack
+from marionext.pose.formats import write_native
+
+from ..scene import recording, rig
+from ..scene.choices import chosen_camera, groups_of_rays
+from . import jobs, reference, shots
+from .folders import JOB_FILE, MOTION_FILE
+from .shots import Shot
+
+__all__ = ["Preparation", "prepare"]
+
+Preparation = Generator[float, None, tuple[str, ...]]
+"""Yields how far it is, 0 to 1; its value is what had to be left out, for people to read."""
+
+
+def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = None) -> Preparation:
+    """Make ready to fill a job's folder.
+
+    The scene's settings are read, and a picture that is still to be made of the scene is rendered,
+    before this returns: what the user changes from then on is for the next render. The motion is
+    recorded by what is returned, in pieces that leave Blender free between them.
+
+    Args:
+        scene: to render.
+        shot: what of it.
+        folder: of the job.
+        patience: seconds that a piece may take; None: all in one.
+
+    Raises:
+        EngineError: something is missing, or the folder cannot be written.
+    """
+    shots.write_shot(shot, folder)
+    character = "" if shot.kind == "POSE_MAPS" else _take_character(scene, shot, folder)
+    job = jobs.build_job(scene, shot, character)
+    return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder)
+
+
+def _fill(job: Job, motion: Preparation, folder: Path) -> Preparation:
+    notes = yield from motion
+    # Last, and no step after it: a folder with a job file is one that can be rendered.
+    write_json(folder / JOB_FILE, encode_job(job))
+    return notes
+
+
+def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
+    """Copy the character's picture, with its pose where that is known; return its name."""
+    if scene.marionext.character_source == "SCENE":
+        source = reference.current_picture(scene, shot)
+        if source is None:
+            chosen = scene.marionext.scene_picture_frame if scene.marionext.scene_picture else None
+            reference.render_reference(scene, shot, folder / "character.png", frame=chosen)
+            return "character.png"
+    else:
+        source = jobs.character_picture(scene)
+    name = f"character{source.suffix.lower()}"
+    _copy(source, folder / name)
+    beside = source.with_suffix(".pose.npz")
+    if beside.is_file():
+        _copy(beside, folder / "character.pose.npz")
+    return name
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise CharacterError(
+            f"{source} cannot be read: {error.strerror or error}",
+            hint="Choose another image in the sidebar's Character panel.",
+        ) from None
+    write_bytes(target, content)
+
+
+def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | None) -> Preparation:
+    """Make ready to record everybody in the shot; all of the scene's settings are read here.
+
+    Raises:
+        EngineError: a rig cannot be recorded; while it is done, also: a file cannot be written.
+    """
+    steps = recording.record_in_steps(
+        scene,
+        rig.people_of(scene),
+        recording.Moments(times=shot.times, rate=shot.rendered_rate, first=shot.first),
+        shot.size,
+        fit=shot.fit,
+        frame=shot.frame,
+        camera=chosen_camera(scene),
+        rays=groups_of_rays(scene),
+    )
+    return _pieces(steps, shot, folder, patience)
+
+
+def _pieces(
+    steps: Generator[recording.Progress, None, recording.Recording],
+    shot: Shot,
+    folder: Path,
+    patience: float | None,
+) -> Preparation:
+    due = time.perf_counter() + (patience or 0.0)
+    try:
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                recorded: recording.Recording = end.value
+                break
+            if patience is not None and time.perf_counter() >= due:
+                yield progress.done / max(progress.total, 1)
+                due = time.perf_counter() + patience
+    finally:
+        # Closed too when this generator is: the recording takes its temporary scene away.
+        steps.close()
+    with ThreadPoolExecutor(1) as writer:
+        # A thread of numbers and files, which knows nothing of Blender.
+        written = writer.submit(_write, recorded, shot, folder)
+        while patience is not None and not written.done():
+            yield 1.0
+        written.result()
+    return recorded.notes
+
+
+def _write(recorded: recording.Recording, shot: Shot, folder: Path) -> None:
+    recorded.write(folder)
+    if shot.step > 1:
+        write_native(_on_its_own_numbers(recorded.track, shot), folder / MOTION_FILE)
+
+
+def _on_its_own_numbers(track: PoseTrack, shot: Shot) -> PoseTrack:
+    """Return the track with every pose at its frame's number, held until the next one.
+
+    A track has no gaps; the job renders the numbers that were recorded and no others.
+    """
+    count = shot.numbers[-1] - shot.first + 1
+    return track.with_(
+        points=np.repeat(track.points, shot.step, axis=0)[:count],
+        scores=np.repeat(track.scores, shot.step, axis=0)[:count],
+        rate=shot.rate,
+    )

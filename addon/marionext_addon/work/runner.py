@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All renders of this Blender, driven by one timer that never waits.
+
+What is true is kept here, in `Render`; ``window_manager.marionext.jobs`` is its mirror for the
+sidebar and for scripts, for opening a file or undo may replace it at any moment. A render goes
+through three things: its motion is recorded in small steps (at once, as the scene is now), it waits
+its turn in the queue, and the engine works on it; the last two are `marionext.hosts`'. Wherever it
+fails, it keeps a message, a hint and the folder, and `retry` goes on from there.
+"""
+
+import itertools
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.app.handlers import persistent
+
+from marionext.errors import EngineError, JobCancelled, JobError, SettingsError
+from marionext.hosts import DetachedRender, JobEvent, JobQueue, SharedEngine, Started, Work
+from marionext.jobs import encode_job, read_job
+from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Progress
+
+from ..scene.choices import file_name
+from ..state import changes, preferences
+from . import engine, folders, jobs, preparing, shots
+from .renders import Render, mirror, read_render, renders_of
+from .shots import Shot
+
+__all__ = ["Runner", "runner"]
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 0.1
+"""Seconds between two looks at the engine."""
+PATIENCE = 0.02
+"""Seconds that one step of recording may take: a step a redraw, and Blender stays usable."""
+IDLE_SECONDS = 300.0
+"""An engine without work keeps its models loaded for this long."""
+_CLOSING_SECONDS = 2.0
+
+
+class Runner:
+    """All renders of this session of Blender."""
+
+    def __init__(self) -> None:
+        """Begin without renders and without an engine."""
+        self.renders: dict[str, Render] = {}
+        self.slowest = 0.0
+        """Longest time in seconds that a look at the engine took, recording left out."""
+        self.slowest_of_own = 0.0
+        """The same as time of this thread: what other programs took is not in it."""
+        self.queue = JobQueue()
+        self.engine = SharedEngine(idle_seconds=IDLE_SECONDS)
+        self._numbers = itertools.count(1)
+        self._changed: set[str] = set()
+
+    # --------------------------------------------------------------------------- what users ask
+
+    def add(
+        self,
+        scene: Any,
+        kind: folders.Kind,
+        folder: Path,
+        *,
+        patient: bool = True,
+        hand_over: bool = False,
+    ) -> Render:
+        """Queue a render of a scene as it is now.
+
+        Args:
+            scene: whose settings have passed `jobs.check`.
+            kind: of render.
+            folder: an empty one, for the job.
+            patient: record the motion in small steps, Blender free between them.
+            hand_over: only record: another computer renders it.
+
+        Returns:
+            The render; its state tells what becomes of it.
+        """
+        shot = shots.shot_of(scene, kind)
+        render = Render.of(shot, folder, f"{folder.name}-{next(self._numbers)}")
+        render.patient, render.hand_over = patient, hand_over
+        try:
+            self._begin_recording(render, scene, shot)
+        except EngineError:
+            # Nothing is in it but what was just begun.
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self.renders[render.job_id] = render
+        self._touch(render)
+        self._select(render)
+        self.wake()
+        return render
+
+    def _begin_recording(self, render: Render, scene: Any, shot: Shot) -> None:
+        render.show(shot)
+        render.preparation = preparing.prepare(
+            scene, shot, Path(render.folder), patience=PATIENCE if render.patient else None
+        )
+        render.state, render.message, render.lost = "RECORDING", "Recording the motion", False
+
+    def cancel(self, render: Render) -> None:
+        """Stop a render, wherever it is; what is finished is kept."""
+        if render.job_id in self.queue.running:
+            render.message = "Stopping after the work in hand"
+            self.queue.cancel(render.job_id)
+            self._touch(render)
+        elif render.is_open:
+            self.queue.remove(render.job_id)
+            self._stop_recording(render)
+            self._close(render, "CANCELLED", "Cancelled before it began")
+        self.wake()
+
+    @staticmethod
+    def _stop_recording(render: Render) -> None:
+        preparation, render.preparation = render.preparation, None
+        if preparation is not None:
+            preparation.close()
+
+    def retry(self, render: Render) -> None:
+        """Begin a job again that has ended; what its folder holds is not rendered again.
+
+        Raises:
+            SettingsError: it is at work, or its scene is gone.
+        """
+        if render.is_open:
+            raise SettingsError(f"{render.name} is at work already")
+        folder = Path(render.folder)
+        recorded = (folder / folders.JOB_FILE).is_file()
+        if recorded:
+            self._enqueue(render)
+        else:
+            scene = self._scene_to_record(render)
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._begin_recording(render, scene, shots.shot_of(scene, render.kind))
+        render.hint = render.code = ""
+        render.progress, render.seconds_left = 0.0, -1.0
+        render.exit_status = render.frames_done = 0
+        render.warnings.clear()
+        self._touch(render)
+        self.wake()
+
+    @staticmethod
+    def _scene_to_record(render: Render) -> Any:
+        """Return the scene of a job whose motion was not recorded to its end.
+
+        Raises:
+            EngineError: it is not there any more, or cannot be rendered.
+        """
+        here = bool(render.file) and render.file == file_name()
+        if render.lost and not here:
+            raise SettingsError(
+                f"the motion of {render.name} was to be recorded from another file",
+                hint=f"Open {render.file} and press Retry there."
+                if render.file
+                else "It was never saved: render it again.",
+            )
+        scene = bpy.data.scenes.get(render.scene_name)
+        if scene is None:
+            raise SettingsError(
+                f"the scene {render.scene_name!r}, whose motion was to be recorded, is gone"
+            )
+        jobs.check(scene, render.kind)
+        return scene
+
+    def remove(self, render: Render) -> None:
+        """Take a job off the list; its folder stays.
+
+        Raises:
+            SettingsError: it is at work.
+        """
+        if render.is_open:
+            raise SettingsError(f"{render.name} is at work: cancel it first")
+        del self.renders[render.job_id]
+        self._changed.discard(render.job_id)
+        self.rebuild_mirror()
+
+    def wait(self, render: Render, say: Callable[[str], None]) -> None:
+        """Block until a job has ended: for scripts and farms, not for windows.
+
+        Args:
+            render: the job.
+            say: told in words how far it is, every few seconds.
+        """
+        told, stage = 0.0, ""
+        while render.is_open:
+            self._step()
+            now = time.monotonic()
+            if render.message and (render.message.split()[0] != stage or now - told > 5.0):
+                told, stage = now, render.message.split()[0]
+                say(f"{render.progress:4.0%}  {render.message}")
+            time.sleep(0.01 if render.preparation is None else 0.0)
+        self._show()
+
+    # ---------------------------------------------------------------------------- what drives it
+
+    def wake(self) -> None:
+        """Have the timer run."""
+        if not bpy.app.timers.is_registered(_pump):
+            bpy.app.timers.register(_pump, first_interval=0.0, persistent=True)
+        self._show()
+
+    def pump(self) -> float | None:
+        """Look after everything once; return when to look again, None when there is no need."""
+        self._step()
+        self._show()
+        if any(render.preparation is not None for render in self.renders.values()):
+            return 0.0
+        if any(render.is_open for render in self.renders.values()):
+            return INTERVAL
+        return 1.0 if self.engine.rest() else None
+
+    def _step(self) -> None:
+        for render in list(self.renders.values()):
+            if render.preparation is not None:
+                self._record_motion(render)
+                break
+        started, own = time.perf_counter(), time.thread_time()
+        for event in self.queue.poll():
+            self._apply(self.renders[event.job_id], event)
+            self._touch(self.renders[event.job_id])
+        self.slowest = max(self.slowest, time.perf_counter() - started)
+        self.slowest_of_own = max(self.slowest_of_own, time.thread_time() - own)
+
+    def _record_motion(self, render: Render) -> None:
+        assert render.preparation is not None
+        try:
+            # The share of the whole that recording is said to be.
+            render.progress = 0.05 * next(render.preparation)
+        except StopIteration as end:
+            render.preparation = None
+            render.warnings.extend(end.value)
+            if render.hand_over:
+                render.progress = 1.0
+                text = f"Render it with: marionext batch {render.folder}/{folders.JOB_FILE}"
+                self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
+            else:
+                self._enqueue(render)
+        except EngineError as error:
+            render.preparation = None
+            self._fail(render, error)
+        except Exception as error:
+            # Blender data can vanish between two steps: the job fails, the queue goes on.
+            logger.exception("recording %s failed", render.name)
+            render.preparation = None
+            self._close(
+                render,
+                "FAILED",
+                f"Unexpected {type(error).__name__}: {error}",
+                "Was something of the scene removed meanwhile? Press Retry to record it again.",
+            )
+        self._touch(render)
+
+    def _enqueue(self, render: Render) -> None:
+        render.state, render.message = "QUEUED", "Waiting"
+        self.queue.add(render.job_id, lambda: self._beginning_of(render))
+
+    def _beginning_of(self, render: Render) -> Callable[[], Work]:
+        """Return what begins a job on a thread; all that Blender has to say is asked here.
+
+        Raises:
+            ProtocolError: there is no engine.
+        """
+        folder = Path(render.folder)
+        job_file = folder / folders.JOB_FILE
+        command, settings = engine.find(), engine.engine_settings()
+        environment = engine.environment()
+        if render.patient and preferences.get().on_close == "LEAVE":
+            return lambda: DetachedRender.start(
+                folder,
+                job_file,
+                command=command.arguments,
+                device=str(settings["device"]),
+                environment=environment,
+            )
+        return lambda: self.engine.begin(
+            encode_job(read_job(job_file)),
+            settings,
+            command=command.call("worker"),
+            environment=environment,
+        )
+
+    def _apply(self, render: Render, event: JobEvent) -> None:
+        match event:
+            case Started():
+                render.state, render.message = "RUNNING", "Starting the engine"
+            case Progress():
+                render.progress = 0.05 + 0.95 * event.fraction
+                render.message = event.text
+                if render.kind == "POSE_MAPS" and event.stage == "encode" and event.total:
+                    # There is no other stage to speak of.
+                    render.progress = 0.05 + 0.95 * event.done / event.total
+                    render.message = f"drawing {event.done}/{event.total}"
+                left = event.seconds_left
+                render.seconds_left = -1.0 if left is None else left
+            case Preview():
+                render.preview = event.path
+                changes.picture_changed.tell(event.path)
+            case FrameWritten():
+                render.frames_done += 1
+            case Log():
+                if event.level == "warning":
+                    render.warnings.append(event.text)
+                logger.info("%s: %s", render.name, event.text)
+            case Finished():
+                render.progress, render.video = 1.0, next(iter(event.videos), "")
+                render.frames_done = event.frames
+                text = f"{event.frames} frames in {_duration(event.seconds)}"
+                self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
+            case Failed():
+                render.code, render.exit_status = event.code, event.exit_status
+                if event.code == "cancelled":
+                    self._close(render, "CANCELLED", "Cancelled; what is finished is kept")
+                elif event.code == "protocol" and render.state == "RUNNING":
+                    self._close(render, "FAILED", event.message, "Press Retry to go on from here.")
+                else:
+                    self._close(render, "FAILED", event.message, event.hint or "")
+
+    def _fail(self, render: Render, error: EngineError) -> None:
+        render.code, render.exit_status = error.code, error.exit_status
+        self._close(render, "FAILED", error.message, error.hint or "")
+
+    def _close(self, render: Render, state: str, message: str, hint: str = "") -> None:
+        render.state, render.message, render.hint = state, message, hint
+        render.seconds_left = -1.0
+        if state != "FINISHED" and not render.exit_status:
+            render.exit_status = (JobCancelled if state == "CANCELLED" else JobError).exit_status
+        self._touch(render)
+
+    # ------------------------------------------------------------------------------- the mirror
+
+    def _touch(self, render: Render) -> None:
+        self._changed.add(render.job_id)
+
+    def _show(self) -> None:
+        """Bring what has changed to the window manager, and have it drawn."""
+        if not self._changed:
+            return
+        items = _session().jobs
+        for job_id in self._changed:
+            item = next((item for item in items if item.job_id == job_id), None)
+            if item is None:
+                item = items.add()
+            mirror(self.renders[job_id], item)
+        self._changed.clear()
+        changes.jobs_changed.tell()
+
+    def rebuild_mirror(self) -> None:
+        """Rebuild the window manager's list in the order of the renders."""
+        session = _session()
+        session.jobs.clear()
+        for render in self.renders.values():
+            mirror(render, session.jobs.add())
+        session.job_index = max(0, min(session.job_index, len(session.jobs) - 1))
+        changes.jobs_changed.tell()
+
+    def _select(self, render: Render) -> None:
+        self._show()
+        session = _session()
+        for index, item in enumerate(session.jobs):
+            if item.job_id == render.job_id:
+                session.job_index = index
+
+    # -------------------------------------------------------------------------- files and exits
+
+    def pick_up(self, scene: Any) -> None:
+        """List the newest renders of a scene's folder, and follow one that still runs."""
+        known = {render.folder for render in self.renders.values()}
+        for folder in renders_of(scene, folders.output_root(scene)):
+            if str(folder) not in known:
+                # A folder without a job or a shot that can be read is not listed.
+                with suppress(EngineError, OSError):
+                    render = read_render(folder, f"{folder.name}-{next(self._numbers)}")
+                    self._resume(render)
+                    self.renders[render.job_id] = render
+        self.rebuild_mirror()
+        if any(render.is_open for render in self.renders.values()):
+            self.wake()
+
+    def _resume(self, render: Render) -> None:
+        if render.state == "FINISHED":
+            return
+        left = DetachedRender.find(Path(render.folder))
+        if left is not None:
+            self.queue.adopt(render.job_id, left)
+            render.state, render.message = "RUNNING", "Went on while Blender was closed"
+            render.hint, render.frames_done = "", 0  # the events tell of all frames again
+        elif render.state != "FAILED":
+            render.state = "CANCELLED"
+            render.message = f"{render.frames_done} of {render.frame_count} frames are there"
+            render.hint = "Press Retry to go on."
+
+    def leave_file(self) -> None:
+        """Give up what is being recorded: the file that it is recorded from is being closed."""
+        for render in self.renders.values():
+            if render.preparation is not None:
+                self._stop_recording(render)
+                self._close(
+                    render,
+                    "FAILED",
+                    "The file was closed while its motion was recorded",
+                    "Open it again and press Retry.",
+                )
+            # Whatever has no job file by now was of that file, too.
+            render.lost = True
+
+    def close(self) -> None:
+        """End the engine, unless it was to outlive Blender; nothing is lost either way."""
+        if bpy.app.timers.is_registered(_pump):
+            bpy.app.timers.unregister(_pump)
+        self.queue.close(timeout=_CLOSING_SECONDS)
+        self.engine.close(timeout=_CLOSING_SECONDS)
+        for render in self.renders.values():
+            self._stop_recording(render)
+        self.renders.clear()
+        self._changed.clear()
+        # Blender would keep the list, for the add-on enabled again to show.
+        _session().jobs.clear()
+
+
+runner = Runner()
+"""The one of this Blender."""
+
+
+def _pump() -> float | None:
+    return runner.pump()
+
+
+def _session() -> Any:
+    return bpy.context.window_manager.marionext
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60}:{whole % 60:02d} min" if whole < 3600 else f"{whole / 3600:.1f} h"
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _opened(_path: object) -> None:
+    """Show the jobs in the file that was opened, and what its folder holds."""
+    runner.rebuild_mirror()
+    for scene in bpy.data.scenes:
+        runner.pick_up(scene)
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _leaving(_path: object) -> None:
+    runner.leave_file()
+
+
+def _look_here() -> None:
+    """Find the renders of the file that was open before the add-on was enabled."""
+    if bpy.data.filepath and not runner.renders:
+        _opened("")
+
+
+def register() -> None:
+    """Follow the opening of files."""
+    bpy.app.handlers.load_pre.append(_leaving)
+    bpy.app.handlers.load_post.append(_opened)
+    if not bpy.app.background:
+        # Add-ons that are enabled when Blender starts may not look at any file yet.
+        bpy.app.timers.register(_look_here, first_interval=0.0)
+
+
+def unregister() -> None:
+    """End what runs."""
+    if bpy.app.timers.is_registered(_look_here):
+        bpy.app.timers.unregister(_look_here)
+    bpy.app.handlers.load_pre.remove(_leaving)
+    bpy.app.handlers.load_post.remove(_opened)
+    runner.close()

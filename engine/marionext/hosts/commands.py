@@ -1,0 +1,85 @@
+"""Commands of the engine that run for a while and then answer: the doctor, fetching a model."""
+
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marionext.errors import EngineError
+from marionext.hosts.processes import CommandProcess, last_words
+
+__all__ = ["Answer", "CommandRun"]
+
+_SECONDS_TO_START = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command has said."""
+
+    status: int
+    """Exit status; -1: it could not be started."""
+    output: str
+    errors: str
+    """The end of its stderr, or why it could not be started."""
+
+
+class CommandRun:
+    """One run of a command, asked now and then whether it has ended."""
+
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the command, on a thread: that can take time.
+
+        Args:
+            arguments: the program and its arguments.
+            environment: variables laid over this process's own.
+        """
+        # A folder of its own, removed at the end: the system's may be shared.
+        self._folder = tempfile.TemporaryDirectory(prefix="marionext-")
+        self._arguments = list(arguments)
+        self._environment = dict(environment or {})
+        self._process: CommandProcess | None = None
+        self._failure: EngineError | None = None
+        self._thread = threading.Thread(target=self._start, daemon=True)
+        self._thread.start()
+
+    def poll(self) -> Answer | None:
+        """Return the answer, once, when it has ended; None before."""
+        if self._failure is not None:
+            answer = Answer(status=-1, output="", errors=str(self._failure))
+        elif self._process is None or (status := self._process.status()) is None:
+            return None
+        else:
+            text = self._output.read_text(encoding="utf-8", errors="replace")
+            answer = Answer(status=status, output=text, errors=last_words(self._errors))
+        self._folder.cleanup()
+        return answer
+
+    def stop(self) -> None:
+        """End it without an answer."""
+        self._thread.join(_SECONDS_TO_START)
+        if self._process is not None:
+            self._process.kill()
+        self._folder.cleanup()
+
+    @property
+    def _output(self) -> Path:
+        return Path(self._folder.name) / "out"
+
+    @property
+    def _errors(self) -> Path:
+        return Path(self._folder.name) / "err"
+
+    def _start(self) -> None:
+        try:
+            self._process = CommandProcess(
+                self._arguments,
+                output=self._output,
+                errors=self._errors,
+                environment=self._environment,
+            )
+        except EngineError as error:
+            self._failure = error
