@@ -235,15 +235,19 @@ def format_frames(frames: tuple[int, ...]) -> str:
     return ",".join(parts)
 
 
+_MAY_BE_NEGATIVE = {"--frames": r"-\d", "--up": r"-[xyz]$"}
+
+
 def joined_frames(arguments: Sequence[str]) -> list[str]:
-    """Return a command line whose ``--frames`` may begin with a minus: ``--frames -10-5``.
+    """Return a command line with values that begin with a minus: ``--frames -10-5``, ``--up -y``.
 
     `argparse` takes what begins with a minus for another option, unless it is joined by ``=``.
     """
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] == "--frames" and re.match(r"-\d", argument):
-            joined[-1] = f"--frames={argument}"
+        option = joined[-1] if joined else ""
+        if option in _MAY_BE_NEGATIVE and re.match(_MAY_BE_NEGATIVE[option], argument):
+            joined[-1] = f"{option}={argument}"
         else:
             joined.append(argument)
     return joined

@@ -48,9 +48,9 @@ RIG_SIZE = (576, 1024)
 class CameraSettings:
     """The camera that looks at a rig's motion."""
 
-    source: Literal["auto", "file", "frame"] = "auto"
-    """``file``: the file's own camera; ``frame``: one that frames the whole motion;
-    ``auto``: the file's where it has one, else ``frame``."""
+    source: Literal["auto", "file", "frame", "follow"] = "auto"
+    """``file``: the file's own camera; ``frame``: one that frames the whole motion; ``follow``: one
+    that goes along with the figure; ``auto``: the file's where it has one, else ``frame``."""
     yaw: float = 0.0
     """Degrees around the character; 0 sees its front, 90 its left side."""
     pitch: float = 0.0
@@ -80,10 +80,13 @@ class MotionSource:
     """Name of one of several animations in a file."""
     rig: str | None = None
     """Name of a rig preset, or path of one; None: detected."""
+    up: Literal["y", "z", "x", "-y", "-x", "-z"] | None = None
+    """The axis of a rig's file that is up; None: told from skeleton, motion and floor."""
     camera: CameraSettings = field(default_factory=CameraSettings)
     detector: Literal["mediapipe", "dwpose"] = "mediapipe"
     person: str = "largest"
-    """Whom to follow: ``largest``, ``left``, ``centre``, ``right`` or a number from 0."""
+    """Whom to follow: ``largest``, ``left``, ``centre``, ``right``, or ``#2`` for the second: from
+    the left, of rigs the most joints first. A bare number counts from 0, as it always has."""
     palette: Literal["auto", "controlnext", "openpose", "any"] = "auto"
     """Colours of ready-made pose maps; ``any``: control pictures of another kind, as they are."""
     rate: FrameRate | None = None
@@ -323,6 +326,8 @@ def _anchored(job: Job, folder: Path) -> Job:
     if isinstance(job, TakeJob):
         return replace(job, directory=anchor(job.directory))
     motion = replace(job.motion, path=anchor(job.motion.path))
+    if motion.rig is not None and motion.rig.endswith(".toml"):
+        motion = replace(motion, rig=anchor(motion.rig))
     if isinstance(job, TrackJob) and job.findings is not None:
         job = replace(job, findings=anchor(job.findings))
     if not isinstance(job, RenderJob):

@@ -39,6 +39,7 @@ _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("again",), None),
     (("motion", "source_rate"), None),
     (("motion", "source_size"), None),
+    (("motion", "up"), None),
     (("pose", "edits"), []),
     (("settings", "kind"), "svd"),
     (("settings", "noise"), "run"),

@@ -10,19 +10,22 @@ sampled at the rate wanted. Numbers begin with the source's own first, or with `
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
+
+import numpy as np
 
 from marionext import motion, pose
 from marionext.edits import out_of_reach
-from marionext.errors import MotionError
+from marionext.errors import EngineError, MotionError
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
 from marionext.pose.formats import frame_files, read_track
-from marionext.pose.people import Who
+from marionext.pose.people import parse_who
 from marionext.posemap import PoseMapSource, is_pose_map, read_maps
 from marionext.reporting import Reporter
 
@@ -33,6 +36,9 @@ Kind = Literal["video", "rig", "track", "posemaps"]
 _LONG_VIDEO = 1800
 """Frames; reading that many takes about three minutes on two cores."""
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_BODY_POINTS = 18
+_TINY = 0.15
+"""Part of the picture's height; a figure smaller than that is a speck in what is rendered."""
 _OTHER_RIGS = frozenset({".fbx", ".blend", ".pmd", ".pmx", ".vmd"})
 """Files that hold rigs and cannot be read here: their reader says what to do about them."""
 
@@ -108,6 +114,11 @@ class OpenMotion(ABC):
     def files(self) -> tuple[Path, ...]:
         """What it is read from, no more and no less: what a render of it depends on."""
         return (self.path,)
+
+    @property
+    def presets(self) -> tuple[Path, ...]:
+        """Those of the files that only say how to read it: a rig preset of the user's own."""
+        return ()
 
     @property
     def sound(self) -> Path | None:
@@ -187,7 +198,7 @@ class _Video(OpenMotion):
             self.path,
             info=self._info,
             detector=self.source.detector,
-            person=_who(self.source.person),
+            person=parse_who(self.source.person),
             frames=self._worth_reading(wanted.frames, wanted.report),
             on_progress=lambda done, total: wanted.report.progress("poses", done, total),
             cancelled=wanted.report.cancelled,
@@ -216,22 +227,113 @@ class _Rig(OpenMotion):
     kind = "rig"
 
     def __init__(self, source: MotionSource) -> None:
-        self._animation = motion.load(Path(source.path), clip=source.clip, rate=source.rate)
-        animation = self._animation
-        super().__init__(
-            source, len(animation), animation.rate, animation.first, notes=tuple(animation.notes)
+        path = Path(source.path)
+        people = motion.load_all(
+            path,
+            clip=source.clip,
+            rate=source.rate,
+            source_rate=source.source_rate,
+            up=source.up,
         )
+        number = _rig_of(source, people)
+        self._animation = animation = people[number]
+        notes = animation.notes
+        if len(people) > 1:
+            others = ", ".join(
+                f"{other} ({person.source!r})"
+                for other, person in enumerate(people, 1)
+                if other != number + 1
+            )
+            notes = (*notes, f"person {number + 1} of {len(people)}; --person has also {others}")
+        super().__init__(source, len(animation), animation.rate, animation.first, notes=notes)
+
+    @cached_property
+    def _mapping(self) -> motion.RigMapping:
+        return motion.map_rig(self._animation, self.source.rig)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self._animation.files, *self.presets)
+
+    @property
+    def presets(self) -> tuple[Path, ...]:
+        try:
+            preset = self._mapping.file
+        except EngineError:  # said when the poses are read
+            return ()
+        return () if preset is None else (preset,)
 
     def _read(self, wanted: _Wanted, /) -> PoseTrack:
-        mapping = motion.map_rig(self._animation, self.source.rig)
+        mapping, animation = self._mapping, self._animation
         report, size = wanted.report, wanted.size
         report.log(f"rig: {mapping.title}, {mapping.coverage}")
         if mapping.guessed:
             report.log(f"guessed by name or place: {', '.join(sorted(mapping.guessed))}")
-        camera = camera_of(self._animation, mapping, self.source.camera, size)
-        return motion.project(
-            self._animation, mapping, camera, size, occlusion=self.source.occlusion
+        if lacking := mapping.lacking:
+            report.log(
+                f"the rig has no bone for {', '.join(lacking)}: left out, or guessed from others "
+                "(--rig names a preset)",
+                warning=True,
+            )
+        camera = camera_of(animation, mapping, self.source.camera, size)
+        track = motion.project(animation, mapping, camera, size, occlusion=self.source.occlusion)
+        self._check_view(track, wanted, of_file=camera is animation.camera)
+        return track
+
+    def _check_view(self, track: PoseTrack, wanted: _Wanted, *, of_file: bool) -> None:
+        """Refuse a camera of the file's that sees nobody, and warn where somebody is tiny."""
+        start = track.first if self.source.first is None else self.source.first
+        span = slice(None)
+        if wanted.frames is not None:
+            span = slice(max(wanted.frames.start - start, 0), max(wanted.frames.stop - start, 0))
+        body = track.scores[span, 0, :_BODY_POINTS] > 0
+        seen = np.asarray(body.any(axis=1))
+        if not seen.any():
+            whose = "the file's camera" if of_file else "the camera"
+            raise MotionError(
+                f"expected somebody in the picture of {whose}, nobody is in any of "
+                f"{len(seen)} frames",
+                hint="It looks away or is far off: --camera frame places one that sees the whole "
+                "motion, --camera follow one that goes along.",
+            )
+        heights = track.points[span, 0, :_BODY_POINTS, 1][seen]
+        heights = np.ptp(np.where(body[seen], heights, heights[body[seen]].mean()), axis=1)
+        share = float(np.median(heights)) / wanted.size[1]
+        if share < _TINY and self.source.camera.source != "follow":
+            remedy = "--camera frame comes nearer" if of_file else "--camera follow goes along"
+            wanted.report.log(
+                f"the figure is {share:.0%} of the picture's height: {remedy}", warning=True
+            )
+
+
+def _rig_of(source: MotionSource, people: Sequence[motion.JointAnimation]) -> int:
+    """Return the number, from 0, of the skeleton that is meant.
+
+    Raises:
+        MotionError: there is none with that number, or all of several are meant.
+        SettingsError: the choice is unknown.
+    """
+    who = parse_who(source.person)
+    if isinstance(who, int):
+        if who >= len(people):
+            raise motion.no_such_person(Path(source.path), people, who + 1)
+        return who
+    if who == "largest" or len(people) == 1:
+        return 0
+    if who not in {"left", "centre", "right"}:
+        raise MotionError(
+            f"expected one of the {len(people)} people of {Path(source.path).name}, got {who!r}",
+            hint="--person takes largest, left, centre, right or a number from 1.",
         )
+    # As the picture shows them, from the side that the camera is on.
+    camera = people[0].camera if source.camera.source in {"auto", "file"} else None
+    if camera is not None:
+        across = camera.views[0, 0, :3]
+    else:
+        across = motion.across_of(people[0], source.camera.yaw)
+    middles = np.array([float((person.heads @ across).mean()) for person in people])
+    order = np.argsort(middles, kind="stable")
+    return int(order[{"left": 0, "centre": (len(people) - 1) // 2, "right": -1}[who]])
 
 
 class _Track(OpenMotion):
@@ -253,7 +355,7 @@ class _Track(OpenMotion):
     def _read(self, _wanted: _Wanted, /) -> PoseTrack:
         track = self._track
         if self.source.person != "all" and track.people > 1:
-            track = pose.choose_person(track, _who(self.source.person))
+            track = pose.choose_person(track, parse_who(self.source.person))
         return pose.resample(track, self.rate)
 
 
@@ -330,13 +432,8 @@ def _is_pose_track(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return "heads.npy" not in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, NotImplementedError, zipfile.BadZipFile):
         return True  # the reader of tracks says what is wrong with it
-
-
-def _who(person: str) -> Who:
-    # What follows people refuses an impossible choice, naming those there are.
-    return int(person) if person.isdigit() else cast(Who, person)
 
 
 def camera_of(
@@ -345,25 +442,29 @@ def camera_of(
     settings: CameraSettings,
     size: tuple[int, int],
 ) -> motion.Camera:
-    """Return the file's own camera, or one that frames the whole motion.
+    """Return the file's own camera, one that frames the whole motion, or one that goes along.
 
     Raises:
         MotionError: the file's camera is wanted and there is none.
     """
-    if settings.source != "frame" and animation.camera is not None:
+    if settings.source in {"auto", "file"} and animation.camera is not None:
         return animation.camera
     if settings.source == "file":
         raise MotionError(
             "the motion file holds no camera", hint="Use --camera frame, or export one with it."
         )
-    return motion.frame_motion(
+    bones = mapping.bones
+    on_neck = "head" in bones and bones["head"] == bones.get("neck")
+    place = motion.follow_motion if settings.source == "follow" else motion.frame_motion
+    return place(
         animation,
         size,
         yaw=settings.yaw,
         pitch=settings.pitch,
         focal_mm=settings.focal,
         margin=settings.margin,
-        joints=sorted(animation.index(bone) for bone in mapping.bones.values()),
+        joints=sorted({animation.index(bone) for bone in bones.values()}),
+        head=animation.index(bones["head"]) if on_neck else None,
     )
 
 

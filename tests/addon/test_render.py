@@ -46,9 +46,9 @@ def check_render(job: dict[str, Any]) -> None:
     track = read_native(folder / "motion.npz")
     assert (track.first, len(track), str(track.rate)) == (101, 4, "24")
     assert track.scores[:, 0, :8].min() > 0.3
-    manifest = Record.read(folder / "render.json")
-    assert manifest.stage.name == "finished"
-    assert manifest.job["motion"]["kind"] == "track"
+    record = Record.read(folder / "render.json")
+    assert record.stage.name == "finished"
+    assert record.job["motion"]["kind"] == "track"
 
 
 def check_stepped_pose_maps(maps: dict[str, Any]) -> None:

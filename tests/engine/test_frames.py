@@ -84,7 +84,16 @@ def test_frames_before_zero_may_follow_their_option(frames: str) -> None:
     assert (read.frames, read.out) == (frames, "-")
 
 
+@pytest.mark.parametrize("up", ["-y", "-x", "-z", "y"])
+def test_an_axis_may_begin_with_a_minus(up: str) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--up")
+    parser.add_argument("-y", action="store_true")
+    assert parser.parse_args(joined_frames(["--up", up])).up == up
+
+
 def test_what_follows_is_not_taken_for_frames() -> None:
+    assert joined_frames(["--up", "-o"]) == ["--up", "-o"]
     assert joined_frames(["--frames", "--out", "x"]) == ["--frames", "--out", "x"]
     assert joined_frames(["--frames"]) == ["--frames"]
 

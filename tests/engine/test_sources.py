@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
-from marionext import presets
+from marionext import motion, presets
 from marionext.edits import Offset
-from marionext.errors import MotionError
+from marionext.errors import MotionError, SettingsError
 from marionext.frames import FrameRange, FrameRate
-from marionext.jobs import MotionSource, PoseSettings
+from marionext.jobs import CameraSettings, MotionSource, PoseMapJob, PoseSettings, read_job
 from marionext.motion import JointAnimation
 from marionext.motion import resample as resample_animation
 from marionext.output import Pictures, encode_video
@@ -186,7 +188,7 @@ COUNTING = """
 import collections, json, sys
 from marionext import motion, sources
 calls = collections.Counter()
-for module, name in ((sources, "open_motion"), (sources, "read_track"), (motion, "load")):
+for module, name in ((sources, "open_motion"), (sources, "read_track"), (motion, "load_all")):
     def counted(*given, _real=getattr(module, name), _name=name, **named):
         calls[_name] += 1
         return _real(*given, **named)
@@ -208,7 +210,7 @@ def test_a_render_opens_its_motion_once_whether_it_is_finished_or_not(
     job = make_job(frames="101-103" if motion == "track" else "1-3")
     if motion == "rig":
         job["motion"] = {"path": str(DANCE)}
-    reader = "read_track" if motion == "track" else "load"
+    reader = "read_track" if motion == "track" else "load_all"
     for _ in ("fresh", "finished"):
         done = subprocess.run(
             [sys.executable, "-c", COUNTING, json.dumps(job)],
@@ -220,3 +222,179 @@ def test_a_render_opens_its_motion_once_whether_it_is_finished_or_not(
         assert done.returncode == 0, done.stderr
         calls = json.loads(done.stdout)
         assert calls == {"open_motion": 1, reader: 1}
+
+
+def seen(source: MotionSource, size: tuple[int, int] = (240, 320)) -> tuple[PoseTrack, list[str]]:
+    """Return the poses of a motion, and what was said about them."""
+    said: list[str] = []
+    report = Reporter("", lambda event: said.append(getattr(event, "text", "")), lambda: False)
+    return open_motion(source).poses(PoseSettings(fit="none"), size, report), said
+
+
+def two_dancers(path: Path) -> Path:
+    """Write a BVH of the bundled dancer and a second one, who stands 2 m to the left."""
+    head, moves = DANCE.read_text().split("MOTION\n")
+    rows = moves.splitlines()
+    both = []
+    for row in rows[2:]:
+        words = row.split()
+        both.append(" ".join([*words, str(float(rows[2].split()[0]) + 200), *rows[2].split()[1:]]))
+    second = head.removeprefix("HIERARCHY\n").replace("ROOT Hips", "ROOT Second")
+    path.write_text(head + second + "MOTION\n" + "\n".join([*rows[:2], *both]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("person", "number"),
+    [("largest", 1), ("#1", 1), ("#2", 2), ("0", 1), ("1", 2), ("left", 1), ("right", 2)],
+)
+def test_one_of_the_people_of_a_rig_is_chosen_and_the_others_named(
+    tmp_path: Path, person: str, number: int
+) -> None:
+    path = two_dancers(tmp_path / "two.bvh")
+    track, said = seen(MotionSource(path=str(path), person=person))
+    names = {1: "Hips", 2: "Second"}
+    assert f"person {number} of 2; --person has also {3 - number} ({names[3 - number]!r})" in said
+    moving = float(np.ptp(track.points[:, 0, 4], axis=0).max())
+    assert (moving > 20) == (number == 1), "the second stands still"
+
+
+def test_sides_are_those_of_the_picture(tmp_path: Path) -> None:
+    path = str(two_dancers(tmp_path / "two.bvh"))
+    behind = CameraSettings(yaw=180)
+    for person, number in (("left", 2), ("right", 1)):
+        _, said = seen(MotionSource(path=path, person=person, camera=behind))
+        assert any(text.startswith(f"person {number} of 2") for text in said)
+
+
+def test_somebody_who_is_not_there_is_said(tmp_path: Path) -> None:
+    path = str(two_dancers(tmp_path / "two.bvh"))
+    with pytest.raises(MotionError, match="has 2 skeletons, none with the number 3") as error:
+        open_motion(MotionSource(path=path, person="#3"))
+    assert error.value.hint == (
+        "People are counted from 1, the most joints first: 1 is 'Hips', 2 is 'Second'."
+    )
+    with pytest.raises(MotionError, match="expected one of the 2 people"):
+        open_motion(MotionSource(path=path, person="all"))
+    assert open_motion(MotionSource(path=str(DANCE), person="all")).frames
+
+
+def test_a_rigs_files_are_those_that_its_poses_depend_on(tmp_path: Path) -> None:
+    rig = motion.map_rig(motion.load(DANCE))
+    preset = tmp_path / "mine.toml"
+    motion.write_preset(preset, rig.as_preset("mine"))
+    assert open_motion(MotionSource(path=str(DANCE))).files == (DANCE,)
+    assert open_motion(MotionSource(path=str(DANCE), rig="mixamo")).files == (DANCE,)
+    assert open_motion(MotionSource(path=str(DANCE), rig=str(preset))).files == (DANCE, preset)
+    broken = tmp_path / "broken.toml"
+    broken.write_text("bones = 3")
+    opened = open_motion(MotionSource(path=str(DANCE), rig=str(broken)))
+    assert opened.files == (DANCE,)
+    with pytest.raises(SettingsError, match="has a table 'bones'"):
+        opened.poses(PoseSettings(), (64, 64), quiet())
+
+
+def recorded_with(tmp_path: Path, camera: motion.Camera) -> MotionSource:
+    path = tmp_path / "recorded.npz"
+    motion.write_animation(motion.load(DANCE).with_(camera=camera), path)
+    return MotionSource(path=str(path))
+
+
+def camera_at(distance: float, *, away: bool = False) -> motion.Camera:
+    """Return a still camera before the dancer, at the height of the hips."""
+    pose_of_camera = np.eye(4)
+    ahead = -1.0 if away else 1.0
+    # Columns: the camera's right, up and back.
+    pose_of_camera[:3, :3] = np.array([[ahead, 0, 0], [0, 0, 1], [0, -ahead, 0]]).T
+    pose_of_camera[:3, 3] = [0, -distance, 0.9]
+    return motion.Camera.still(pose_of_camera, focal=1.5)
+
+
+def test_a_camera_that_sees_nobody_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    source = recorded_with(tmp_path, camera_at(5, away=True))
+    with pytest.raises(
+        MotionError, match=r"file's camera, nobody is in any of 192 frames"
+    ) as error:
+        seen(source)
+    assert "--camera frame" in str(error.value.hint)
+    framed = replace(source, camera=CameraSettings(source="frame"))
+    assert (seen(framed)[0].scores[:, 0, 1] > 0).all()
+
+
+def test_only_the_frames_that_are_wanted_have_to_show_somebody(tmp_path: Path) -> None:
+    near, away = camera_at(5), camera_at(5, away=True)
+    views = np.concatenate([np.repeat(near.views, 92, axis=0), np.repeat(away.views, 100, axis=0)])
+    source = recorded_with(tmp_path, motion.Camera(views=views, focal=np.full(192, 1.5)))
+    opened = open_motion(source)
+    start = opened.frames.start
+    opened.poses(PoseSettings(), (64, 64), quiet(), frames=FrameRange(start, start + 93))
+    with pytest.raises(MotionError, match="nobody is in any of 100 frames"):
+        opened.poses(PoseSettings(), (64, 64), quiet(), frames=FrameRange(start + 92, start + 192))
+
+
+def test_a_figure_that_is_a_speck_is_said(tmp_path: Path) -> None:
+    _, said = seen(recorded_with(tmp_path, camera_at(60)))
+    assert any("of the picture's height: --camera frame comes nearer" in text for text in said)
+    _, said = seen(recorded_with(tmp_path, camera_at(5)))
+    assert not any("of the picture's height" in text for text in said)
+
+
+def walking_dance(path: Path) -> Path:
+    """Write the bundled dance as if it were danced on a walk of 30 m."""
+    dance = motion.load(DANCE)
+    way = np.linspace([0, 0, 0], [4, -30, 0], len(dance))[:, None]
+    motion.write_bvh(dance.with_(heads=dance.heads + way, tails=dance.tails + way), path)
+    return path
+
+
+def test_a_camera_goes_along_with_a_walk(tmp_path: Path) -> None:
+    path = str(walking_dance(tmp_path / "walk.bvh"))
+    _, said = seen(MotionSource(path=path))
+    assert any("--camera follow goes along" in text for text in said)
+    follow = CameraSettings(source="follow")
+    along, said = seen(MotionSource(path=path, camera=follow))
+    spot, _ = seen(MotionSource(path=str(DANCE), camera=follow))
+    assert not any("--camera" in text for text in said)
+    trunk = [1, 8, 11]
+    assert np.abs(along.points[:, 0, trunk, 0] - 120).max() < 40
+
+    def height(track: PoseTrack) -> NDArray[np.float32]:
+        return np.ptp(track.points[:, 0, :14, 1], axis=1)
+
+    # As large as the same dance on the spot, frame by frame, within 3 %.
+    ratio = height(along) / height(spot)
+    assert np.ptp(ratio) < 0.03 * ratio.mean()
+
+
+@pytest.mark.parametrize("rate", ["12", "60"])
+def test_a_declared_rate_changes_no_frame(rate: str) -> None:
+    declared = FrameRate.parse(rate)
+    opened = open_motion(MotionSource(path=str(DANCE), source_rate=declared))
+    assert (len(opened.frames), opened.rate) == (192, declared)
+
+
+def test_core_joints_without_a_bone_are_said(tmp_path: Path) -> None:
+    dance = motion.load(DANCE)
+    names = tuple(
+        name.replace("RightHand", "Sword").replace("RightFoot", "Prop") for name in dance.names
+    )
+    path = tmp_path / "lacking.bvh"
+    motion.write_bvh(dance.with_(names=names), path)
+    _, said = seen(MotionSource(path=str(path)))
+    assert any(text.startswith("the rig has no bone for right_hand, right_foot") for text in said)
+
+
+def test_a_preset_beside_a_job_file_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(
+        json.dumps(
+            {
+                "kind": "posemaps",
+                "motion": {"path": str(DANCE), "rig": "mine.toml", "up": "-z"},
+                "output": "maps",
+            }
+        )
+    )
+    job = read_job(tmp_path / "job.json")
+    assert isinstance(job, PoseMapJob)
+    assert job.motion.rig == str(tmp_path / "mine.toml")
+    assert job.motion.up == "-z"

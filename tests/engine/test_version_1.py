@@ -69,13 +69,17 @@ def test_a_job_file_means_what_it_meant() -> None:
 def test_a_render_is_the_same_render_though_jobs_have_more_keys_now() -> None:
     record = Record.read(OLD / "finished" / "render.json")
     theirs = json.loads((OLD / "finished" / "render.json").read_text())["job"]
-    assert "source_rate" not in theirs["motion"]
+    assert not {"source_rate", "up"} & set(theirs["motion"])
     job = read_job(OLD / "job.json")
     now = encode_job(job) | {"settings": record.job["settings"]}
-    then = {**now, "motion": {k: v for k, v in now["motion"].items() if k != "source_rate"}}
+    assert {"source_rate", "up"} <= set(now["motion"])
+    before = {k: v for k, v in now["motion"].items() if k not in {"source_rate", "up"}}
+    then = {**now, "motion": before}
     assert identity_of(now, {}, {}, {}) == identity_of(then, {}, {}, {})
     declared = {**now, "motion": {**now["motion"], "source_rate": "16"}}
     assert identity_of(declared, {}, {}, {}) != identity_of(now, {}, {}, {})
+    stood = {**now, "motion": {**now["motion"], "up": "z"}}
+    assert identity_of(stood, {}, {}, {}) != identity_of(now, {}, {}, {})
 
 
 @pytest.mark.parametrize("folder", ["killed", "decoding"])

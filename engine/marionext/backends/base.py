@@ -58,7 +58,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What is wanted of a renderer in one run, and where it keeps what it needs to go on.
+    """Which frames a renderer makes in one run, and where it keeps what it needs to go on.
 
     A run that was killed is given the same folders again and ends in the same bytes.
     """

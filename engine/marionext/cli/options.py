@@ -69,6 +69,16 @@ def _rate(text: str) -> FrameRate:
         raise argparse.ArgumentTypeError(error.message) from None
 
 
+def _person(text: str) -> str:
+    """Read whom to follow; people are counted from 1, which jobs write as ``#1``."""
+    number = text.removeprefix("#")
+    if not number.isdecimal():
+        return text
+    if int(number) < 1:
+        raise argparse.ArgumentTypeError("people are counted from 1: the first is --person 1")
+    return f"#{int(number)}"
+
+
 def add_motion_options(parser: argparse.ArgumentParser) -> None:
     """Add what tells how a motion is read and posed."""
     group = parser.add_argument_group("motion")
@@ -92,7 +102,11 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--first", type=int, help="number of the motion's first frame")
     group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
     group.add_argument(
-        "--person", default="largest", help="largest, left, centre, right or a number"
+        "--person",
+        type=_person,
+        default="largest",
+        help="largest, left, centre, right, or a number: 2 is the second from the left, of rigs "
+        "the most joints first",
     )
     group.add_argument("--detector", choices=("mediapipe", "dwpose"), default="mediapipe")
     group.add_argument(
@@ -101,7 +115,17 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="colours of ready-made pose maps; any: control pictures of another kind, as they are",
     )
-    group.add_argument("--camera", choices=("auto", "file", "frame"), default="auto")
+    group.add_argument(
+        "--up",
+        choices=("y", "z", "x", "-y", "-x", "-z"),
+        help="axis of a rig's file that is up; default: told from skeleton, motion and floor",
+    )
+    group.add_argument(
+        "--camera",
+        choices=("auto", "file", "frame", "follow"),
+        default="auto",
+        help="the file's own; one that frames the whole motion; one that goes along",
+    )
     group.add_argument("--yaw", type=float, default=0.0, help="degrees around the character")
     group.add_argument("--pitch", type=float, default=0.0, help="degrees looking down")
     group.add_argument("--focal", type=float, default=50.0, help="mm on a 36 mm sensor")
@@ -152,6 +176,7 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
         kind=options.kind,
         clip=options.clip,
         rig=options.rig,
+        up=options.up,
         camera=CameraSettings(
             source=options.camera,
             yaw=options.yaw,

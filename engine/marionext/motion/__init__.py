@@ -5,9 +5,9 @@ from marionext.motion.archive import read_animation, write_animation
 from marionext.motion.bvh import read_bvh, write_bvh
 from marionext.motion.camera import Camera
 from marionext.motion.figure import Figure
-from marionext.motion.framing import frame_motion, front_of
+from marionext.motion.framing import across_of, follow_motion, frame_motion, front_of
 from marionext.motion.gltf import read_gltf
-from marionext.motion.loading import MOTION_SUFFIXES, clips, load, load_all
+from marionext.motion.loading import MOTION_SUFFIXES, clips, load, load_all, no_such_person
 from marionext.motion.projection import View, facing, project, project_people, view_people
 from marionext.motion.resampling import resample
 from marionext.motion.rigs import (
@@ -30,8 +30,10 @@ __all__ = [
     "RigMapping",
     "RigPreset",
     "View",
+    "across_of",
     "clips",
     "facing",
+    "follow_motion",
     "frame_motion",
     "front_of",
     "load",
@@ -39,6 +41,7 @@ __all__ = [
     "load_presets",
     "map_bones",
     "map_rig",
+    "no_such_person",
     "project",
     "project_people",
     "read_animation",

@@ -7,6 +7,7 @@ One animation is one skeleton; a file with several gives several.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -49,6 +50,9 @@ class JointAnimation:
     """(bones, 3)."""
     rest_rotations: NDArray[np.float64]
     """(bones, 3, 3)."""
+    rest_is_posed: bool = False
+    """The pose at rest is some frame of a motion, for want of another: the head may be turned in
+    it, and bones are as they happened to be."""
     rate: FrameRate
     """Frames per second, exact."""
     first: int = 0
@@ -65,6 +69,8 @@ class JointAnimation:
     """Name of the clip or of the skeleton in its file, for people to read."""
     notes: tuple[str, ...] = ()
     """What the reader assumed or had to leave out, for people to read."""
+    files: tuple[Path, ...] = ()
+    """Every file that was read for it, the motion's own first."""
 
     def __post_init__(self) -> None:
         """Check shapes and values once; everything inside trusts them.

@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _DAMAGE = (
     TypeError,
     EOFError,
     NotImplementedError,
+    TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -51,6 +53,7 @@ def write_animation(animation: JointAnimation, path: Path) -> None:
         "humanoid": None if animation.humanoid is None else dict(animation.humanoid),
         "morphs": animation.morphs,
         "source": animation.source,
+        "rest_is_posed": animation.rest_is_posed,
         "notes": animation.notes,
     }
     camera = animation.camera
@@ -107,9 +110,11 @@ def _animation(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> JointA
             pixel_aspect=float(about["pixel_aspect"]),
         )
     humanoid = about["humanoid"]
+    floats: dict[str, Any] = {name: arrays[name] for name in (*_ARRAYS, *_REST)}
     return JointAnimation(
         names=tuple(str(name) for name in about["names"]),
-        **{name: arrays[name] for name in (*_ARRAYS, *_REST)},
+        **floats,
+        rest_is_posed=bool(about.get("rest_is_posed", False)),
         rate=FrameRate.parse(str(about["rate"])),
         first=int(about["first"]),
         humanoid=None if humanoid is None else {str(k): str(v) for k, v in humanoid.items()},

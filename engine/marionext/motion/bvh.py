@@ -1,23 +1,17 @@
 """Read and write Biovision hierarchies (BVH), as mocap suites and Blender write them.
 
 BVH says neither its unit nor its up axis, and its frame time is a rounded decimal. All three are
-worked out here, and `JointAnimation.notes` says what was assumed: the unit from the height of a
-person, the axis from where head and feet are, the rate by taking the decimal for the roundest
-rate that it may stand for.
+worked out, and `JointAnimation.notes` says what was assumed: the unit from the height of a person,
+the axis from several signals (`orientation`), the rate by taking the decimal for the roundest rate
+that it may stand for (`bvh_text`).
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.errors import MotionError
 from marionext.files import replacing
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
@@ -28,12 +22,13 @@ from marionext.motion.bones import (
     mirrored_pairs,
     unique_names,
 )
-from marionext.motion.rates import nearest_rate
+from marionext.motion.bvh_text import Joint, parse_bvh
+from marionext.motion.orientation import TURNS, Body, Orientation, Up, find_up, shaped_body
+from marionext.motion.rigs import likely_bones
 
 __all__ = ["read_bvh", "write_bvh"]
 
 Floats = NDArray[np.float64]
-Up = Literal["y", "z"]
 
 _AXES = "XYZ"
 _UNITS = (
@@ -43,304 +38,98 @@ _UNITS = (
     ("inches", 0.0254),
     ("units of CMU's library (1/0.45 inch)", 0.0254 / 0.45),
 )
-_FARTHEST = 1e9
-"""No sound file holds a number as large as this; beyond it sums overflow."""
 _STATURE = 1.7
 _UNUSUAL = 1.55
 """How many times taller or smaller than ``_STATURE`` a skeleton may be for a unit to fit."""
 _STILL = 1e-5
 """Metres by which a bone may change its length and still count as rigid."""
-_HEAD = re.compile("head|頭", re.IGNORECASE)
-_FOOT = re.compile("foot|toe|ankle|足首", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class _Joint:
-    name: str
-    parent: int
-    line: int
-    offset: tuple[float, ...] | None = None
-    channels: list[str] = field(default_factory=list)
-    column: int = 0
-    """Where its channels start in a frame's numbers."""
-    end: tuple[float, ...] | None = None
-
 
 FIRST_FRAME = 1
 """Number of a BVH's first frame: the file has none, and Blender's importer begins with 1."""
 
 
 def read_bvh(
-    path: Path, *, up: Up | None = None, unit: float | None = None
+    path: Path,
+    *,
+    up: Up | None = None,
+    unit: float | None = None,
+    source_rate: FrameRate | None = None,
 ) -> tuple[JointAnimation, ...]:
     """Read a BVH file: one animation per ROOT, the most joints first; its frames count from 1.
 
     Args:
         path: the file.
-        up: the file's up axis, or None to tell it from head and feet.
+        up: the file's up axis, or None to tell it from the skeleton, its motion and the floor.
         unit: metres per unit of the file, or None to tell it from the height.
+        source_rate: the file's frames per second, whatever it says; None: as it says.
 
     Raises:
         MotionError: the file cannot be read, or is not well formed; the line is named.
     """
-    lines = _read_lines(path)
-    joints, motion_line = _parse_hierarchy(path, lines)
-    values, rate, notes = _parse_motion(path, lines, motion_line, joints)
+    text = parse_bvh(path, source_rate=source_rate)
+    joints = text.joints
     roots = [index for index, joint in enumerate(joints) if joint.parent < 0]
-    skeletons = [joints[a:b] for a, b in zip(roots, [*roots[1:], len(joints)], strict=True)]
+    spans = list(zip(roots, [*roots[1:], len(joints)], strict=True))
+    solved = [_solve(joints[start:stop], start, text.values) for start, stop in spans]
+    bodies = [(_body(skeleton, up), skeleton.rest, skeleton.heads) for skeleton in solved]
     animations = [
-        _animate(skeleton, root, values, rate, up=up, unit=unit, notes=notes)
-        for skeleton, root in zip(skeletons, roots, strict=True)
+        _animate(skeleton, axes, text.rate, unit=unit, notes=text.notes, path=path)
+        for skeleton, axes in zip(solved, find_up(bodies, given=up), strict=True)
     ]
     return tuple(sorted(animations, key=lambda animation: -len(animation.names)))
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MotionError(f"cannot read {path.name}: {error.strerror or error}") from error
-    for encoding in ("utf-8-sig", "cp932"):
-        try:
-            return data.decode(encoding).splitlines()
-        except UnicodeDecodeError:
-            continue
-    return data.decode("latin-1").splitlines()
+@dataclass(frozen=True, slots=True)
+class _Skeleton:
+    """One ROOT in the axes and units of the file."""
+
+    names: tuple[str, ...]
+    renamed: bool
+    """Whether joints had the same name."""
+    parents: NDArray[np.int64]
+    rest: Floats
+    """(joints, 3): where all angles are 0."""
+    ends: Floats
+    """(joints, 3): end sites at rest; NaN where there is none."""
+    heads: Floats
+    """(frames, joints, 3)"""
+    rotations: Floats
+    """(frames, joints, 3, 3)"""
 
 
-def _wrong(path: Path, line: int, expected: str, found: str) -> MotionError:
-    """Return the error for a file that is not well formed."""
-    found = found if len(found) < 60 else found[:57] + "..."
-    return MotionError(f"{path.name}, line {line}: expected {expected}, found {found}")
-
-
-def _numbers(path: Path, line: int, words: list[str], count: int, what: str) -> tuple[float, ...]:
-    """Return that many finite numbers."""
-    try:
-        numbers = tuple(float(word) for word in words)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count or not all(abs(number) < _FARTHEST for number in numbers):
-        raise _wrong(path, line, f"{what} of {count} numbers", repr(" ".join(words)))
-    return numbers
-
-
-def _statements(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """Yield line number and statement; braces stand alone wherever they are written."""
-    for number, line in enumerate(lines, 1):
-        for part in re.findall(r"[{}]|[^{}]+", line):
-            if part.strip():
-                yield number, part.strip()
-
-
-def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[_Joint], int]:
-    """Return the joints, parents first, and the number of the line that says MOTION."""
-    joints: list[_Joint] = []
-    stack: list[int | None] = []  # a joint's index, or None for an end site
-    opening: int | str | None = ""  # what the next brace opens; "" for nothing
-    columns = 0
-    started = False
-    for line, statement in _statements(lines):
-        words = statement.split()
-        keyword = words[0].upper()
-        if not started:
-            if keyword != "HIERARCHY":
-                raise _wrong(path, line, "HIERARCHY, with which every BVH starts", repr(statement))
-            started = True
-            continue
-        if (opening != "") != (keyword == "{"):
-            expected = "'{'" if opening != "" else "ROOT, JOINT, OFFSET, CHANNELS or '}'"
-            raise _wrong(path, line, expected, repr(statement))
-        current = joints[stack[-1]] if stack and stack[-1] is not None else None
-        if keyword == "{" and not isinstance(opening, str):
-            stack.append(opening)
-            opening = ""
-        elif keyword == "}":
-            if not stack:
-                raise _wrong(path, line, "MOTION or ROOT", "a '}' that closes nothing")
-            stack.pop()
-        elif keyword == "MOTION":
-            if stack:
-                raise _wrong(path, line, f"{len(stack)} more '}}'", "MOTION")
-            break
-        elif keyword == "ROOT" or (keyword == "JOINT" and current is not None):
-            if keyword == "ROOT" and stack:
-                raise _wrong(path, line, "JOINT or '}'", repr(statement))
-            name = statement[len(words[0]) :].strip()
-            if not name:
-                raise _wrong(path, line, "a name", "none")
-            parent = stack[-1] if stack and stack[-1] is not None else -1
-            joints.append(_Joint(name, parent, line, column=columns))
-            opening = len(joints) - 1
-        elif keyword == "END" and current is not None:
-            opening = None
-        elif keyword == "OFFSET" and stack:
-            offset = _numbers(path, line, words[1:], 3, "an offset")
-            if current is not None:
-                current.offset = offset
-            elif len(stack) > 1 and stack[-2] is not None:
-                joints[stack[-2]].end = offset
-        elif keyword == "CHANNELS" and current is not None:
-            current.channels = _parse_channels(path, line, words[1:])
-            current.column = columns
-            columns += len(current.channels)
-        else:
-            raise _wrong(path, line, "ROOT, JOINT, OFFSET, CHANNELS or '}'", repr(statement))
-    else:
-        raise _wrong(path, len(lines), "MOTION", "the end of the file")
-    if not joints:
-        raise _wrong(path, line, "at least one ROOT", "MOTION")
-    for joint in joints:
-        if joint.offset is None:
-            raise _wrong(path, joint.line, f"an OFFSET in {joint.name!r}", "none")
-    return joints, line
-
-
-def _parse_channels(path: Path, line: int, words: list[str]) -> list[str]:
-    """Return channels as ``Xp`` (position) or ``Xr`` (rotation)."""
-    expected = "CHANNELS, their number, and as many of Xposition ... Zrotation"
-    if not words or not words[0].isdigit() or int(words[0]) != len(words) - 1:
-        raise _wrong(path, line, expected, repr(" ".join(words)))
-    channels = []
-    for word in words[1:]:
-        if not re.fullmatch("[XYZ](position|rotation)", word, re.IGNORECASE):
-            raise _wrong(path, line, expected, repr(word))
-        channels.append(word[0].upper() + word[1].lower())
-    if len(set(channels)) != len(channels):
-        raise _wrong(path, line, "every channel once", repr(" ".join(words)))
-    return channels
-
-
-def _parse_motion(
-    path: Path, lines: list[str], motion_line: int, joints: list[_Joint]
-) -> tuple[Floats, FrameRate, tuple[str, ...]]:
-    """Return the numbers (frames, channels), the rate, and what was assumed."""
-    rest = enumerate(lines[motion_line:], motion_line + 1)
-    heading = [(number, line) for number, line in rest if line.strip()][:2]
-    heading += [(len(lines), "the end of the file")] * (2 - len(heading))
-    found = re.fullmatch(r"\s*frames\s*:\s*(\d+)\s*", heading[0][1], re.IGNORECASE)
-    if not found:
-        raise _wrong(path, heading[0][0], "'Frames:' and their number", repr(heading[0][1]))
-    frames = int(found[1])
-    if frames < 1:
-        raise _wrong(path, heading[0][0], "at least one frame", "none")
-    found = re.fullmatch(r"\s*frame\s*time\s*:\s*(\S+)\s*", heading[1][1], re.IGNORECASE)
-    rate = _rate_of(found[1]) if found else None
-    if rate is None:
-        raise _wrong(path, heading[1][0], "'Frame Time:' and seconds above 0", repr(heading[1][1]))
-    channels = sum(len(joint.channels) for joint in joints)
-    start = heading[1][0]
-    words = " ".join(lines[start:]).split()
-    needed = frames * channels
-    if len(words) < needed:
-        whole = len(words) // channels
-        raise MotionError(
-            f"{path.name}, line {len(lines)}: expected {frames} frames of {channels} numbers, "
-            f"found the end of the file after {whole} frames",
-            hint=f"The file is cut off. To use what is there, change line {heading[0][0]} to "
-            f"'Frames: {whole}'."
-            if whole
-            else "The file is cut off before the first frame is complete.",
-        )
-    try:
-        values = np.array(words[:needed], dtype=np.float64)
-    except ValueError:
-        values = np.array([_float_or_nan(word) for word in words[:needed]])
-    bad = np.flatnonzero(~(np.abs(values) < _FARTHEST))  # NaN too
-    if len(bad):
-        line, joint = _locate(lines, start, int(bad[0]), joints, channels)
-        raise _wrong(path, line, f"a number for {joint!r}", repr(words[bad[0]]))
-    notes = [f"frame time {found[1]} s taken for {rate} frames per second"] if found else []
-    if len(words) > needed:
-        extra = Fraction(len(words) - needed, max(channels, 1))
-        notes.append(f"{float(extra):g} frames after the last of {frames} left out")
-    return values.reshape(frames, channels), rate, tuple(notes)
-
-
-def _float_or_nan(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("nan")
-
-
-def _locate(
-    lines: list[str], start: int, position: int, joints: list[_Joint], channels: int
-) -> tuple[int, str]:
-    """Return the line of the number at that position, and the joint that it belongs to."""
-    column = position % channels
-    owners = [joint.name for joint in joints if joint.channels and joint.column <= column]
-    for number, line in enumerate(lines[start:], start + 1):
-        count = len(line.split())
-        if position < count:
-            return number, owners[-1]
-        position -= count
-    return len(lines), owners[-1]
-
-
-def _rate_of(text: str) -> FrameRate | None:
-    """Return the roundest rate whose frame time this decimal may be; None: not a time.
-
-    ``.03333`` is 30, ``0.0417083`` is 24000/1001: the last digit written may be off by one,
-    because some programs round it and some cut it.
-    """
-    try:
-        decimal = Decimal(text)
-    except InvalidOperation:
-        return None
-    if not decimal.is_finite() or decimal <= 0:
-        return None
-    time = Fraction(decimal)
-    exponent = decimal.as_tuple().exponent
-    last_digit = Fraction(10) ** (exponent if isinstance(exponent, int) else 0)
-    exact = 1 / time
-    if exact.denominator == 1:
-        return FrameRate(exact)
-    tolerance = min(last_digit, time / 40)
-    usual = nearest_rate(time, tolerance)
-    if usual is not None:
-        return usual
-    whole = Fraction(max(round(exact), 1))
-    if abs(1 / whole - time) <= min(tolerance, time / 1000):
-        return FrameRate(whole)
-    return FrameRate(exact.limit_denominator(100_000))
+def _body(skeleton: _Skeleton, up: Up | None) -> Body:
+    """Return the joints that tell how the body stands."""
+    names, parents = skeleton.names, skeleton.parents
+    found = likely_bones(names, parents)
+    body = Body.of({role: names.index(bone) for role, bone in found.items()})
+    if up is None and not (body.hips and body.top):
+        found = shaped_body(names, parents, skeleton.rest)
+        body = Body.of({role: names.index(bone) for role, bone in found.items()})
+    return body
 
 
 def _animate(
-    joints: list[_Joint],
-    base: int,
-    values: Floats,
+    skeleton: _Skeleton,
+    axes: Orientation,
     rate: FrameRate,
     *,
-    up: Up | None,
     unit: float | None,
     notes: tuple[str, ...],
+    path: Path,
 ) -> JointAnimation:
-    """Solve one skeleton and bring it to Blender's axes and to metres."""
-    names = unique_names([joint.name for joint in joints])
-    parents = np.array([max(joint.parent - base, -1) for joint in joints], dtype=np.int64)
-    offsets = np.array([joint.offset for joint in joints], dtype=np.float64)
-    ends = np.array([joint.end or (np.nan,) * 3 for joint in joints], dtype=np.float64)
-    heads, rotations = _solve(joints, parents, offsets, values)
-    rest = np.zeros_like(offsets)
-    for bone, parent in enumerate(parents):
-        rest[bone] = offsets[bone] + (rest[parent] if parent >= 0 else 0)
-    ends = ends + rest
-    if names != tuple(joint.name for joint in joints):
+    """Bring one skeleton to Blender's axes and to metres."""
+    names, parents = skeleton.names, skeleton.parents
+    if skeleton.renamed:
         notes = (*notes, "joints of the same name were given numbers")
-
-    moving = _up_of(names, heads) if up is None else up
-    resting = _up_of(names, rest[None]) if up is None else up
-    turn = np.eye(3) if (moving or resting or "y") == "z" else Y_UP_TO_Z_UP
-    heads, rotations = heads @ turn.T, turn @ rotations
-    if up is None and moving is None and resting is None:
-        notes = (*notes, "neither head nor feet tell which axis is up: y taken")
-    rest_turn = np.eye(3) if (resting or moving or "y") == "z" else Y_UP_TO_Z_UP
-    rest, ends = rest @ rest_turn.T, ends @ rest_turn.T
+    notes = (*notes, axes.note)
+    turn = TURNS[axes.up]
+    heads, rotations = skeleton.heads @ turn.T, turn @ skeleton.rotations
+    rest_turn = TURNS[axes.rest or axes.up]
+    rest, ends = skeleton.rest @ rest_turn.T, skeleton.ends @ rest_turn.T
     rest_rotations = np.broadcast_to(rest_turn, rotations.shape[1:])
     turns = rotations @ rest_turn.T
     tails, rest_tails = find_tails(heads, rest, turns, parents, ends)
-    if up is None and resting is None and moving is not None:
+    if axes.lies_at_rest:
         # All bones of Rokoko's files lie along x when every angle is 0. A frame does instead.
         fronts = facing(names, parents, heads, tails)
         frame = _most_neutral(names, heads, fronts)
@@ -353,6 +142,8 @@ def _animate(
 
     tall = np.ptp(np.concatenate([heads, tails], axis=1)[..., 2], axis=1)
     stature = float(np.ptp(np.concatenate([rest, rest_tails])[:, 2])) or float(np.median(tall))
+    if axes.lies_at_rest:
+        stature = axes.stature or stature
     metres, note = _metres_per_unit(stature) if unit is None else (unit, f"1 unit = {unit} m")
     return JointAnimation(
         names=names,
@@ -363,15 +154,31 @@ def _animate(
         rest_heads=rest * metres,
         rest_tails=rest_tails * metres,
         rest_rotations=rest_rotations,
+        rest_is_posed=axes.lies_at_rest,
         rate=rate,
         first=FIRST_FRAME,
         source=names[0],
         notes=(*notes, note),
+        files=(path,),
     )
 
 
-def _solve(
-    joints: list[_Joint], parents: NDArray[np.int64], offsets: Floats, values: Floats
+def _solve(joints: list[Joint], base: int, values: Floats) -> _Skeleton:
+    """Place the joints of one ROOT, of which the first is joint ``base`` of the file."""
+    written = tuple(joint.name for joint in joints)
+    names = unique_names(written)
+    parents = np.array([max(joint.parent - base, -1) for joint in joints], dtype=np.int64)
+    offsets = np.array([joint.offset for joint in joints], dtype=np.float64)
+    ends = np.array([joint.end or (np.nan,) * 3 for joint in joints], dtype=np.float64)
+    rest = np.zeros_like(offsets)
+    for bone, parent in enumerate(parents):
+        rest[bone] = offsets[bone] + (rest[parent] if parent >= 0 else 0)
+    heads, rotations = _placed(joints, parents, offsets, values)
+    return _Skeleton(names, names != written, parents, rest, ends + rest, heads, rotations)
+
+
+def _placed(
+    joints: list[Joint], parents: NDArray[np.int64], offsets: Floats, values: Floats
 ) -> tuple[Floats, Floats]:
     """Return positions (frames, joints, 3) and rotations (frames, joints, 3, 3) of the file."""
     frames = len(values)
@@ -414,20 +221,6 @@ def _about(axis: int, degrees: Floats) -> Floats:
     turn[:, second, first] = np.sin(angle)
     turn[:, first, second] = -turn[:, second, first]
     return turn
-
-
-def _up_of(names: tuple[str, ...], heads: Floats) -> Up | None:
-    """Return the axis from feet to head, if it is clearly one."""
-    upper = [index for index, name in enumerate(names) if _HEAD.search(name)]
-    lower = [index for index, name in enumerate(names) if _FOOT.search(name)]
-    if not upper or not lower:
-        return None
-    body = heads[:, upper].mean(axis=1) - heads[:, lower].mean(axis=1)
-    body = (body / np.maximum(np.linalg.norm(body, axis=1, keepdims=True), 1e-9)).mean(axis=0)
-    axis = int(np.argmax(np.abs(body)))
-    if axis == 0 or body[axis] < 0.7:
-        return None
-    return "y" if axis == 1 else "z"
 
 
 def _most_neutral(names: tuple[str, ...], heads: Floats, fronts: Floats) -> int:

@@ -2,8 +2,9 @@
 
 A keypoint hangs rigidly on one bone, at an offset that is given at rest. What a bone's own axes
 are never matters: only how far it has turned since rest. What the body's left, up and front are
-at rest comes from its shoulders and hips. Some BVH files have no rest pose worth the name (all
-bones along x); for those the axes of each bone are found from how the body stands on average.
+at rest comes from its shoulders and hips. Some files have no rest pose worth the name (BVH with
+all bones along x, glTF without a skin, whose nodes stand in some frame); for those the axes of each
+bone are found from how the body stands on average, and the head's from its eyes and its end.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +36,9 @@ _HEAD_OF_STATURE = 0.130
 """Chin to crown over stature (Drillis and Contini's body segments)."""
 _LIMBS_OF_STATURE = 0.778
 """Leg (hip joint to ankle) and trunk (hip joints to shoulders) together over stature."""
+_ALIKE, _LEVEL = 0.015, 0.996
+"""How far left and right may differ in a pose at rest, in statures; and how well one of the head's
+own axes has to go from left to right (5 degrees)."""
 _JAW_BOUND = (*range(5, 12), *range(55, 60), 65, 66, 67)
 """Face points that follow a jaw bone: the chin and the lower lip."""
 _HANDS = {"left": LEFT_HAND, "right": RIGHT_HAND}
@@ -176,13 +180,13 @@ class Figure:
         if animation.is_mirrored:
             mapping = mapping.mirrored()
         bones = {role: animation.index(name) for role, name in mapping.bones.items()}
-        axes = _find_axes(animation, bones)
         stature = _stature(animation, bones)
         if stature <= 0:
             raise MotionError(
                 "the skeleton has no size: its shoulders, hips and knees are in one place",
                 hint="Check that the right bones are mapped, and that the rig has a rest pose.",
             )
+        axes = _find_axes(animation, bones, stature)
         anchors = np.full(POINT_COUNT, -1, dtype=np.int64)
         offsets = np.zeros((POINT_COUNT, 3))
         heads, tails = animation.rest_heads, animation.rest_tails
@@ -294,12 +298,15 @@ def _along(heads: Floats, tails: Floats, bones: Indices, shares: Floats) -> Floa
     )
 
 
-def _find_axes(animation: JointAnimation, bones: Mapping[str, int]) -> _Axes:
+def _find_axes(animation: JointAnimation, bones: Mapping[str, int], stature: float) -> _Axes:
     rest = _Trunk(bones, animation.rest_heads[None])
     now = _Trunk(bones, animation.heads)
     bodies = _frames_of(now.left, _upright(now.up))
     common = _frames_of(rest.left, _upright(rest.up))[0]
-    return _Axes(common=common, trusted=rest.plausible(), animation=animation, bodies=bodies)
+    trusted = rest.plausible()
+    if trusted and animation.rest_is_posed:
+        trusted = _looks_like_rest(animation, bones, common, stature)
+    return _Axes(common=common, trusted=trusted, animation=animation, bodies=bodies)
 
 
 def _stature(animation: JointAnimation, bones: Mapping[str, int]) -> float:
@@ -382,11 +389,15 @@ def _hang_feet(
 def _measure_head(
     animation: JointAnimation, bones: Mapping[str, int], axes: _Axes, stature: float
 ) -> tuple[float, Floats, Floats]:
-    """Return the head's height, its middle from the head bone at rest, and its axes at rest."""
-    head = bones["head"]
-    heads = animation.rest_heads
-    own = axes.of(head)
+    """Return the head's height, its middle from its bone at rest, and its axes at rest."""
     usual = _HEAD_OF_STATURE * stature
+    heads = animation.rest_heads
+    head = bones["head"]
+    if head == bones.get("neck"):
+        # Without a bone of its own the head stands on the neck's end and turns with the neck.
+        own = axes.of(head)
+        return usual, animation.rest_tails[head] - heads[head] - usual * own @ face.PIVOT, own
+    own = axes.of(head) if axes.trusted else _turned_by_face(animation, bones, axes.of(head))
     height = usual
     top = _top_of_head(animation, bones, own, usual)
     if top is not None:
@@ -405,6 +416,65 @@ def _measure_head(
             height = _agreed(usual, [reach / face.PIVOT_TO_EYES, apart / face.EYES_APART])
             origin = middle - height * face.EYEBALL[2] * own[:, 2]
     return height, origin, own
+
+
+def _turned_by_face(animation: JointAnimation, bones: Mapping[str, int], own: Floats) -> Floats:
+    """Return the head's axes in a pose that is no pose of rest, by its eyes and its end.
+
+    Args:
+        animation: the rig.
+        bones: role to bone.
+        own: (3, 3), the axes as the whole motion has them, in which the head looks ahead on the
+            whole.
+    """
+    heads = animation.rest_heads
+    head, end = bones["head"], bones.get("head_end")
+    top = None if end is None else heads[end] - heads[head]
+    eyes = [bones.get(f"{side}_eye") for side in SIDES]
+    if eyes[0] is not None and eyes[1] is not None:
+        apart = heads[eyes[0]] - heads[eyes[1]]
+        ahead = (heads[eyes[0]] + heads[eyes[1]]) / 2 - heads[head]
+        if top is None and np.linalg.norm(ahead) > 0:
+            # Where the eyes are on a head tells how far up is from the way to them.
+            left = _unit(apart)
+            along = _unit(ahead - (ahead @ left) * left)
+            _, up, front = face.EYEBALL - face.PIVOT
+            top = up * along - front * np.cross(left, along)
+        if top is not None and _are_square(apart, top):
+            return _frames_of(apart, top)
+    if top is not None and _are_square(own[:, 0], top):
+        return _frames_of(own[:, 0], top)
+    return own
+
+
+def _are_square(one: Floats, other: Floats) -> bool:
+    """Tell whether two directions are roughly at right angles, and both are directions."""
+    lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    return lengths > 0 and abs(float(one @ other)) < 0.5 * lengths
+
+
+def _looks_like_rest(
+    animation: JointAnimation, bones: Mapping[str, int], common: Floats, stature: float
+) -> bool:
+    """Tell whether a frame that stands in for a pose at rest is one: left and right are alike.
+
+    Hardly any frame of a motion is symmetric to a hundredth, head and all.
+    """
+    heads = (animation.rest_heads - animation.rest_heads[bones["left_upper_arm"]]) @ common
+    middle = (heads[bones["left_upper_arm"], 0] + heads[bones["right_upper_arm"], 0]) / 2
+    for role, bone in bones.items():
+        side, _, part = role.partition("_")
+        other = bones.get(f"right_{part}") if side == "left" else None
+        mirror = heads[bone] if other is None else heads[other]
+        if side == "right" or (side == "left" and other is None):
+            continue
+        off = heads[bone] * [-1, 1, 1] + [2 * middle, 0, 0] - mirror
+        if float(np.linalg.norm(off)) > _ALIKE * stature:
+            return False
+    if "head" not in bones:
+        return True
+    across = animation.rest_rotations[bones["head"]].T @ common[:, 0]
+    return float(np.abs(across).max()) > _LEVEL
 
 
 def _agreed(usual: float, measured: list[float]) -> float:

@@ -1,4 +1,8 @@
-"""Place a still camera so that it sees the whole of a motion, and as large as that allows."""
+"""Place a camera so that it sees the whole of a motion, and as large as that allows.
+
+It stands still, or goes along with a figure that walks: then the figure is as large as if it walked
+on the spot.
+"""
 
 import re
 from collections.abc import Sequence
@@ -11,13 +15,15 @@ from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import facing
 from marionext.motion.camera import Camera
 
-__all__ = ["frame_motion", "front_of"]
+__all__ = ["across_of", "follow_motion", "frame_motion", "front_of"]
 
 _FLESH = 0.05
 """How far skin and clothes reach beyond a joint, as a part of the height."""
 _SKULL = 0.14
 """How far the top of the head lies from the head's joint, as a part of the height."""
 _SENSOR = 36.0
+_STEADY_SECONDS, _RISING_SECONDS = 0.2, 1.0
+"""Deviation of the smoothing of a camera that goes along: over the ground, and up and down."""
 _HEAD = re.compile("head|頭", re.IGNORECASE)
 
 
@@ -34,6 +40,13 @@ def front_of(animation: JointAnimation) -> NDArray[np.float64]:
     return np.asarray(mean / length if length > 0.3 else fronts[0], dtype=np.float64)
 
 
+def across_of(animation: JointAnimation, yaw: float = 0.0) -> NDArray[np.float64]:
+    """Return what a camera that is moved around the body by that many degrees has at its right."""
+    front = front_of(animation)
+    towards = np.arctan2(front[1], front[0]) + np.radians(yaw)
+    return np.array([-np.sin(towards), np.cos(towards), 0.0])
+
+
 def frame_motion(
     animation: JointAnimation,
     size: tuple[int, int],
@@ -43,6 +56,7 @@ def frame_motion(
     focal_mm: float = 50.0,
     margin: float = 0.06,
     joints: Sequence[int] | None = None,
+    head: int | None = None,
 ) -> Camera:
     """Return the nearest still camera that sees every joint in every frame, hands and hair too.
 
@@ -56,6 +70,7 @@ def frame_motion(
         margin: empty part of the picture's width on the left and right, and of its height above
             and below; in [0, 0.5).
         joints: the bones to frame, or None for all: leave out controls that lie off the body.
+        head: the bone at whose end the head is, where its name does not say so.
 
     Raises:
         SettingsError: a setting is outside its range.
@@ -67,7 +82,7 @@ def frame_motion(
     if not (focal_mm > 0 and np.isfinite(focal_mm)):
         raise SettingsError(f"a focal length is greater than 0 mm, got {focal_mm:g}")
     bones = list(range(len(animation.names))) if joints is None else list(joints)
-    points, reach = _outline(animation, bones)
+    points, reach = _outline(animation, bones, head)
 
     front = front_of(animation)
     towards = np.arctan2(front[1], front[0]) + np.radians(yaw)
@@ -99,8 +114,70 @@ def frame_motion(
     return Camera.still(pose, focal=focal)
 
 
+def follow_motion(
+    animation: JointAnimation,
+    size: tuple[int, int],
+    *,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    focal_mm: float = 50.0,
+    margin: float = 0.06,
+    joints: Sequence[int] | None = None,
+    head: int | None = None,
+) -> Camera:
+    """Return a camera that goes along with the figure, at a steady distance and direction.
+
+    It follows the hips (the first of the joints), smoothed so that steps do not shake it, and up
+    and down more slowly still, so that a jump is seen as one. Raised arms do not move it.
+
+    Arguments and errors are those of `frame_motion`.
+    """
+    bones = list(range(len(animation.names))) if joints is None else list(joints)
+    middle = animation.heads[:, min(bones)]
+    rate = float(animation.rate)
+    path = np.concatenate(
+        [
+            _smoothed(middle[:, :2], _STEADY_SECONDS * rate),
+            _smoothed(middle[:, 2:], _RISING_SECONDS * rate),
+        ],
+        axis=1,
+    )
+    path = path - path[0]
+    on_the_spot = animation.with_(
+        heads=animation.heads - path[:, None], tails=animation.tails - path[:, None]
+    )
+    still = frame_motion(
+        on_the_spot,
+        size,
+        yaw=yaw,
+        pitch=pitch,
+        focal_mm=focal_mm,
+        margin=margin,
+        joints=joints,
+        head=head,
+    )
+    views = np.repeat(still.views, len(path), axis=0)
+    views[:, :3, 3] -= path @ still.views[0, :3, :3].T
+    return Camera(views=views, focal=np.repeat(still.focal, len(path)))
+
+
+def _smoothed(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
+    """Return a path (frames, n) under a Gaussian of so many frames; a steady pace stays one."""
+    reach = min(int(np.ceil(3 * deviation)), len(values) - 1)
+    if reach < 1:
+        return values
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    kernel /= kernel.sum()
+    # Mirrored at its ends, and turned over there, so that it goes on at its pace.
+    before = 2 * values[0] - values[reach:0:-1]
+    after = 2 * values[-1] - values[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, values, after])
+    columns = [np.convolve(column, kernel, mode="valid") for column in padded.T]
+    return np.stack(columns, axis=1)
+
+
 def _outline(
-    animation: JointAnimation, bones: list[int]
+    animation: JointAnimation, bones: list[int], head: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the points to be seen, (points, 3), and how far the body reaches round each."""
     heads, tails = animation.heads[:, bones], animation.tails[:, bones]
@@ -108,7 +185,7 @@ def _outline(
     stature = max(animation.height, float(np.median(np.ptp(heads[..., 2], axis=1))))
     reach = np.full(2 * len(bones), _FLESH * stature)
     for index, bone in enumerate(bones):
-        if _HEAD.search(animation.names[bone]):
+        if bone == head or _HEAD.search(animation.names[bone]):
             reach[index] = _SKULL * stature
     points = np.concatenate([heads, tails], axis=1)
     return points.reshape(-1, 3), np.tile(reach, len(heads))

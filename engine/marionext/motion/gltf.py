@@ -1,13 +1,15 @@
 """Read skeletons, their animation, cameras and face shapes from glTF 2.0, GLB, VRM and VRMA.
 
 The rest pose comes from the skins' inverse bind matrices, because the nodes of many files stand
-in some frame of an animation; VRM says that its nodes are at rest. Clips of one file that move
+in some frame of an animation; VRM says that its nodes are at rest. Without a skin there is no rest
+pose, and ``rest_is_posed`` says so. Channels target nodes, or point at them
+(KHR_animation_pointer); what else is animated is named and left out. Clips of one file that move
 different things (a body, a camera) belong together and are played together, as Blender does.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,16 @@ from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
 from marionext.motion.gltf_file import MALFORMED, GltfFile, open_gltf
 from marionext.motion.keyframes import Interpolation, evaluate_keys
-from marionext.motion.rates import nearest_rate
+from marionext.motion.orientation import TURNS, Body, Up, find_up, turned
+from marionext.motion.rates import rate_of_keys
+from marionext.motion.rigs import likely_bones
 
 __all__ = ["gltf_clips", "read_gltf"]
 
 Floats = NDArray[np.float64]
 
-_DEFAULT_RATE = FrameRate(Fraction(30))
 _PATHS = {"translation": 3, "rotation": 4, "scale": 3, "weights": 0}
+_POINTER = re.compile(r"/nodes/(\d+)/(translation|rotation|scale|weights)")
 _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
@@ -78,14 +82,21 @@ def gltf_clips(path: Path) -> tuple[str, ...]:
 
 
 def read_gltf(
-    path: Path, *, clip: str | int | None = None, rate: FrameRate | None = None
+    path: Path,
+    *,
+    clip: str | int | None = None,
+    rate: FrameRate | None = None,
+    source_rate: FrameRate | None = None,
+    up: Up | None = None,
 ) -> tuple[JointAnimation, ...]:
     """Read a glTF file: one animation per skeleton, the most joints first.
 
     Args:
         path: .gltf, .glb, .vrm or .vrma.
         clip: name or number (from 0) of the animation, or None for the first.
-        rate: frames per second to read at, or None for that of the keys (30 if they tell none).
+        rate: frames per second to read at, or None for those of the clip.
+        source_rate: frames per second of the clip, or None to tell them from its keys.
+        up: the axis that is up, or None for glTF's own (y) unless the rig clearly has another.
 
     Returns:
         Frame i is at the time (first + i) / rate of the clip. A file without animation gives one
@@ -96,7 +107,7 @@ def read_gltf(
     """
     file = open_gltf(path)
     try:
-        return _read(file, clip, rate)
+        return _read(file, clip, rate or source_rate, declared=source_rate, up=up)
     except MALFORMED as error:
         raise MotionError(
             f"{path.name} is not as glTF has it ({type(error).__name__}: {error})",
@@ -105,19 +116,28 @@ def read_gltf(
 
 
 def _read(
-    file: GltfFile, clip: str | int | None, rate: FrameRate | None
+    file: GltfFile,
+    clip: str | int | None,
+    rate: FrameRate | None,
+    *,
+    declared: FrameRate | None,
+    up: Up | None,
 ) -> tuple[JointAnimation, ...]:
     scene = _scene(file)
     chosen, notes = _chosen_clips(file, clip)
-    tracks = _tracks(file, scene, chosen)
+    tracks, left_out = _tracks(file, scene, chosen)
+    notes = (*notes, *left_out)
     humanoid, is_vrm0, at_rest = _humanoid(file)
     skeletons = _skeletons(file, scene, tracks, humanoid)
     if not skeletons:
         raise MotionError(
             f"{file.path.name} has no skeleton: no skin, and no node that could be a joint"
         )
+    if declared is not None:
+        notes = (*notes, f"{declared} frames per second, as declared")
     if rate is None:
-        rate = _rate_of_keys(tracks)
+        rate, concluded = rate_of_keys([track.keys for track in tracks])
+        notes = (*notes, concluded) if tracks else notes
     first, times = _times(file, tracks, rate)
     if not tracks:
         notes = (*notes, "the file has no animation: one frame, at rest")
@@ -131,7 +151,9 @@ def _read(
     for bones in skeletons:
         parents = _nearest(scene, bones)
         names = unique_names([_node_name(scene, node) for node in bones])
-        bind = resting if at_rest else _bind_pose(file, scene, bones, resting)
+        bind, bound = resting, set(bones)
+        if not at_rest:
+            bind, bound = _bind_pose(file, scene, bones, resting)
         rest_heads, rest_rotations = _placed(bind[bones], turn)
         heads, rotations = _placed(world[:, bones], turn)
         turns = rotations @ rest_rotations.swapaxes(-1, -2)
@@ -149,6 +171,7 @@ def _read(
             rest_heads=rest_heads,
             rest_tails=rest_tails,
             rest_rotations=rest_rotations,
+            rest_is_posed=2 * len(bound) < len(bones),
             rate=rate,
             first=first,
             humanoid=own or None,
@@ -158,8 +181,40 @@ def _read(
             source=source or _node_name(scene, bones[0]),
             notes=(*notes, *camera_notes),
         )
-        animations.append(_human_sized(animation))
-    return tuple(animations)
+        animations.append(animation)
+    files = tuple(file.files)
+    return tuple(
+        _human_sized(animation.with_(files=files)) for animation in _stood_up(animations, up)
+    )
+
+
+_CUSTOM: Mapping[Up, float] = {"y": 1.0, "z": 0.0, "x": 0.0, "-x": 0.0, "-y": 0.0, "-z": 0.0}
+"""glTF says that y is up: only rigs that stand along another axis as they were bound, too, have
+been exported without turning them."""
+
+
+def _stood_up(animations: list[JointAnimation], up: Up | None) -> list[JointAnimation]:
+    """Turn rigs whose up axis is not glTF's, or is said to be another."""
+    back = TURNS["y"].T
+    if up is None:
+        bodies = []
+        for animation in animations:
+            if animation.rest_is_posed or animation.humanoid:
+                return animations
+            roles = likely_bones(animation.names, animation.parents)
+            body = Body.of({role: animation.index(bone) for role, bone in roles.items()})
+            bodies.append((body, animation.rest_heads @ back.T, animation.heads @ back.T))
+        found = find_up(bodies, custom=_CUSTOM)
+        up = found[0].up
+        if up == "y" or any(each.rest != up for each in found):
+            return animations
+        note = f"{found[0].note}; glTF has y up: if that is so here, too, give --up y"
+    else:
+        note = f"{up} is up, as --up says"
+    turn = TURNS[up] @ back
+    return [
+        turned(animation, turn).with_(notes=(*animation.notes, note)) for animation in animations
+    ]
 
 
 # --- Nodes ---
@@ -275,9 +330,22 @@ def _clip_names(file: GltfFile) -> tuple[str, ...]:
     return tuple(str(clip.get("name") or f"clip {index}") for index, clip in enumerate(clips))
 
 
-def _targets(clip: Mapping[str, Any]) -> set[tuple[object, object]]:
-    targets = (channel.get("target", {}) for channel in clip.get("channels", []))
-    return {(target.get("node"), target.get("path")) for target in targets}
+def _target(channel: Mapping[str, Any]) -> tuple[int | None, str]:
+    """Return the node that a channel moves and its property; None and what else it moves."""
+    target = channel.get("target", {})
+    path = str(target.get("path", ""))
+    if path == "pointer":
+        pointer = str(target.get("extensions", {}).get("KHR_animation_pointer", {}).get("pointer"))
+        found = _POINTER.fullmatch(pointer)
+        return (int(found[1]), found[2]) if found else (None, pointer)
+    node = target.get("node")
+    if node is None:
+        return None, "channels without a node"
+    return (int(node), path) if path in _PATHS else (None, f"{path!r} of node {node}")
+
+
+def _targets(clip: Mapping[str, Any]) -> set[tuple[int | None, str]]:
+    return {_target(channel) for channel in clip.get("channels", [])}
 
 
 def _chosen_clips(file: GltfFile, clip: str | int | None) -> tuple[list[int], tuple[str, ...]]:
@@ -295,7 +363,7 @@ def _chosen_clips(file: GltfFile, clip: str | int | None) -> tuple[list[int], tu
         return [], ()
     clips = file.list_of("animations")
     chosen: list[int] = []
-    moved: set[tuple[object, object]] = set()
+    moved: set[tuple[int | None, str]] = set()
     for index, candidate in enumerate(clips):
         targets = _targets(candidate)
         if not targets & moved:
@@ -307,20 +375,30 @@ def _chosen_clips(file: GltfFile, clip: str | int | None) -> tuple[list[int], tu
     return chosen, (f"{len(names)} clips ({', '.join(names)}): {taken} taken",)
 
 
-def _tracks(file: GltfFile, scene: _Scene, clips: Iterable[int]) -> list[_Track]:
-    """Return what moves in these clips."""
+def _tracks(
+    file: GltfFile, scene: _Scene, clips: Iterable[int]
+) -> tuple[list[_Track], tuple[str, ...]]:
+    """Return what moves in these clips, and what of it is left out: materials, lights, lenses."""
     tracks = []
+    others: list[str] = []
     for index in clips:
         animation = file.list_of("animations")[index]
         for channel in animation["channels"]:
-            node, path = channel["target"].get("node"), channel["target"]["path"]
-            if node is None or path not in _PATHS:
-                continue  # animated materials and lights (KHR_animation_pointer)
+            node, path = _target(channel)
+            if node is None:
+                others.append(path)
+                continue
+            if not 0 <= node < len(scene.nodes):
+                raise MotionError(f"{file.path.name}: a channel moves node {node}, which is absent")
             if node in scene.matrices and path != "weights":
                 raise MotionError(f"{file.path.name}: node {node} has a matrix and is animated")
             sampler = animation["samplers"][channel["sampler"]]
             tracks.append(_track(file, node, path, sampler))
-    return tracks
+    if not others:
+        return tracks, ()
+    named = sorted(set(others))
+    which = ", ".join(named[:3]) + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+    return tracks, (f"animated, but left out: {which}",)
 
 
 def _track(file: GltfFile, node: int, path: str, sampler: Mapping[str, Any]) -> _Track:
@@ -345,20 +423,6 @@ def _track(file: GltfFile, node: int, path: str, sampler: Mapping[str, Any]) -> 
         )
     shape = (len(keys), 3, width) if interpolation == "CUBICSPLINE" else (len(keys), width)
     return _Track(node, path, keys, values.reshape(shape), interpolation)
-
-
-def _rate_of_keys(tracks: Sequence[_Track]) -> FrameRate:
-    """Return the rate at which most neighbouring keys were baked, or the default."""
-    steps = [np.diff(track.keys) for track in tracks if len(track.keys) > 2]
-    spaced = np.concatenate(steps) if steps else np.zeros(0)
-    spaced = spaced[spaced > 1e-4]
-    if not len(spaced):
-        return _DEFAULT_RATE
-    rounded, counts = np.unique(np.round(spaced, 4), return_counts=True)
-    step = float(np.median(spaced[np.abs(spaced - rounded[np.argmax(counts)]) < 2e-4]))
-    # 24 and 24000/1001 are a thousandth apart: first to the digits of float32, then roughly.
-    near = (nearest_rate(Fraction(step), Fraction(step) / part) for part in (5000, 100))
-    return next(filter(None, near), _DEFAULT_RATE)
 
 
 def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[int, Floats]:
@@ -475,8 +539,13 @@ def _nearest(scene: _Scene, bones: list[int]) -> NDArray[np.int64]:
     return np.array(list(above), dtype=np.int64)
 
 
-def _bind_pose(file: GltfFile, scene: _Scene, bones: list[int], resting: Floats) -> Floats:
+def _bind_pose(
+    file: GltfFile, scene: _Scene, bones: list[int], resting: Floats
+) -> tuple[Floats, set[int]]:
     """Return world matrices (nodes, 4, 4) as the meshes were bound; as nodes stand elsewhere.
+
+    Returns:
+        The matrices, and the nodes of which a skin tells.
 
     Inverse bind matrices are relative to a mesh whose own place a skin forgets. Of the places
     that exporters use, the one is taken that puts the joints nearest to where the nodes are.
@@ -513,7 +582,7 @@ def _bind_pose(file: GltfFile, scene: _Scene, bones: list[int], resting: Floats)
         if node in members and node not in known and scene.parents[node] in members:
             parent = scene.parents[node]
             bind[node] = bind[parent] @ np.linalg.pinv(resting[parent]) @ resting[node]
-    return bind
+    return bind, known & members
 
 
 def _uses(file: GltfFile, node: Mapping[str, Any], skin: Mapping[str, Any]) -> bool:

@@ -43,6 +43,8 @@ class GltfFile:
     """The binary chunk of a .glb."""
     buffers: dict[int, bytes] = field(default_factory=dict)
     views: dict[int, bytes] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+    """What was read so far: the file itself, then those that it refers to."""
 
     def list_of(self, key: str) -> list[dict[str, Any]]:
         """Return the nodes, skins, animations ... of the file; empty if it has none."""
@@ -168,7 +170,10 @@ class GltfFile:
                     f"{self.path.name}: buffer {index} is not valid base64: {error}"
                 ) from error
         else:
-            data = _read(self.path.parent / unquote(uri), f"a part of {self.path.name}")
+            part = self.path.parent / unquote(uri)
+            data = _read(part, f"a part of {self.path.name}")
+            if part not in self.files:
+                self.files.append(part)
         self.buffers[index] = data
         return data
 
@@ -196,7 +201,7 @@ def open_gltf(path: Path) -> GltfFile:
         text, binary = _chunks(path, data)
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MotionError(f"{path.name} is not a glTF file: its JSON {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("asset"), dict):
         raise MotionError(f"{path.name} is not a glTF file: it has no 'asset'")
@@ -206,7 +211,7 @@ def open_gltf(path: Path) -> GltfFile:
             f"{path.name}: expected glTF version 2, found {version or 'none'}",
             hint="Convert it, for example by opening it in Blender and exporting glTF 2.0.",
         )
-    return GltfFile(path, content, binary)
+    return GltfFile(path, content, binary, files=[path])
 
 
 def _chunks(path: Path, data: bytes) -> tuple[bytes, bytes | None]:

@@ -61,6 +61,8 @@ for _kind, _spellings in {
     "lower": "lower low lo fore",
 }.items():
     _WORDS |= dict.fromkeys(_spellings.split(), _kind)
+_NUMBERED = {"fore": "index", "third": "ring"}
+"""Words that mean a finger where a number and nothing else goes with them."""
 _FILLERS = ("left", "right", "bone", "joint", "jnt", "bind", "root")
 _VOCABULARY = sorted({*_WORDS, *_HELPERS, *_ENDS, *_FILLERS}, key=len, reverse=True)
 _PIECES = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z]+|[a-z]+|[^\W\d_a-zA-Z]+|\d+")
@@ -92,7 +94,7 @@ def _tokens(name: str) -> list[str]:
 class _Bone:
     """What the words of one bone's name say."""
 
-    __slots__ = ("depth", "digits", "end", "helper", "kinds", "name", "number", "side")
+    __slots__ = ("depth", "digits", "end", "helper", "kinds", "name", "number", "side", "start")
 
     def __init__(self, name: str, number: int, depth: int, common: frozenset[str]) -> None:
         tokens = [token for token in _tokens(name) if token not in common]
@@ -102,12 +104,17 @@ class _Bone:
         self.side = next((_SIDE_WORDS[token] for token in tokens if token in _SIDE_WORDS), "")
         self.helper = not _HELPERS.isdisjoint(tokens)
         self.end = not _ENDS.isdisjoint(tokens)
-        self.digits = [int(token) for token in tokens if token.isdecimal()]
+        self.digits = [int(token) for token in tokens if token.isdecimal() and len(token) < 10]
         kinds = [_WORDS[token] for token in tokens if token in _WORDS]
         for part, whole in (("arm", "{}arm"), ("leg", "{}leg")):
             for level in ("upper", "lower"):
                 if part in kinds and level in kinds:
                     kinds = [_WORDS[whole.format(level)]]
+        self.start = "start" in tokens
+        # MikuMikuDance in English has fore1 to fore3 and third1 to third3.
+        spare = next((_NUMBERED[token] for token in tokens if token in _NUMBERED), None)
+        if spare and self.digits and kinds in ([], ["lower"]):
+            kinds = [spare]
         self.kinds = kinds
 
 
@@ -205,6 +212,8 @@ def _settle_fingers(bones: Sequence[_Bone], side: str) -> dict[str, str]:
         chain.sort(key=lambda bone: (bone.depth, bone.number))
         ends = [bone for bone in chain if bone.end]
         joints = [bone for bone in chain if not bone.end]
+        if len(joints) > 3 and (joints[0].start or joints[0].digits[-1:] == [0]):
+            joints = joints[1:]  # the bone within the palm: ARKit's Start, MHR's and Quest's 0
         if len(joints) > 3 and not ends:
             joints, ends = joints[:3], joints[3:]
         roles = finger_roles(side, finger)

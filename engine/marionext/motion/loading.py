@@ -1,6 +1,7 @@
 """Open a rig's motion file, whichever of the formats it is: told by content, not by name."""
 
 import gzip
+from collections.abc import Sequence
 from pathlib import Path
 
 from marionext.errors import MotionError
@@ -8,10 +9,12 @@ from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.archive import read_animation
 from marionext.motion.bvh import read_bvh
+from marionext.motion.bvh_text import wide_encoding
 from marionext.motion.gltf import gltf_clips, read_gltf
+from marionext.motion.orientation import TURNS, Up, turned
 from marionext.motion.resampling import resample
 
-__all__ = ["MOTION_SUFFIXES", "clips", "load", "load_all"]
+__all__ = ["MOTION_SUFFIXES", "clips", "load", "load_all", "no_such_person"]
 
 MOTION_SUFFIXES = frozenset({".bvh", ".glb", ".gltf", ".vrm", ".vrma"})
 """Suffixes of the files read here; a ``.npz`` may be an animation or a pose track."""
@@ -42,6 +45,8 @@ def load(
     *,
     clip: str | int | None = None,
     rate: FrameRate | None = None,
+    source_rate: FrameRate | None = None,
+    up: Up | None = None,
     person: int = 0,
 ) -> JointAnimation:
     """Read one skeleton's animation from a rig file.
@@ -50,23 +55,36 @@ def load(
         path: BVH, glTF, GLB, VRM, VRMA, or a .npz recorded by the Blender add-on.
         clip: name or number (from 0) of one of several animations, or None for the first.
         rate: frames per second of the result, or None for the file's own.
+        source_rate: the file's frames per second, whatever it says; None: as it says.
+        up: the axis of the file that is up, or None to tell it.
         person: which skeleton of several, from 0; the one with the most joints is first.
 
     Raises:
         MotionError: the file cannot be read, is of another kind, or has no such clip or person.
     """
-    people = load_all(path, clip=clip, rate=rate)
+    people = load_all(path, clip=clip, rate=rate, source_rate=source_rate, up=up)
     if not 0 <= person < len(people):
-        listed = ", ".join(f"{i}: {animation.source!r}" for i, animation in enumerate(people))
-        raise MotionError(
-            f"{path.name} has {len(people)} skeletons, none with the number {person}",
-            hint=f"It has {listed}.",
-        )
+        raise no_such_person(path, people, person + 1)
     return people[person]
 
 
+def no_such_person(path: Path, people: Sequence[JointAnimation], number: int) -> MotionError:
+    """Return the error for a person, counted from 1, that a file does not hold."""
+    listed = ", ".join(f"{i} is {animation.source!r}" for i, animation in enumerate(people, 1))
+    count = "1 skeleton" if len(people) == 1 else f"{len(people)} skeletons"
+    return MotionError(
+        f"{path.name} has {count}, none with the number {number}",
+        hint=f"People are counted from 1, the most joints first: {listed}.",
+    )
+
+
 def load_all(
-    path: Path, *, clip: str | int | None = None, rate: FrameRate | None = None
+    path: Path,
+    *,
+    clip: str | int | None = None,
+    rate: FrameRate | None = None,
+    source_rate: FrameRate | None = None,
+    up: Up | None = None,
 ) -> tuple[JointAnimation, ...]:
     """Read every skeleton of a rig file, the one with the most joints first.
 
@@ -74,11 +92,27 @@ def load_all(
     """
     kind = _kind(path)
     if kind == "gltf":
-        return read_gltf(path, clip=clip, rate=rate)
-    people = read_bvh(path) if kind == "bvh" else (read_animation(path),)
+        return read_gltf(path, clip=clip, rate=rate, source_rate=source_rate, up=up)
+    if kind == "bvh":
+        people = read_bvh(path, up=up, source_rate=source_rate)
+    else:
+        people = (_recorded(path, source_rate, up),)
     if clip is not None and str(clip) not in {"0", *(person.source for person in people)}:
         raise MotionError(f"{path.name} holds one clip only, and none called {clip!r}")
     return people if rate is None else tuple(resample(person, rate) for person in people)
+
+
+def _recorded(path: Path, source_rate: FrameRate | None, up: Up | None) -> JointAnimation:
+    """Read what Blender recorded, in which z is up."""
+    animation = read_animation(path).with_(files=(path,))
+    notes = animation.notes
+    if source_rate is not None and source_rate != animation.rate:
+        notes = (*notes, f"{source_rate} frames per second, as declared, not {animation.rate}")
+        animation = animation.with_(rate=source_rate)
+    if up is not None and up != "z":
+        notes = (*notes, f"{up} is up, as --up says")
+        animation = turned(animation, TURNS[up])
+    return animation.with_(notes=notes)
 
 
 def clips(path: Path) -> tuple[str, ...]:
@@ -104,7 +138,7 @@ def _kind(path: Path) -> str:
     if start.startswith(b"\x1f\x8b") and _unzips_to_blend(path):
         start = b"BLENDER"
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if text[:9].upper() == b"HIERARCHY":
+    if text[:9].upper() == b"HIERARCHY" or wide_encoding(start) is not None:
         return "bvh"
     if start.startswith(b"glTF") or (text.startswith(b"{") and path.suffix.lower() != ".bvh"):
         return "gltf"

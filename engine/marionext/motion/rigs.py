@@ -11,7 +11,7 @@ import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +30,7 @@ from marionext.motion.roles import CORE, ESSENTIAL, FINGERS, ROLES, SIDED, SIDES
 __all__ = [
     "RigMapping",
     "RigPreset",
+    "likely_bones",
     "load_presets",
     "map_bones",
     "map_rig",
@@ -41,6 +42,13 @@ _ANCHORS = ("hips", "head", "left_upper_arm", "left_forearm", "left_shin", "left
 _MOST_AFFIXES = 8
 _ENOUGH = 8
 """Core roles a preset must find (of 14) to be taken as the rig's convention."""
+
+_LIMBS = (
+    (("upper_arm", "forearm", "hand"), ("clavicle",)),
+    (("thigh", "shin", "foot"), ("toe", "toe_end")),
+    *((tuple(f"{finger}_{joint}" for joint in "123"), (f"{finger}_tip",)) for finger in FINGERS),
+)
+"""For each limb the roles that are a chain of it, and those that go with them."""
 
 _VRM_PARTS = {
     "eye": "Eye", "clavicle": "Shoulder", "upper_arm": "UpperArm", "forearm": "LowerArm",
@@ -64,6 +72,8 @@ class RigPreset:
     """Bones that only this convention has: they decide between look-alikes."""
     bones: Mapping[str, tuple[str, ...]]
     """For each role the names it may have, the best first."""
+    file: Path | None = field(default=None, compare=False)
+    """Where it was read from, if it is the user's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +88,8 @@ class RigMapping:
     """Role to bone name."""
     guessed: frozenset[str] = frozenset()
     """Roles whose bone was guessed from words or hierarchy: worth a look."""
+    file: Path | None = None
+    """The file of the user's own preset, if that named the bones."""
 
     def __post_init__(self) -> None:
         """Refuse roles that do not exist, and rigs of which no body can be drawn.
@@ -105,6 +117,11 @@ class RigMapping:
     def missing(self) -> tuple[str, ...]:
         """Roles without a bone. Most have a stand-in; see `coverage`."""
         return tuple(role for role in ROLES if role not in self.bones)
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Roles of the body without a bone: left out, or placed by their neighbours."""
+        return tuple(role for role in CORE if role not in self.bones)
 
     @property
     def body_points(self) -> int:
@@ -143,6 +160,8 @@ class RigMapping:
         have = self.bones
         if "head" not in have:
             return "no face (no head bone)"
+        if have["head"] == have.get("neck"):
+            return "face on the neck's end (no head bone)"
         extras = [
             name
             for name, found in (
@@ -166,9 +185,8 @@ class RigMapping:
             lines.append(
                 "guessed: " + ", ".join(f"{role} = {self.bones[role]}" for role in guessed)
             )
-        absent = [role for role in CORE if role not in self.bones]
-        if absent:
-            lines.append("missing: " + ", ".join(absent))
+        if self.lacking:
+            lines.append("missing: " + ", ".join(self.lacking))
         return "\n".join(lines)
 
     def with_bones(self, changes: Mapping[str, str | None]) -> Self:
@@ -283,6 +301,7 @@ def read_preset(path: Path) -> RigPreset:
         prefix=str(data.get("prefix", "")),
         marks=tuple(str(mark) for mark in data.get("marks", ())),
         bones=_expand(data, path),
+        file=path,
     )
 
 
@@ -311,7 +330,7 @@ def write_preset(path: Path, preset: RigPreset) -> None:
 
 @cache
 def _builtin() -> tuple[RigPreset, ...]:
-    return _read_folder(presets.folder("rigs"))
+    return tuple(replace(preset, file=None) for preset in _read_folder(presets.folder("rigs")))
 
 
 def _read_folder(folder: Path) -> tuple[RigPreset, ...]:
@@ -481,15 +500,104 @@ def map_bones(
         preset = read_preset(Path(preset))
     elif isinstance(preset, str) and preset not in {"humanoid", "guessed"}:
         preset = _chosen(preset, known)
-    name, title, bones, nearest = _named(names, humanoid, preset, known)
+    convention = _named(names, humanoid, preset, known)
+    bones = convention.bones
     _add_ends(bones, names, parents, rest_heads)
     guesses = guess_bones(names, parents, rest_heads, rest_tails, known=bones)
     bones |= guesses
+    guessed = set(guesses)
+    if convention.detected:
+        # By words only: a guess by shape takes twist bones for limbs.
+        guessed |= _mend_limbs(bones, guess_bones(names, parents), names, parents)
     _add_ends(bones, names, parents, rest_heads)
+    if "head" not in bones and "neck" in bones and names.index(bones["neck"]) not in parents:
+        bones["head"] = bones["neck"]
+        guessed.add("head")
     upright = "head" in bones or ("left_thigh" in bones and "right_thigh" in bones)
     if not upright or not all(role in bones for role in ESSENTIAL):
-        raise _no_match(names, nearest, bones)
-    return RigMapping(preset=name, title=title, bones=bones, guessed=frozenset(guesses))
+        raise _no_match(names, convention.nearest, bones)
+    return RigMapping(
+        preset=convention.name,
+        title=convention.title,
+        bones=bones,
+        guessed=frozenset(guessed & set(bones)),
+        file=convention.file,
+    )
+
+
+def likely_bones(names: Sequence[str], parents: NDArray[np.int64]) -> dict[str, str]:
+    """Return the bones that names alone tell, few or many: role to name.
+
+    What readers of files need to know which way a skeleton stands, before there is a rest pose.
+
+    Raises:
+        SettingsError: a preset of the user's own is broken.
+    """
+    convention = _named(names, None, None, load_presets())
+    bones = convention.bones
+    bones |= guess_bones(names, parents, known=bones)
+    if convention.detected:
+        _mend_limbs(bones, guess_bones(names, parents), names, parents)
+    return bones
+
+
+def _mend_limbs(
+    bones: dict[str, str],
+    alone: Mapping[str, str],
+    names: Sequence[str],
+    parents: NDArray[np.int64],
+) -> set[str]:
+    """Take limbs from a guess where a convention fits in part only, in place.
+
+    Names mean other bones in other conventions ("leg_L" is a shin or a thigh, "LeftShoulder" a
+    collar bone or an upper arm). A limb is a chain of parents and children; one that lacks a bone,
+    or passes one over, is the guess's if that is closer.
+
+    Returns:
+        The roles that are guessed now.
+    """
+    index = {name: number for number, name in enumerate(names)}
+    mended: set[str] = set()
+    for chain, others in _LIMBS:
+        if _looseness(bones, chain, index, parents) <= _looseness(alone, chain, index, parents):
+            continue
+        roles = {f"{side}_{part}" for side in SIDES for part in (*chain, *others)}
+        taken = {alone[role] for role in roles if role in alone}
+        for role in [role for role, bone in bones.items() if role in roles or bone in taken]:
+            del bones[role]
+        found = {role: alone[role] for role in roles if role in alone}
+        bones |= found
+        mended |= set(found)
+    # What lost its bone to a limb may have another one.
+    used = set(bones.values())
+    for role, bone in alone.items() if mended else ():
+        if role not in bones and bone not in used:
+            bones[role] = bone
+            used.add(bone)
+            mended.add(role)
+    return mended
+
+
+def _looseness(
+    bones: Mapping[str, str],
+    chain: Sequence[str],
+    index: Mapping[str, int],
+    parents: NDArray[np.int64],
+) -> float:
+    """Count the bones that a limb passes over on both sides; infinite where it is no chain."""
+    passed = 0
+    for side in SIDES:
+        limb = [index.get(bones.get(f"{side}_{part}", ""), -1) for part in chain]
+        if -1 in limb:
+            return float("inf")
+        for above, below in pairwise(limb):
+            bone = int(parents[below])
+            while bone >= 0 and bone != above:
+                bone = int(parents[bone])
+                passed += 1
+            if bone < 0:
+                return float("inf")
+    return passed
 
 
 def _chosen(name: str, known: Sequence[RigPreset]) -> RigPreset:
@@ -503,29 +611,60 @@ def _chosen(name: str, known: Sequence[RigPreset]) -> RigPreset:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Convention:
+    """What names a rig's bones."""
+
+    name: str
+    title: str
+    bones: dict[str, str]
+    nearest: str
+    """Title of the preset that fits best."""
+    detected: bool = False
+    """A preset was chosen because it fits, and by nobody."""
+    file: Path | None = None
+    """The preset's, if it is not one of ours."""
+
+
+def _by_preset(preset: RigPreset, bones: dict[str, str], *, detected: bool) -> _Convention:
+    return _Convention(
+        name=preset.name,
+        title=preset.title,
+        bones=bones,
+        nearest=preset.title,
+        detected=detected,
+        file=preset.file,
+    )
+
+
 def _named(
     names: Sequence[str],
     humanoid: Mapping[str, str] | None,
     preset: str | RigPreset | None,
     known: Sequence[RigPreset],
-) -> tuple[str, str, dict[str, str], str]:
-    """Return name, title and bones of the convention, and the title of the nearest preset."""
+) -> _Convention:
+    """Return the convention of a rig's names."""
     plain = _by_plain(names)
     if isinstance(preset, RigPreset):
-        return preset.name, preset.title, _best_match(preset, names, plain)[1], preset.title
+        return _by_preset(preset, _best_match(preset, names, plain)[1], detected=False)
     if preset == "humanoid" and not humanoid:
         raise SettingsError("the file has no humanoid map of its own: it is not a VRM")
     if humanoid and preset != "guessed":
         found = _from_humanoid(humanoid, names)
         if preset == "humanoid" or _core(found) >= _ENOUGH:
-            return "humanoid", "VRM humanoid", found, "VRM humanoid"
+            return _Convention(
+                name="humanoid", title="VRM humanoid", bones=found, nearest="VRM humanoid"
+            )
     if preset != "guessed" and (own := _saved_for(names, known)) is not None:
-        return own.name, own.title, {role: bones[0] for role, bones in own.bones.items()}, own.title
+        saved = {role: bones[0] for role, bones in own.bones.items()}
+        return _by_preset(own, saved, detected=False)
     ranked = [(_best_match(candidate, names, plain), candidate) for candidate in known]
     (_, found), likely = max(ranked, key=lambda item: item[0][0])
     if preset != "guessed" and _core(found) >= _ENOUGH:
-        return likely.name, likely.title, found, likely.title
-    return "guessed", "guessed from names and shape", {}, likely.title
+        return _by_preset(likely, found, detected=True)
+    return _Convention(
+        name="guessed", title="guessed from names and shape", bones={}, nearest=likely.title
+    )
 
 
 def _saved_for(names: Sequence[str], known: Sequence[RigPreset]) -> RigPreset | None:

@@ -8,7 +8,7 @@ claim one box.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from marionext.errors import MotionError, SettingsError
 from marionext.pose.measure import person_boxes
 from marionext.pose.track import PoseTrack
 
-__all__ = ["Who", "choose_person", "choose_track", "keep_identities", "link_boxes"]
+__all__ = ["Who", "choose_person", "choose_track", "keep_identities", "link_boxes", "parse_who"]
 
 Who = Literal["largest", "left", "right", "centre"] | int
 """A person: by size or place in the picture, or by number from 0, left to right."""
@@ -117,6 +117,20 @@ def keep_identities(track: PoseTrack, *, least_frames: int = 1) -> PoseTrack:
     return _some(track.with_(points=points, scores=scores, origins=origins), kept)
 
 
+def parse_who(text: str) -> Who:
+    """Read whom a job follows: ``#2`` is the second; a bare number counts from 0, as of old.
+
+    Raises:
+        SettingsError: people are counted from ``#1``.
+    """
+    if text.startswith("#") and text[1:].isdecimal():
+        if int(text[1:]) < 1:
+            raise SettingsError(f"person: people are counted from #1, got {text!r}")
+        return int(text[1:]) - 1
+    # What follows people refuses an impossible choice, naming those there are.
+    return int(text) if text.isdecimal() else cast(Who, text)
+
+
 def choose_person(track: PoseTrack, who: Who = "largest") -> PoseTrack:
     """Keep one person, followed through the whole clip.
 
@@ -171,8 +185,9 @@ def choose_track(boxes: NDArray[np.floating], size: tuple[int, int], who: Who) -
     if isinstance(who, int):
         if not 0 <= who < len(people):
             raise MotionError(
-                f"expected a person from 0 to {len(people) - 1}, as many as the motion shows, "
-                f"got {who}"
+                f"the motion shows {'1 person' if len(people) == 1 else f'{len(people)} people'}, "
+                f"none with the number {who + 1}",
+                hint="They are counted from 1, from left to right: --person 1 is the leftmost.",
             )
         return int(people[from_left[who]])
     picks = {

@@ -100,6 +100,6 @@ def draw_maps(
 
 def _refuse_overlap(motion: OpenMotion, results: list[Path]) -> None:
     reads = {"the motion": motion.files}
-    if motion.source.rig is not None and Path(motion.source.rig).is_file():
-        reads["the rig preset"] = (Path(motion.source.rig),)
+    if motion.presets:
+        reads["the rig preset"] = motion.presets
     refuse_overlap(reads, results)

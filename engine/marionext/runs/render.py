@@ -121,7 +121,7 @@ class _Maker:
             write_native(staged.poses, path)
 
     def _work(self, missing: tuple[int, ...], folder: RenderFolder, take: int, state: Path) -> Work:
-        """Say what is wanted of the renderer, and where it keeps what it needs."""
+        """Say which frames the renderer makes, and where it keeps what it needs."""
         made = folder.take(take).numbers if take else None
         held = {} if made is None else folder.held(made)
 
@@ -194,8 +194,8 @@ def _refuse_overlap(
         "the character": (character, *((beside,) if beside is not None else ())),
         "the model": bundles.layers(bundle.folder),
     }
-    if job.motion.rig is not None and Path(job.motion.rig).is_file():
-        reads["the rig preset"] = (Path(job.motion.rig),)
+    if motion.presets:
+        reads["the rig preset"] = motion.presets
     files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
     refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
 
@@ -211,14 +211,14 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
         del computed[_THREADS]
         computed |= {_THREADS: begun.computed[_THREADS]} if _THREADS in begun.computed else {}
     maker.report.progress("poses", 0, 0, "checking the files")
-    inputs = {"motion": motion.files, "character": (Path(job.character),)}
+    own = tuple(file for file in motion.files if file not in motion.presets)
+    inputs = {"motion": own, "character": (Path(job.character),)}
     as_before = job.settings.noise == "run"
     beside = pose_beside(Path(job.character))
     if beside is not None:
         inputs["character pose"] = (beside,)
-    rig = job.motion.rig
-    if rig is not None and Path(rig).is_file() and not as_before:
-        inputs["rig preset"] = (Path(rig),)
+    if motion.presets and not as_before:
+        inputs["rig preset"] = motion.presets
     try:
         hashes = {name: hash_files(files) for name, files in inputs.items()}
         if as_before:

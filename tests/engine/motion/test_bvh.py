@@ -179,7 +179,7 @@ def test_two_people_in_one_file_are_two_animations(tmp_path: Path) -> None:
     assert (one.names[1], two.names[1]) == ("Head", "Top")
     np.testing.assert_allclose(two.heads[0, 0] - one.heads[0, 0], [1, 0, 0], atol=1e-9)
     assert load(path, person=1).names == two.names
-    with pytest.raises(MotionError, match="has 2 skeletons, none with the number 2"):
+    with pytest.raises(MotionError, match="has 2 skeletons, none with the number 3"):
         load(path, person=2)
 
 
@@ -215,6 +215,19 @@ def test_oddities_of_other_programs_are_understood(tmp_path: Path) -> None:
         ("CHANNELS 3", "CHANNELS 4", r"line 9: expected CHANNELS, their number"),
         ("Zrotation", "Wrotation", r"line 5: expected CHANNELS"),
         ("3 Zrotation Xrotation", "3 Zrotation Zrotation", r"line 9: expected every channel once"),
+        (
+            "OFFSET 0 60 0",
+            "OFFSET 0 60 0\n    OFFSET 0 1 0",
+            r"line 9: expected one OFFSET in 'Head'",
+        ),
+        (
+            "    End Site",
+            "    CHANNELS 1 Xposition\n    End Site",
+            r"line 10: expected CHANNELS of 'Head' once",
+        ),
+        ("Frames: 2", "Frames: " + 5000 * "9", r"line 26: expected 'Frames:'"),
+        ("0.0333333", "1e-300", r"line 27: expected 'Frame Time:'"),
+        ("CHANNELS 6", "CHANNELS ²", r"line 5: expected CHANNELS, their number"),
         ("ROOT Hips\n{", "ROOT Hips", r"line 3: expected '\{', found 'OFFSET 0 90 0'"),
         ("ROOT Hips", "ROOT", r"line 2: expected a name"),
         ("}\nMOTION", "MOTION", r"line 24: expected 1 more '\}', found MOTION"),
@@ -237,7 +250,7 @@ def test_a_broken_file_is_refused_with_the_line(
 ) -> None:
     path = tmp_path / "broken.bvh"
     assert old in BODY
-    path.write_text(BODY.replace(old, new, 1))
+    path.write_text(BODY.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(MotionError, match=message):
         load(path)
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRate
-from marionext.motion import JointAnimation, clips, load, load_all, read_gltf
+from marionext.motion import Figure, JointAnimation, clips, load, load_all, map_rig, read_gltf
 from marionext.motion.keyframes import evaluate_keys
 from marionext.motion.meshopt import unpack
 
@@ -696,3 +696,240 @@ def test_a_real_file_that_is_packed_is_read() -> None:
     assert {"jawOpen", "eyeBlink_L"} < set(face.morphs)
     assert 0.9 < face.morph_weights.max() <= 1
     assert np.degrees(np.arccos((np.trace(face.turns[:, 2], axis1=1, axis2=2) - 1) / 2)).max() > 5
+
+
+T_POSE = {
+    "Hips": (None, [0, 0.95, 0]),
+    "Spine": ("Hips", [0, 0.35, 0]),
+    "Neck": ("Spine", [0, 0.2, 0]),
+    "Head": ("Neck", [0, 0.08, 0]),
+    **{
+        side + name: (parent if parent in {"Hips", "Spine"} else side + parent, [sign * x, y, z])
+        for side, sign in (("Left", 1), ("Right", -1))
+        for name, parent, (x, y, z) in (
+            ("Shoulder", "Spine", (0.04, 0.14, 0)),
+            ("Arm", "Shoulder", (0.13, 0, 0)),
+            ("ForeArm", "Arm", (0.28, 0, 0)),
+            ("Hand", "ForeArm", (0.25, 0, 0)),
+            ("UpLeg", "Hips", (0.09, -0.03, 0)),
+            ("Leg", "UpLeg", (0, -0.42, 0)),
+            ("Foot", "Leg", (0, -0.42, 0)),
+            ("ToeBase", "Foot", (0, -0.06, 0.14)),
+        )
+    },
+}
+EYES = {
+    "LeftEye": ("Head", [0.03, 0.07, 0.08]),
+    "RightEye": ("Head", [-0.03, 0.07, 0.08]),
+}
+CROWN = {"HeadTop_End": ("Head", [0, 0.2, 0])}
+
+
+def whole_body(builder: Builder, more: dict[str, Any], **turned: list[float]) -> dict[str, int]:
+    """Add a person in T-pose, some of whose nodes are turned."""
+    nodes: dict[str, int] = {}
+    for name, (parent, place) in {**T_POSE, **more}.items():
+        fields: dict[str, Any] = {"translation": place}
+        if name in turned:
+            fields["rotation"] = turned[name]
+        nodes[name] = builder.node(name, None if parent is None else nodes[parent], **fields)
+    return nodes
+
+
+def face_of(animation: JointAnimation) -> NDArray[np.float64]:
+    """Return the head's left, up and front in each frame."""
+    figure = Figure.prepare(animation, map_rig(animation))
+    return figure.head_frames(animation)[1]
+
+
+STANDING = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+"""Left, up and front of a head that looks ahead, as columns."""
+
+
+@pytest.mark.parametrize("degrees", [-70, 30, 180])
+@pytest.mark.parametrize("axis", [[0, 1, 0], [1, 0, 0], [1, 1, 0.5]])
+@pytest.mark.parametrize(
+    "more", [EYES | CROWN, EYES, CROWN, {}], ids=["both", "eyes", "crown", "none"]
+)
+def test_without_a_skin_a_turned_head_is_no_rest_and_the_face_looks_ahead(
+    tmp_path: Path, degrees: float, axis: list[float], more: dict[str, Any]
+) -> None:
+    builder = Builder()
+    nodes = whole_body(builder, more, Head=about(axis, degrees), LeftArm=about([0, 0, 1], -20))
+    straight = [about([0, 1, 0], 0)] * 3
+    builder.clip("ahead", (nodes["Head"], "rotation", [0, 0.5, 1], straight, "LINEAR"))
+    animation = load(builder.gltf(tmp_path / "ahead.gltf"))
+    assert animation.rest_is_posed
+    np.testing.assert_allclose(face_of(animation), np.tile(STANDING, (31, 1, 1)), atol=0.06)
+
+
+def test_without_a_skin_a_t_pose_is_a_rest_whatever_the_motion_does(tmp_path: Path) -> None:
+    builder = Builder()
+    nodes = whole_body(builder, {})
+    aside = [about([0, 1, 0], 60)] * 2
+    builder.clip("aside", (nodes["Head"], "rotation", [0, 1], aside, "LINEAR"))
+    front = face_of(load(builder.gltf(tmp_path / "aside.gltf")))[:, :, 2]
+    expected = [np.sin(np.radians(60)), -np.cos(np.radians(60)), 0]
+    np.testing.assert_allclose(front, np.tile(expected, (31, 1)), atol=1e-6)
+
+
+def test_a_skin_tells_the_rest_and_a_head_held_aside_stays_aside(tmp_path: Path) -> None:
+    builder = Builder()
+    nodes = whole_body(builder, EYES | CROWN)
+    bind = []
+    for name in nodes:
+        place, above = np.zeros(3), name
+        while above:
+            parent, offset = {**T_POSE, **EYES, **CROWN}[above]
+            place, above = place + offset, parent or ""
+        matrix = np.eye(4)
+        matrix[3, :3] = -place
+        bind.append(matrix.ravel())
+    builder.json["skins"] = [
+        {"joints": list(nodes.values()), "inverseBindMatrices": builder.accessor(bind)}
+    ]
+    for node in builder.json["nodes"]:
+        if node["name"] == "Head":
+            node["rotation"] = about([0, 1, 0], 50)
+    animation = load(builder.gltf(tmp_path / "skin.gltf"))
+    assert not animation.rest_is_posed
+    front = face_of(animation)[0, :, 2]
+    np.testing.assert_allclose(front[0], np.sin(np.radians(50)), atol=1e-3)
+
+
+def pointed(builder: Builder, *pointers: str) -> None:
+    """Turn the channels of the first clip into pointers."""
+    channels = builder.json["animations"][0]["channels"]
+    for channel, pointer in zip(channels, pointers, strict=True):
+        channel["target"] = {
+            "path": "pointer",
+            "extensions": {"KHR_animation_pointer": {"pointer": pointer}},
+        }
+
+
+@pytest.mark.parametrize("path", ["translation", "rotation", "scale"])
+def test_what_is_animated_by_pointer_moves_as_by_node(tmp_path: Path, path: str) -> None:
+    def clip(*, by_pointer: bool) -> JointAnimation:
+        builder = Builder()
+        hips, _, _ = body(builder)
+        values = {
+            "translation": [[0, 1, 0], [2, 1, 0]],
+            "rotation": [about([0, 1, 0], 0), about([0, 1, 0], 90)],
+            "scale": [[1, 1, 1], [2, 1, 1]],
+        }[path]
+        builder.clip("clip", (hips, path, [0, 1], values, "LINEAR"))
+        if by_pointer:
+            pointed(builder, f"/nodes/{hips}/{path}")
+        return load(builder.gltf(tmp_path / "clip.gltf"))
+
+    one, other = clip(by_pointer=True), clip(by_pointer=False)
+    assert len(one) == 31
+    np.testing.assert_allclose(one.heads, other.heads)
+    assert np.ptp(one.heads, axis=0).max() > 0.2
+
+
+def test_what_else_is_animated_is_named(tmp_path: Path) -> None:
+    builder = Builder()
+    hips, _, _ = body(builder)
+    move = (hips, "translation", [0, 1], [[0, 1, 0], [2, 1, 0]], "LINEAR")
+    builder.clip("clip", move, move, move)
+    channels = builder.json["animations"][0]["channels"]
+    pointed(
+        builder,
+        f"/nodes/{hips}/translation",
+        "/materials/0/pbrMetallicRoughness/baseColorFactor",
+        "/cameras/0/perspective/yfov",
+    )
+    channels.append({"sampler": 0, "target": {"path": "translation"}})
+    moved = load(builder.gltf(tmp_path / "clip.gltf"))
+    assert moved.heads[-1, 0, 0] == pytest.approx(2)
+    note = next(note for note in moved.notes if "left out" in note)
+    assert note == (
+        "animated, but left out: /cameras/0/perspective/yfov, "
+        "/materials/0/pbrMetallicRoughness/baseColorFactor, channels without a node"
+    )
+
+
+def test_clips_that_point_at_the_same_node_are_not_played_together(tmp_path: Path) -> None:
+    builder = Builder()
+    hips, _, _ = body(builder)
+    for name, far in (("near", 1), ("far", 5)):
+        move = (hips, "translation", [0, 1], [[0, 1, 0], [far, 1, 0]], "LINEAR")
+        builder.clip(name, move)
+        builder.json["animations"][-1]["channels"][0]["target"] = {
+            "path": "pointer",
+            "extensions": {"KHR_animation_pointer": {"pointer": f"/nodes/{hips}/translation"}},
+        }
+    assert load(builder.gltf(tmp_path / "two.gltf")).source == "near"
+
+
+def test_every_file_that_was_read_is_listed_and_no_other(tmp_path: Path) -> None:
+    builder = Builder()
+    hips, _, _ = body(builder)
+    builder.clip("clip", (hips, "translation", [0, 1], [[0, 1, 0], [2, 1, 0]], "LINEAR"))
+    path = builder.gltf(tmp_path / "clip.gltf")
+    assert load(path).files == (path,)
+    builder.json["buffers"] = [
+        {"byteLength": len(builder.data), "uri": "the%20numbers.bin"},
+        {"byteLength": 4, "uri": "mesh.bin"},
+    ]
+    builder.json["images"] = [{"uri": "skin.png"}]
+    path.write_text(json.dumps(builder.json))
+    (tmp_path / "the numbers.bin").write_bytes(builder.data)
+    assert load(path).files == (path, tmp_path / "the numbers.bin")
+
+
+@pytest.mark.parametrize("rate", ["30", "24"])
+def test_a_clip_keyed_every_third_frame_is_one_of_its_own_rate(tmp_path: Path, rate: str) -> None:
+    builder = Builder()
+    hips, _, _ = body(builder)
+    exact = FrameRate.parse(rate)
+    keys = [float((3 * i + 1) / exact.fraction) for i in range(20)]
+    builder.clip("thirds", (hips, "translation", keys, np.zeros((20, 3)), "LINEAR"))
+    clip = load(builder.glb(tmp_path / "thirds.glb"))
+    assert (clip.rate, len(clip), clip.first) == (exact, 58, 1)
+    assert any(note.startswith(f"{rate} frames per second: a key every") for note in clip.notes)
+    declared = load(tmp_path / "thirds.glb", source_rate=FrameRate(Fraction(60)))
+    assert declared.rate == FrameRate(Fraction(60))
+    assert "60 frames per second, as declared" in declared.notes
+
+
+def lying_export(builder: Builder, *, skin: bool) -> None:
+    """Add a person who stands along z, as exported by programs that forget to turn."""
+    nodes = whole_body(builder, {})
+    for node in builder.json["nodes"]:
+        x, y, z = node["translation"]
+        node["translation"] = [x, -z, y]
+    if skin:
+        bind, places = [], {}
+        for name in nodes:
+            parent = T_POSE[name][0]
+            offset = np.array(builder.json["nodes"][nodes[name]]["translation"], float)
+            places[name] = offset + (places[parent] if parent else 0)
+            matrix = np.eye(4)
+            matrix[3, :3] = -places[name]
+            bind.append(matrix.ravel())
+        builder.json["skins"] = [
+            {"joints": list(nodes.values()), "inverseBindMatrices": builder.accessor(bind)}
+        ]
+
+
+def test_a_rig_that_was_bound_along_z_and_stays_so_is_stood_up(tmp_path: Path) -> None:
+    builder = Builder()
+    lying_export(builder, skin=True)
+    path = builder.gltf(tmp_path / "z.gltf")
+    stood = load(path)
+    assert stood.heads[0, stood.index("Head"), 2] == pytest.approx(1.58)
+    assert any("give --up y" in note for note in stood.notes)
+    assert load(path, up="y").heads[0, stood.index("Head"), 2] < 0.2
+
+
+def test_without_a_skin_whoever_lies_keeps_lying(tmp_path: Path) -> None:
+    builder = Builder()
+    lying_export(builder, skin=False)
+    path = builder.gltf(tmp_path / "lies.gltf")
+    lies = load(path)
+    assert lies.heads[0, lies.index("Head"), 2] < 0.2
+    stood = load(path, up="z")
+    assert stood.heads[0, lies.index("Head"), 2] == pytest.approx(1.58)
+    assert "z is up, as --up says" in stood.notes

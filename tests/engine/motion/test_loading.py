@@ -38,7 +38,7 @@ def test_a_clip_or_person_that_is_not_there_is_said() -> None:
     assert len(load_all(DANCE, clip="Hips")) == 1
     with pytest.raises(MotionError, match="holds one clip only, and none called 'samba'"):
         load(DANCE, clip="samba")
-    with pytest.raises(MotionError, match="has 1 skeletons, none with the number 1"):
+    with pytest.raises(MotionError, match="has 1 skeleton, none with the number 2"):
         load(DANCE, person=1)
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from marionext.errors import MotionError, SettingsError
 from marionext.pose import Origin, choose_person, keep_identities, link_boxes
+from marionext.pose.people import parse_who
 
 SIZE = (1920, 1080)
 
@@ -98,7 +99,7 @@ def test_nobody_and_too_few_are_clear_errors(dancer):
     track = dancer(frames=3)
     with pytest.raises(MotionError, match="nobody"):
         choose_person(track.with_(scores=track.scores * 0))
-    with pytest.raises(MotionError, match="0 to 0"):
+    with pytest.raises(MotionError, match="shows 1 person, none with the number 2"):
         choose_person(track, 1)
     with pytest.raises(SettingsError, match="smallest"):
         choose_person(track, "smallest")
@@ -136,3 +137,16 @@ def test_where_points_come_from_follows_the_person(dancer):
     assert (followed.origins[:, 1] == Origin.BY_HAND).all()
     assert not followed.origins[:, 0].any()
     assert (choose_person(pair.with_(origins=origins), "right").origins == Origin.BY_HAND).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [("#1", 0), ("#2", 1), ("0", 0), ("1", 1), ("left", "left"), ("largest", "largest")],
+)
+def test_people_are_counted_from_1_and_in_old_jobs_from_0(text, who):
+    assert parse_who(text) == who
+
+
+def test_there_is_no_person_0():
+    with pytest.raises(SettingsError, match="counted from #1"):
+        parse_who("#0")

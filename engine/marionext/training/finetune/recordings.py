@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate, format_frames, parse_frames
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track, write_track
-from marionext.pose.people import Who
+from marionext.pose.people import parse_who
 from marionext.pose.skeleton import SEEN_SCORE
 from marionext.posemap import PoseMapSource, read_maps
 from marionext.training.figures.clips import make_clip
@@ -165,8 +164,7 @@ def _poses(
     on_progress: Callable[[int, int], None],
 ) -> PoseTrack:
     """Read a clip's poses; what is not there is detected and kept, as `marionext track` does."""
-    # An unknown word is refused where it is used.
-    who = cast(Who, int(entry.person) if entry.person.isdigit() else entry.person)
+    who = parse_who(entry.person)
     kept = folder / entry.poses if entry.poses is not None else pose_file(video)
     apart = spare / f"{entry.video.replace('/', '_')}.npz"
     for place in (kept, apart):
