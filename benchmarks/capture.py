@@ -25,7 +25,6 @@ import numpy as np
 from PIL import Image
 
 from marionext import presets
-from marionext.capture import probe, read_frames
 from marionext.capture.closeup import HandFinder, find_face, one_hand_only, place_body
 from marionext.capture.finding import MOST_PEOPLE, sight_people
 from marionext.capture.follow import follow
@@ -33,6 +32,7 @@ from marionext.capture.landmarkers import BodyLandmarker, FaceLandmarker, HandLa
 from marionext.capture.mapping import Landmarks, whole_body
 from marionext.capture.mediapipe_detector import detect_people_in_video
 from marionext.capture.models import locate_models
+from marionext.footage import probe, read_frames
 
 SIZE = (576, 1024)
 TARGET = 10.0

@@ -37,10 +37,10 @@ from safetensors.numpy import save
 
 from marionext import presets
 from marionext.backends.svd.state import read_latents, read_state
-from marionext.capture import read_frames
 from marionext.character import read_character
 from marionext.errors import EngineError
 from marionext.files import write_bytes, write_json
+from marionext.footage import read_frames
 from marionext.frames import FrameRate
 from marionext.jobs import MotionSource, PoseSettings, read_job
 from marionext.motion import load, map_rig, write_animation

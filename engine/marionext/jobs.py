@@ -139,7 +139,9 @@ class OutputSettings:
     side_by_side: bool = False
     """Also a video with the pose map beside each frame."""
     audio: bool = True
-    """Carry the source's sound over, where it has any."""
+    """Whether the videos have sound, where there is any."""
+    sound: str | None = None
+    """File whose sound they have, from the motion's first frame on; None: the motion's own."""
     pose_maps: bool = False
     """Also write each pose map as a picture."""
 
@@ -339,7 +341,11 @@ def _anchored(job: Job, folder: Path) -> Job:
         job,
         motion=motion,
         character=anchor(job.character),
-        output=replace(job.output, directory=anchor(job.output.directory)),
+        output=replace(
+            job.output,
+            directory=anchor(job.output.directory),
+            sound=None if job.output.sound is None else anchor(job.output.sound),
+        ),
         model=model,
     )
 

@@ -12,7 +12,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +39,8 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 _BODY_POINTS = 18
 _TINY = 0.15
 """Part of the picture's height; a figure smaller than that is a speck in what is rendered."""
+_ANIMATED = frozenset({".apng", ".gif"})
+"""Other pictures that may be animated; WebP and PNG are, now and then."""
 _OTHER_RIGS = frozenset({".fbx", ".blend", ".pmd", ".pmx", ".vmd"})
 """Files that hold rigs and cannot be read here: their reader says what to do about them."""
 
@@ -82,6 +84,7 @@ class OpenMotion(ABC):
         first: int,
         *,
         notes: tuple[str, ...] = (),
+        warnings: tuple[str, ...] = (),
     ) -> None:
         """Keep what is known.
 
@@ -91,6 +94,7 @@ class OpenMotion(ABC):
             rate: the rate of that count.
             first: the number of its first frame, if the job does not say otherwise.
             notes: what was noticed in opening it, for people to read.
+            warnings: what is wrong with it, though it can be used.
 
         Raises:
             MotionError: it holds no frame.
@@ -109,6 +113,9 @@ class OpenMotion(ABC):
         """Frames per second."""
         self.notes = notes
         """What was noticed in opening it."""
+        self.warnings = warnings
+        """What is wrong with it, though it can be used."""
+        self._told = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -124,6 +131,16 @@ class OpenMotion(ABC):
     def sound(self) -> Path | None:
         """The file whose sound belongs to it, or None; it begins with the first frame."""
         return None
+
+    def tell(self, report: Reporter) -> None:
+        """Say once what was noticed in opening it."""
+        if self._told:
+            return
+        self._told = True
+        for note in self.notes:
+            report.log(note)
+        for warning in self.warnings:
+            report.log(warning, warning=True)
 
     def poses(
         self,
@@ -149,13 +166,12 @@ class OpenMotion(ABC):
             JobCancelled: the host wants the job to stop.
         """
         report.progress("poses", 0, 0)
-        for note in self.notes:
-            report.log(note)
+        self.tell(report)
         # An edit may look at frames beyond those that are wanted.
         track = self._read(_Wanted(size, None if settings.edits else frames, report))
         if self.source.first is not None:
             track = track.with_(first=self.source.first)
-        if settings.clean and self.kind != "rig":
+        if settings.clean and not track.cleaned:
             cleaned = pose.clean(track)
             track = cleaned.track
             if found is not None:
@@ -182,10 +198,17 @@ class _Video(OpenMotion):
     kind = "video"
 
     def __init__(self, source: MotionSource) -> None:
-        from marionext.capture import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
+        from marionext.footage import FIRST_FRAME, probe  # noqa: PLC0415 - loads PyAV
 
-        self._info = probe(source.path)
-        super().__init__(source, self._info.frames, self._info.rate, FIRST_FRAME)
+        self._info = probe(source.path, declared=source.source_rate)
+        super().__init__(
+            source,
+            self._info.frames,
+            self._info.rate,
+            FIRST_FRAME,
+            notes=self._info.notes,
+            warnings=self._info.warnings,
+        )
 
     @property
     def sound(self) -> Path | None:
@@ -202,6 +225,7 @@ class _Video(OpenMotion):
             frames=self._worth_reading(wanted.frames, wanted.report),
             on_progress=lambda done, total: wanted.report.progress("poses", done, total),
             cancelled=wanted.report.cancelled,
+            say=partial(wanted.report.log, warning=True),
         )
         return pose.resample(track, self.rate)
 
@@ -278,7 +302,7 @@ class _Rig(OpenMotion):
         camera = camera_of(animation, mapping, self.source.camera, size)
         track = motion.project(animation, mapping, camera, size, occlusion=self.source.occlusion)
         self._check_view(track, wanted, of_file=camera is animation.camera)
-        return track
+        return track.with_(cleaned=True)  # bones do not tremble
 
     def _check_view(self, track: PoseTrack, wanted: _Wanted, *, of_file: bool) -> None:
         """Refuse a camera of the file's that sees nobody, and warn where somebody is tiny."""
@@ -364,9 +388,24 @@ class _Maps(OpenMotion):
 
     def __init__(self, source: MotionSource) -> None:
         self._maps = read_maps(
-            source.path, palette=source.palette, rate=source.rate, first=source.first
+            source.path,
+            palette=source.palette,
+            rate=source.rate,
+            source_rate=source.source_rate,
+            first=source.first,
         )
-        super().__init__(source, len(self._maps), self._maps.rate, self._maps.frames.start)
+        super().__init__(
+            source,
+            len(self._maps),
+            self._maps.rate,
+            self._maps.frames.start,
+            notes=self._maps.notes,
+            warnings=self._maps.warnings,
+        )
+
+    @property
+    def sound(self) -> Path | None:
+        return None if self.path.is_dir() else self.path
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -413,15 +452,21 @@ def motion_kind(source: MotionSource) -> Kind:
         return "track" if _is_pose_track(path) else "rig"
     if suffix in motion.MOTION_SUFFIXES or suffix in _OTHER_RIGS:
         return "rig"
-    if suffix in _PICTURES:
+    if suffix in _PICTURES | _ANIMATED and not _is_animation(path):
         raise MotionError(
             f"{path} is a single picture", hint="Give the folder of the picture sequence."
         )
     return "posemaps" if _shows_pose_maps(path) else "video"
 
 
+def _is_animation(path: Path) -> bool:
+    from marionext.footage import is_animation  # noqa: PLC0415 - loads PyAV
+
+    return is_animation(path)
+
+
 def _shows_pose_maps(video: Path) -> bool:
-    from marionext.capture import read_frames  # noqa: PLC0415 - loads PyAV
+    from marionext.footage import read_frames  # noqa: PLC0415 - loads PyAV
 
     first = next(read_frames(video), None)
     return first is not None and is_pose_map(first.picture)

@@ -74,8 +74,8 @@ class Staged:
         even = even and FrameRate.fits(motion.rate.fraction / step)
         self.rate = FrameRate(motion.rate.fraction / step) if even else motion.rate
         """Of the result."""
-        self.sound = motion.sound if job.output.audio else None
-        """The file whose sound belongs to the motion, or None."""
+        self.sound = self._sound()
+        """The file whose sound the result has, or None."""
         if self.sound is not None and not even:
             report.log("the frames are not evenly spaced: the sound is left out", warning=True)
             self.sound = None
@@ -87,6 +87,20 @@ class Staged:
                 "colours of their own",
                 hint="Change the poses they were drawn from.",
             )
+
+    def _sound(self) -> Path | None:
+        output = self._job.output
+        if not output.audio:
+            return None
+        if output.sound is None:
+            return self._motion.sound
+        given = Path(output.sound)
+        if not given.is_file():
+            raise MotionError(
+                f"no such sound file: {given}",
+                hint="Give a sound or video file, or --audio none for silence.",
+            )
+        return given
 
     @property
     def ready_made(self) -> bool:
@@ -160,6 +174,7 @@ class Staged:
         0 is the character's own pose (the reference slot), 1 to N are the frames.
         """
         maps = self._motion.maps()
+        self._motion.tell(self._report)
         return self._drawn() if maps is None else self._ready(maps)
 
     def _drawer(self) -> Drawer | SmallDrawer:

@@ -398,3 +398,129 @@ def test_a_preset_beside_a_job_file_is_found_there(tmp_path: Path) -> None:
     assert isinstance(job, PoseMapJob)
     assert job.motion.rig == str(tmp_path / "mine.toml")
     assert job.motion.up == "-z"
+
+
+@pytest.fixture
+def drawn(track_file: Path) -> list[np.ndarray[Any, Any]]:
+    """Seven pose maps of the waving figure."""
+    from marionext.pose.formats import read_track
+
+    track = read_track(track_file)
+    return [draw(*pose, track.size, (64, 96)) for pose in zip(track.points, track.scores)]  # noqa: B905
+
+
+def test_pictures_have_the_rate_that_is_declared_and_are_resampled_to_another(
+    tmp_path: Path, drawn: list[np.ndarray[Any, Any]]
+) -> None:
+    folder = tmp_path / "maps"
+    folder.mkdir()
+    for index, picture in enumerate(drawn):
+        Image.fromarray(picture).save(folder / f"{index:04d}.png")
+    twelve, twenty_four = FrameRate(Fraction(12)), FrameRate(Fraction(24))
+
+    def opened(**rates: FrameRate) -> tuple[int, FrameRate, str]:
+        motion = open_motion(MotionSource(path=str(folder), palette="controlnext", **rates))
+        (note,) = motion.notes
+        return len(motion.frames), motion.rate, note
+
+    assert opened(source_rate=twelve)[:2] == (7, twelve)
+    assert "12 frames/s, as declared" in opened(source_rate=twelve)[2]
+    assert opened(source_rate=twelve, rate=twenty_four)[:2] == (14, twenty_four)
+    assert opened(rate=twelve)[:2] == (7, twelve)
+    assert opened() == (
+        7,
+        FrameRate(Fraction(30)),
+        "maps: 7 pictures, 30 frames/s, as nothing says another (--source-rate declares it)",
+    )
+
+
+def test_a_video_has_the_rate_that_is_declared(tmp_path: Path, clips: Any) -> None:
+    path = clips.write(tmp_path / "dance.mp4", clips.numbered(10), rate=Fraction(25))
+    source = {"path": str(path), "kind": "video", "source_rate": FrameRate(Fraction(20))}
+    motion = open_motion(MotionSource(**source))
+    assert (len(motion.frames), motion.rate.fraction) == (10, 20)
+    motion = open_motion(MotionSource(**source, rate=FrameRate(Fraction(10))))
+    assert (len(motion.frames), motion.rate.fraction) == (5, 10)
+    assert motion.notes == (
+        "dance.mp4: 20 frames/s, as declared; its own time stamps say 25 frames/s",
+    )
+
+
+def test_uneven_pose_maps_are_shown_at_their_time_and_so_are_their_notes(
+    tmp_path: Path, clips: Any, drawn: list[np.ndarray[Any, Any]]
+) -> None:
+    path = tmp_path / "maps.mkv"
+    clips.write(
+        path, drawn, stamps=[0, 100, 200, 500, 600, 700, 800], time_base=Fraction(1, 1000),
+        options={"crf": "1"},
+    )  # fmt: skip
+    motion = open_motion(MotionSource(path=str(path), palette="controlnext"))
+    maps = motion.maps()
+    assert maps is not None
+    assert (motion.kind, len(maps), maps.rate.fraction) == ("posemaps", 9, 10)
+    for number, shown in enumerate((0, 1, 2, 2, 3, 3, 4, 5, 6), start=1):
+        apart = [np.abs(maps.frame(number).astype(int) - each).mean() for each in drawn]
+        if number != 4:
+            assert int(np.argmin(apart)) == shown or apart[shown] <= min(apart) + 0.2
+    said: list[str] = []
+    report = Reporter("", lambda event: said.append(getattr(event, "text", "")), lambda: False)
+    motion.tell(report)
+    motion.tell(report)
+    assert len(said) == 1
+    assert "not evenly spaced" in said[0]
+
+
+def test_what_is_wrong_with_a_video_is_a_warning(tmp_path: Path, clips: Any) -> None:
+    path = clips.write(tmp_path / "damaged.mp4", clips.numbered(12), options={"g": "4", "bf": "0"})
+    content = bytearray(path.read_bytes())
+    at = content.index(b"mdat") + 4
+    content[at : at + 300] = bytes(300)
+    path.write_bytes(content)
+    motion = open_motion(MotionSource(path=str(path), kind="video"))
+    events: list[Any] = []
+    motion.tell(Reporter("", events.append, lambda: False))
+    assert [event.level for event in events] == ["info", "warning"]
+    assert "cannot be decoded" in events[1].text
+
+
+def test_a_track_that_was_cleaned_is_not_cleaned_again(track_file: Path, tmp_path: Path) -> None:
+    from marionext.pose.formats import read_track, write_track
+
+    settings = PoseSettings(clean=True)
+    raw = read_track(track_file)
+    rng = np.random.default_rng(0)
+    noisy = raw.with_(points=raw.points + rng.normal(0, 1.5, raw.points.shape))
+    write_track(noisy, tmp_path / "noisy.npz")
+    first = open_motion(MotionSource(path=str(tmp_path / "noisy.npz"))).poses(
+        settings, (96, 128), quiet()
+    )
+    edited = replace_point(first)
+    write_track(edited, tmp_path / "kept.npz")
+    again = open_motion(MotionSource(path=str(tmp_path / "kept.npz"))).poses(
+        settings, (96, 128), quiet()
+    )
+    assert not np.array_equal(first.points, noisy.points), "there was something to clean"
+    assert again.points.tobytes() == edited.points.tobytes()
+    assert again.scores.tobytes() == edited.scores.tobytes()
+
+
+def replace_point(track: PoseTrack) -> PoseTrack:
+    """Set the right wrist of one frame by hand, far from where it was."""
+    from marionext.edits import SetPoints
+    from marionext.pose import apply
+
+    frames = FrameRange(track.first + 3, track.first + 4)
+    there = (((20.0, 20.0),),)
+    return apply(track, (SetPoints(frames=frames, joints=("right_wrist",), points=there),))
+
+
+def test_poses_of_a_rig_are_as_its_bones_have_them_from_a_file_too(tmp_path: Path) -> None:
+    from marionext.pose.formats import write_track
+
+    poses = PoseSettings(clean=True)
+    first = open_motion(MotionSource(path=str(DANCE))).poses(poses, (96, 128), quiet())
+    write_track(first, tmp_path / "dance.npz")
+    again = open_motion(MotionSource(path=str(tmp_path / "dance.npz"))).poses(
+        poses, (96, 128), quiet()
+    )
+    assert again.points.tobytes() == first.points.tobytes()

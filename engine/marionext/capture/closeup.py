@@ -24,13 +24,14 @@ _AGREEMENT = 0.3
 """Least overlap of a body with the box in which it is looked for: less is somebody else."""
 
 _HAND_PIXELS = 384
-_HAND_CROPS = (0.95, 1.5)
+_HAND_CROPS = (1.2, 1.5, 0.95)
 """Side of the crops that a hand is looked for in, in shoulder widths."""
 _BEYOND_WRIST = 0.9
 """The crop's centre, on the way from the wrist to the knuckles and on."""
-_NEAR = 0.35
+_NEAR = 0.12
 """A hand whose wrist is this near to the body's wrist (in shoulder widths) is accepted at once."""
-_FARTHEST = 0.6
+_FARTHEST = 0.4
+"""One that is further away is none of this arm, or not a hand."""
 _WRONG_LABEL = 0.25
 _OTHER_WRIST = 0.3
 _SAME_HAND = 0.25
@@ -45,6 +46,7 @@ _LEAST_EARS = 0.35
 _NOSE, _LEFT_EAR, _RIGHT_EAR = 0, 7, 8
 _SHOULDERS, _HIPS = (11, 12), (23, 24)
 _LEFT_WRIST, _RIGHT_WRIST = 15, 16
+_MIDDLE_TIP = 12
 
 
 class BodyDetector(Protocol):
@@ -137,7 +139,8 @@ class HandFinder:
                 if distance < _NEAR * unit and distance <= np.linalg.norm(hand[0] - other):
                     return hand
                 self._tracker.forget()
-        return self._search(picture, centre, (wrist, other), unit, crops)
+        found = self._search(picture, centre, (wrist, other), unit, crops)
+        return None if found is None else _on_wrist(found, wrist, _NEAR * unit)
 
     def _search(
         self,
@@ -163,6 +166,26 @@ class HandFinder:
             if cheapest < _NEAR:
                 break
         return best
+
+
+def _on_wrist(hand: Floats, wrist: Floats, near: float) -> Floats:
+    """Return a hand that reaches up to its wrist.
+
+    Of a hand that hangs, seen from its edge, the network takes the fingers for the whole: their
+    tips are right, and its wrist is at the knuckles. What lies between is drawn out to the arm.
+
+    Args:
+        hand: (21, 2) pixels, its wrist first.
+        wrist: (2,), the arm's end.
+        near: pixels that the two may be apart.
+    """
+    gap = wrist - hand[0]
+    if np.linalg.norm(gap) <= near:
+        return hand
+    way = hand[_MIDDLE_TIP] - hand[0]
+    along = (hand - hand[0]) @ way / max(float(way @ way), 1.0)
+    drawn: Floats = hand + (1 - np.clip(along, 0, 1))[:, None] * gap
+    return drawn
 
 
 def one_hand_only(

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.capture.video import FIRST_FRAME
 from marionext.errors import MotionError
+from marionext.footage import FIRST_FRAME
 from marionext.frames import format_frames
 
 __all__ = ["Detections", "no_person"]

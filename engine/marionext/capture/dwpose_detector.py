@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from marionext import presets
 from marionext.capture.detections import Detections, no_person
 from marionext.capture.follow import PATIENCE_SECONDS, Choice, identify
-from marionext.capture.video import VideoInfo, read_frames
 from marionext.errors import DeviceError, ModelError
+from marionext.footage import VideoInfo, read_frames
 from marionext.pose import from_whole_body
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.pose.wholebody import WHOLE_BODY_COUNT
@@ -45,11 +45,14 @@ _LEAST_SCORE = 0.3
 class DwposeDetector:
     """The two networks, loaded."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, *, say: Callable[[str], None] | None = None
+    ) -> None:
         """Load the networks.
 
         Args:
             folder: that holds both files; default: ``models/dwpose`` in this user's folder.
+            say: told when a file is another than the published one; None: the log is.
 
         Raises:
             ModelError: a file is missing, or is none that ONNX Runtime can load.
@@ -66,7 +69,7 @@ class DwposeDetector:
             )
         for path in (people, pose):
             if path.stat().st_size != _PUBLISHED_BYTES[path.name]:
-                logger.warning("%s is not the file that DWPose's authors published", path)
+                (say or logger.warning)(f"{path} is not the file that DWPose's authors published")
         try:
             from onnxruntime.capi import onnxruntime_pybind11_state as onnx  # noqa: PLC0415
             from rtmlib import YOLOX, RTMPose  # noqa: PLC0415 - optional dependency
@@ -124,6 +127,7 @@ def detect_people_in_video(
     window: range,
     on_progress: Callable[[float], None],
     cancelled: Callable[[], bool],
+    say: Callable[[str], None] | None = None,
     detector: DwposeDetector | None = None,
 ) -> Detections:
     """Detect the chosen people in every frame of a video.
@@ -135,6 +139,7 @@ def detect_people_in_video(
         window: the frame indices wanted.
         on_progress: called with the share done, 0 to 1.
         cancelled: polled before every frame.
+        say: told what is wrong with the video or the networks.
         detector: loaded networks; None: those of this user.
 
     Raises:
@@ -142,15 +147,15 @@ def detect_people_in_video(
         ModelError, DeviceError: as in `DwposeDetector`.
         JobCancelled: ``cancelled`` returned True.
     """
-    detector = detector or DwposeDetector()
+    detector = detector or DwposeDetector(say=say)
     boxes: list[NDArray[np.float64]] = []
     poses: list[tuple[Floats, Floats]] = []
     times = []
-    for frame in read_frames(path, only=window, cancelled=cancelled):
+    for frame in read_frames(path, only=window, cancelled=cancelled, say=say):
         here = detector.find(frame.picture)
         boxes.append(here.astype(np.float64))
         poses.append(detector.place(frame.picture, here))
-        times.append(frame.time)
+        times.append(info.time_of(frame))
         on_progress((frame.index - window.start + 1) / len(window))
     patience = max(1, round(PATIENCE_SECONDS * float(info.rate)))
     slots = identify(boxes, person=person, size=info.size, patience=patience)

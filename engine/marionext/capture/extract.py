@@ -12,9 +12,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from marionext.capture.detections import Detections, no_person
 from marionext.capture.follow import Choice, parse_choice
-from marionext.capture.timing import Timing, resample
-from marionext.capture.video import FIRST_FRAME, VideoInfo, probe
 from marionext.errors import CharacterError, MotionError, SettingsError
+from marionext.footage import FIRST_FRAME, VideoInfo, probe
+from marionext.footage.timing import Timing, resample
 from marionext.frames import FrameRange, FrameRate, format_frames
 from marionext.pose import PoseTrack
 
@@ -37,6 +37,7 @@ class _VideoDetector(Protocol):
         window: range,
         on_progress: Callable[[float], None],
         cancelled: Callable[[], bool],
+        say: Callable[[str], None],
     ) -> Detections: ...
 
 
@@ -49,6 +50,7 @@ def extract_track(
     frames: FrameRange | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> PoseTrack:
     """Detect a person's body, hands and face in every frame of a video.
 
@@ -63,9 +65,11 @@ def extract_track(
         frames: which frames, the video's first being number 1; None: all.
         on_progress: called with frames done and frames in all.
         cancelled: polled before every frame.
+        say: told what a user should know of the result: frames that are damaged, or that show
+            nobody.
 
     Returns:
-        A track with one pose per frame at the video's exact rate (`marionext.capture.timing` says
+        A track with one pose per frame at the video's exact rate (`marionext.footage.timing` says
         how a variable rate is put on a grid); frames in which the person is not seen have score 0.
 
     Raises:
@@ -90,6 +94,8 @@ def extract_track(
         if info.variable_rate
         else range(wanted.start - FIRST_FRAME, wanted.stop - FIRST_FRAME)
     )
+    # The first picture that can be decoded stands for those before it.
+    seen = range(max(window.start, info.held), max(window.stop, info.held + 1))
 
     def report(share: float) -> None:
         if on_progress is not None:
@@ -99,9 +105,10 @@ def extract_track(
         path,
         info,
         person=person,
-        window=window,
+        window=seen,
         on_progress=report,
         cancelled=cancelled or (lambda: False),
+        say=say or logger.warning,
     )
     if not found.times:
         raise no_person(path, window, 0)
@@ -109,7 +116,7 @@ def extract_track(
     if info.variable_rate:
         kept = slice(wanted.start - FIRST_FRAME, wanted.stop - FIRST_FRAME)
         points, scores = points[kept], scores[kept]
-    _warn_of_gaps(path, scores, wanted.start, window)
+    _tell_gaps(path, scores, wanted.start, window, say or logger.warning)
     return PoseTrack(
         points=points, scores=scores, size=info.size, rate=info.rate, first=wanted.start
     )
@@ -196,14 +203,21 @@ def _on_grid(
     return resample(points, scores, [time - start for time in found.times], timing)
 
 
-def _warn_of_gaps(path: Path, scores: NDArray[np.float32], first: int, window: range) -> None:
+def _tell_gaps(
+    path: Path,
+    scores: NDArray[np.float32],
+    first: int,
+    window: range,
+    say: Callable[[str], None],
+) -> None:
     """Say in which frames nobody is seen; raise when that is all of them."""
-    unseen = ~(scores > 0).any(axis=(1, 2))
+    unseen: NDArray[np.bool_] = np.logical_not((scores > 0).any(axis=(1, 2)))
     if unseen.all():
         raise no_person(path, window, len(window))
     if unseen.any():
         numbers = tuple(int(number) for number in first + np.flatnonzero(unseen))
-        logger.warning("%s: the person is not seen in frames %s", path, format_frames(numbers))
+        share = f"{len(numbers)} of {len(unseen)} frames"
+        say(f"{path.name}: nobody is seen in {share}: {format_frames(numbers)}")
 
 
 def _read_picture(path: Path) -> NDArray[np.uint8]:

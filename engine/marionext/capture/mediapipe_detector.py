@@ -27,8 +27,8 @@ from marionext.capture.landmarkers import (
 from marionext.capture.mapping import Landmarks, whole_body
 from marionext.capture.models import DetectorModels, locate_models
 from marionext.capture.pipeline import CloseUp
-from marionext.capture.video import VideoInfo, read_frames
 from marionext.errors import JobCancelled
+from marionext.footage import VideoInfo, read_frames
 from marionext.pose.skeleton import POINT_COUNT
 
 __all__ = ["detect_people_in_picture", "detect_people_in_video"]
@@ -56,6 +56,7 @@ def detect_people_in_video(
     window: range,
     on_progress: Progress,
     cancelled: Callable[[], bool],
+    say: Callable[[str], None] | None = None,
 ) -> Detections:
     """Detect the chosen person in every frame of a video.
 
@@ -66,6 +67,7 @@ def detect_people_in_video(
         window: the frame indices wanted.
         on_progress: called with the share done, 0 to 1.
         cancelled: polled before every frame.
+        say: told what is wrong with the video.
 
     Raises:
         MotionError: nobody is found, or the video cannot be read.
@@ -79,7 +81,7 @@ def detect_people_in_video(
     longest = round(max(info.size) * min(1.0, _PERSON_PIXELS / smallest))
     size = info.fitted(longest)
     scale = np.array(size, np.float32) / np.array(info.size, np.float32)
-    frames = read_frames(path, longest=longest, only=window, cancelled=cancelled)
+    frames = read_frames(path, longest=longest, only=window, cancelled=cancelled, say=say)
     found = Detections(info.size, people=len(boxes))
     with CloseUp(models, people=len(boxes), crowded=crowded) as look:
         for frame, people in look.follow(frames, boxes * np.tile(scale, 2), _step(info)):
@@ -91,7 +93,7 @@ def detect_people_in_video(
             for number, landmarks in enumerate(people):
                 if landmarks is not None:
                     points[number], scores[number] = whole_body(landmarks, size)
-            found.add(frame.time, (points / scale).astype(np.float32), scores)
+            found.add(info.time_of(frame), (points / scale).astype(np.float32), scores)
             done = (frame.index - window.start + 1) / len(window)
             on_progress(_FINDING_SHARE + (1 - _FINDING_SHARE) * min(done, 1.0))
     return found

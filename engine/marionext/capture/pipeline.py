@@ -30,7 +30,7 @@ from marionext.capture.landmarkers import (
 )
 from marionext.capture.mapping import Landmarks
 from marionext.capture.models import DetectorModels
-from marionext.capture.video import VideoFrame
+from marionext.footage import VideoFrame
 
 __all__ = ["CloseUp"]
 

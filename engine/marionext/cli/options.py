@@ -280,7 +280,10 @@ def job_from(options: argparse.Namespace) -> RenderJob:
             directory=str(user_path(options.out)),
             videos=tuple(options.video or ("mp4",)),
             side_by_side=options.side_by_side,
-            audio=not options.no_audio,
+            audio=not options.no_audio and options.audio != "none",
+            sound=None
+            if options.audio in (None, "none")
+            else str(Path(options.audio).expanduser().absolute()),
             pose_maps=options.pose_maps,
         ),
     )

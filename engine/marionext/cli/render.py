@@ -120,7 +120,13 @@ def _add_job_options(
         "--side-by-side", action="store_true", help="also write a video with the pose map beside"
     )
     group.add_argument("--pose-maps", action="store_true", help="also write the pose maps")
-    group.add_argument("--no-audio", action="store_true", help="leave the source's sound out")
+    sound = group.add_mutually_exclusive_group()
+    sound.add_argument(
+        "--audio",
+        metavar="FILE|none",
+        help="file whose sound the videos have, or none (default: the motion's own)",
+    )
+    sound.add_argument("--no-audio", action="store_true", help="the same as --audio none")
     add_engine_options(parser)
 
 

@@ -134,6 +134,8 @@ class EncodedVideo:
     sound: SoundMade
     notes: tuple[str, ...]
     """What the user should know: padded, silent, rounded."""
+    warnings: tuple[str, ...] = ()
+    """What the user did not get: sound that cannot be decoded."""
 
 
 def video_suffix(kind: VideoKind) -> str:
@@ -177,7 +179,8 @@ def encode_video(
         width + (width % 2 if form.even[0] else 0),
         height + (height % 2 if form.even[1] else 0),
     )
-    notes = []
+    notes: list[str] = []
+    warnings: list[str] = []
     if size != (width, height):
         notes.append(
             f"{path.name}: {width}x{height} is padded to {size[0]}x{size[1]}, "
@@ -191,7 +194,8 @@ def encode_video(
         arguments = _SoundInput()
         if sound is not None and form.sound_codec:
             heard, arguments, said = _prepare_sound(sound, job, files("sound"))
-            notes += said
+            notes += said.notes
+            warnings += said.warnings
         video = files("video")
         if kind == "gif":
             _encode_gif(job, video, files("palette"))
@@ -206,7 +210,9 @@ def encode_video(
             raise explain(error, path) from error
     for note in notes:
         logger.info(note)
-    return EncodedVideo(path=path, size=size, sound=heard, notes=tuple(notes))
+    return EncodedVideo(
+        path=path, size=size, sound=heard, notes=tuple(notes), warnings=tuple(warnings)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +250,14 @@ class _SoundInput:
     output: tuple[str, ...] = ("-an",)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the user should know about the sound."""
+
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
 @contextlib.contextmanager
 def _temporary(path: Path) -> Iterator[Callable[[str], Path]]:
     """Give names for unfinished files beside the video, removed at the end."""
@@ -265,7 +279,7 @@ def _temporary(path: Path) -> Iterator[Callable[[str], Path]]:
                 file.unlink(missing_ok=True)
 
 
-def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _SoundInput, list[str]]:
+def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _SoundInput, _Said]:
     """Choose whether to copy or cut the sound, and cut it; a fault costs the sound, not the video.
 
     Args:
@@ -276,12 +290,13 @@ def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _Soun
     try:
         stream = find_sound(sound.path)
         if stream is None:
-            return "none", _SoundInput(), []
+            return "none", _SoundInput(), _Said((f"{sound.path.name} has no sound",))
         duration = job.rate.seconds(job.pictures.count)
         if sound.start >= stream.stop or sound.start + duration <= stream.start:
-            return "none", _SoundInput(), [f"{sound.path.name} has no sound in these frames"]
+            note = f"{sound.path.name} has no sound in these frames"
+            return "none", _SoundInput(), _Said((note,), stream.warnings)
         if _whole(sound, stream, duration, job):
-            return "copied", _copying(sound, stream), []
+            return "copied", _copying(sound, stream), _Said((), stream.warnings)
         try:
             with raw.open("wb") as file:
                 for block in cut_sound(sound.path, stream, sound.start, duration):
@@ -292,7 +307,7 @@ def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _Soun
     except OutputError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENOSPC:
             raise
-        return "none", _SoundInput(), [f"{error.message}: the video has no sound"]
+        return "none", _SoundInput(), _Said((), (f"{error.message}: the video has no sound",))
     encoded = ("-b:a", str(_bitrate(stream, job.form))) if job.form.bits_per_channel else ()
     return (
         "encoded",
@@ -303,7 +318,7 @@ def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _Soun
             ),
             ("-map", "0:v", "-map", "1:a", *job.form.sound_codec, *encoded),
         ),
-        [],
+        _Said((), stream.warnings),
     )
 
 
@@ -313,6 +328,7 @@ def _whole(sound: Sound, stream: SoundStream, duration: Fraction, job: _Job) -> 
     return (
         sound.start == 0
         and stream.steady
+        and not stream.lost
         and stream.codec in job.form.copied
         and stream.start > -frame
         and stream.stop <= duration + frame
@@ -324,7 +340,7 @@ def _copying(sound: Sound, stream: SoundStream) -> _SoundInput:
     offset = stream.file_start - stream.origin
     return _SoundInput(
         ("-itsoffset", f"{float(offset):.6f}", "-i", str(sound.path)),
-        ("-map", "0:v", "-map", "1:a:0", "-c:a", "copy"),
+        ("-map", "0:v", "-map", f"1:{stream.index}", "-c:a", "copy"),
     )
 
 

@@ -419,7 +419,7 @@ class RenderFolder:
         except OutputError:
             if error is None:
                 raise
-            logger.warning("the last frames in %s are not recorded", self.path)
+            self._warn(f"the last frames in {self.path} are not recorded")
 
 
 def _difference(found: Record, wanted: Record) -> str:

@@ -7,6 +7,7 @@ What was found comes back with the track, so that a host can list it, and mend w
 left.
 """
 
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -61,7 +62,19 @@ _REWEIGHTINGS = 6
 ANCHORS = ((LEFT_HAND, 7), (RIGHT_HAND, 4), (FACE, 0))
 """Parts that go along with a joint of the body while they are out of sight."""
 
+_ON_WRIST = 0.05
+"""Share of the person's size that a hand may be further from its wrist than it usually is."""
+_TRUNK = [1, 2, 5, 8, 11]
+"""Neck, shoulders, hips."""
+_NOISE = 3.0
+"""Times its usual trembling that the filter may move a point."""
+_LEAST_NOISE = 0.004
+"""Share of the person's size that it may always be moved by."""
+
 _LOWEST_WEIGHT = 0.05
+_EDGE = 0.02
+"""Share of the picture's longer side: who is lost this near to an edge, and comes back there, was
+outside."""
 _RUN_UP = 2
 """Frames before and after a gap that tell the speed at its ends; one alone trembles too much."""
 
@@ -138,7 +151,8 @@ def clean(
     than their neighbours'; all else keeps its score. A clip of one frame comes back as it is.
 
     A part is mended as it would be in the whole, which is looked at all the same; what is outside
-    stays as it is. Sides are exchanged only where both of them are among the joints.
+    stays as it is. Sides are exchanged only where both of them are among the joints. Points that
+    were set by hand stay where they are, and so do their mirror images in an exchange.
 
     Args:
         track: the motion.
@@ -168,7 +182,11 @@ def clean(
         origins[:, who] = np.where(mask, mended.origins, origins[:, who])
         findings += mended.findings
     findings.sort(key=lambda finding: finding.frames.start)
-    return Cleaned(track.with_(points=points, scores=scores, origins=origins), tuple(findings))
+    whole = frames is None and not joints and person is None
+    mended_track = track.with_(
+        points=points, scores=scores, origins=origins, cleaned=track.cleaned or whole
+    )
+    return Cleaned(mended_track, tuple(findings))
 
 
 class _Person:
@@ -185,8 +203,13 @@ class _Person:
         self.points = track.points[:, person].astype(np.float64)
         self.scores = track.scores[:, person].astype(np.float64)
         self.origins = track.origins[:, person].copy()
+        self._by_hand = self.origins == Origin.BY_HAND
+        self._set = self.points.copy(), self.scores.copy()
         self.findings: list[Finding] = []
         self._first, self._rate = track.first, track.rate
+        outside = ((self.points < 0) | (self.points >= track.size)).any(-1)
+        # Where points outside are known, whatever saw them is not bound to the picture.
+        self._picture = None if (outside & (self.scores > 0)).any() else track.size
         self._person, self._size, self._mask = person, size, mask
 
     def clean(self, options: CleanUp) -> None:
@@ -201,21 +224,40 @@ class _Person:
         self._tell_breaks(scene, jumps)
         wild, sure = np.zeros(self.scores.shape, bool), np.zeros(self.scores.shape)
         if options.outliers:
-            wild, sure = _outliers(self.points, self.scores, breaks, self._size, options.outliers)
+            base, held = _carried(self.points, self.scores, options.trusted)
+            wild, sure = _outliers(
+                self.points - base, self.scores, breaks + held, self._size, options.outliers
+            )
+            wild &= ~_attached(self.points, self.scores, self._size, options.trusted)
+            wild &= ~self._by_hand
             self.scores = np.where(wild, 0, self.scores)
         filled = np.zeros(self.scores.shape, bool)
         if gap:
             self.points, self.scores, filled = fill_gaps(
-                self.points, self.scores, scene, gap, options.trusted
+                self.points, self.scores, scene, gap, options.trusted, picture=self._picture
             )
+            filled &= ~self._by_hand
             self.origins[filled] = Origin.FILLED
         self._tell_outliers(wild, sure, filled)
         self._tell_gaps(filled & ~wild, options.trusted)
+        self._smooth(breaks, window, options)
+        self._keep_what_is_set()
+
+    def _keep_what_is_set(self) -> None:
+        points, scores = self._set
+        self.points = np.where(self._by_hand[..., None], points, self.points)
+        self.scores = np.where(self._by_hand, scores, self.scores)
+        self.origins = np.where(self._by_hand, Origin.BY_HAND, self.origins)
+
+    def _smooth(self, breaks: NDArray[np.int64], window: int, options: CleanUp) -> None:
+        """Take out the trembling, and no more than that."""
+        smooth = self.points
         if options.median:
-            self.points = median_of_three(self.points, self.scores > 0, breaks)
+            smooth = median_of_three(smooth, self.scores > 0, breaks)
         if window:
             weights = np.where(self.scores > 0, np.clip(self.scores, _LOWEST_WEIGHT, 1), 0)
-            self.points = savitzky_golay(self.points, weights, breaks, window=max(window | 1, 5))
+            smooth = savitzky_golay(smooth, weights, breaks, window=max(window | 1, 5))
+        self.points = _no_further_than_noise(self.points, smooth, self.scores, self._size)
 
     def _repair_swaps(self, scene: NDArray[np.int64], trusted: float) -> None:
         asked: NDArray[np.bool_] = np.any(self._mask, axis=0)
@@ -237,6 +279,11 @@ class _Person:
             part, points = slice(exchange.start, exchange.stop), list(exchange.points)
             exchanged[part, points] ^= True
             sure[part, points] = exchange.sure
+        # Who set a point by hand has said which side it is.
+        stays = exchanged & (self._by_hand | self._by_hand[:, list(MIRRORED)])
+        self.points = np.where(stays[..., None], self._set[0], self.points)
+        self.scores = np.where(stays, self._set[1], self.scores)
+        exchanged &= ~stays
         self.origins = np.where(exchanged, self.origins[:, list(MIRRORED)], self.origins)
         for start, stop, joints in _runs(exchanged & self._mask):
             how_sure = float(sure[start:stop, joints].mean())
@@ -296,6 +343,65 @@ class _Person:
                 sure=sure,
             )
         )
+
+
+def _carried(
+    points: NDArray[np.float64], scores: NDArray[np.float64], trusted: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return what carries each point, (frames, 134, 2): of hands the wrist, of all else nothing.
+
+    An arm is fast; what a hand does at its end is not, and tells far better what is wrong. A number
+    comes back, too, that changes where the wrist comes or goes: (frames, 134).
+    """
+    base, held = np.zeros_like(points), np.zeros(scores.shape, np.int64)
+    for place, wrist in ANCHORS[:2]:
+        usable = scores[:, wrist] >= (trusted or 1e-6)
+        base[:, place] = np.where(usable[:, None], points[:, wrist], 0)[:, None]
+        held[:, place] = np.cumsum(np.diff(usable, prepend=usable[:1]))[:, None]
+    return base, held
+
+
+def _attached(
+    points: NDArray[np.float64], scores: NDArray[np.float64], size: float, trusted: float
+) -> NDArray[np.bool_]:
+    """Tell which points belong to hands that sit on their wrists: (frames, 134).
+
+    Such a hand is where it was seen, however fast it turns; one that was found elsewhere is wrong.
+    """
+    attached = np.zeros(scores.shape, bool)
+    for place, wrist in ANCHORS[:2]:
+        root = place.start
+        both = (scores[:, wrist] >= (trusted or 1e-6)) & (scores[:, root] >= SEEN_SCORE)
+        gap = np.linalg.norm(points[:, root] - points[:, wrist], axis=-1)
+        if both.any():
+            near = gap <= np.median(gap[both]) + _ON_WRIST * size
+            attached[:, place] = (both & near)[:, None]
+    return attached
+
+
+def _no_further_than_noise(
+    points: NDArray[np.float64],
+    smooth: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    size: float,
+) -> NDArray[np.float64]:
+    """Return smoothed points that stay near where they were seen: what moves is the trembling.
+
+    A filter that moves a point further than it usually trembles has met a fast move, which it
+    would flatten. Points that are hardly known are moved as the filter says, and so is the trunk,
+    which is never so fast.
+    """
+    way = smooth - points
+    length = np.linalg.norm(way, axis=-1)
+    measured = np.where(scores > 0, length, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # points that are never seen
+        usual = np.nan_to_num(np.nanmedian(measured, axis=0))
+    limit = np.maximum(_NOISE * usual, _LEAST_NOISE * size)
+    share = np.minimum(1, limit / np.maximum(length, 1e-9))
+    share = np.where(scores >= SEEN_SCORE, share, 1)
+    share[:, _TRUNK] = 1
+    return np.asarray(points + way * share[..., None])
 
 
 def _rows(track: PoseTrack, frames: FrameRange | None) -> NDArray[np.int64]:
@@ -436,10 +542,12 @@ def fill_gaps(
     longest: int,
     trusted: float,
     joints: Collection[int] = range(POINT_COUNT),
+    picture: tuple[int, int] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Fill short gaps of one person's points with a curve between their ends.
 
-    Hands and face move along with wrist and nose where those are known.
+    Hands and face move along with wrist and nose where those are known. Where there is nothing to
+    see, nothing is filled: a hand whose wrist is unknown, a point that has left the picture.
 
     Args:
         points: (frames, 134, 2).
@@ -448,6 +556,7 @@ def fill_gaps(
         longest: frames that a gap may be long.
         trusted: body points of a lower score count as unknown.
         joints: the points to fill.
+        picture: width and height of what can be seen; None: all gaps are filled, whatever is seen.
 
     Returns:
         Points, scores, and which were filled, (frames, 134).
@@ -458,7 +567,7 @@ def fill_gaps(
         if joint not in joints:
             continue
         filled[:, joint] = _fill(
-            points[:, joint], scores[:, joint], known[:, joint], scene, longest, None
+            points[:, joint], scores[:, joint], known[:, joint], scene, longest, None, picture
         )
     for place, anchor in ANCHORS:
         usable = scores[:, anchor] >= (trusted or 1e-6)
@@ -467,7 +576,7 @@ def fill_gaps(
             if joint not in joints:
                 continue
             filled[:, joint] = _fill(
-                points[:, joint], scores[:, joint], known[:, joint], scene, longest, path
+                points[:, joint], scores[:, joint], known[:, joint], scene, longest, path, picture
             )
     return points, scores, filled
 
@@ -479,6 +588,7 @@ def _fill(
     scene: NDArray[np.int64],
     longest: int,
     anchor: NDArray[np.float64] | None,
+    picture: tuple[int, int] | None,
 ) -> NDArray[np.bool_]:
     """Fill the gaps of one point in place: (frames, 2), (frames,), (frames,); return where."""
     filled = np.zeros(len(points), bool)
@@ -494,17 +604,38 @@ def _fill(
         near = slice(start, after + _RUN_UP + 1)
         path, usable = points[near], known[near] & (scene[near] == scene[before])
         base = np.zeros_like(path)
-        if anchor is not None and np.isfinite(anchor[before : after + 1]).all():
+        carried = anchor is None or bool(np.isfinite(anchor[before : after + 1]).all())
+        if picture is not None and not carried:
+            continue
+        if anchor is not None and carried:
             usable &= np.isfinite(anchor[near]).all(1)
             base = np.where(usable[:, None], anchor[near], 0)
             base[before + 1 - start : after - start] = anchor[gap]
         curve = _bridge(path - base, usable, before - start, after - start)
-        points[gap] = curve + base[before + 1 - start : after - start]
+        curve = curve + base[before + 1 - start : after - start]
+        if picture is not None and _leaves(points[before], curve, points[after], picture):
+            continue
+        points[gap] = curve
         # The further from what was seen, the less sure: down to half.
         lowered = 1 - np.minimum(share, 1 - share) * (length + 1) / (longest + 1)
         scores[gap] = lowered * (scores[before] + share * (scores[after] - scores[before]))
         filled[gap] = True
     return filled
+
+
+def _leaves(
+    before: NDArray[np.float64],
+    curve: NDArray[np.float64],
+    after: NDArray[np.float64],
+    picture: tuple[int, int],
+) -> bool:
+    """Tell whether a point was lost because it left the picture: (2,), (frames, 2), (2,)."""
+    size = np.array(picture)
+    if ((curve < 0) | (curve >= size)).any():
+        return True
+    edge = _EDGE * max(picture)
+    ends = np.stack([before, after])
+    return bool(((ends < edge).all(0) | (ends >= size - edge).all(0)).any())
 
 
 def _bridge(

@@ -51,6 +51,9 @@ class PoseTrack:
     """Frame number of the first pose in its source."""
     origins: NDArray[np.uint8] = field(default_factory=_detected)
     """(frames, people, 134): an `Origin` each; left out: all detected."""
+    cleaned: bool = False
+    """Whether nothing is left to mend: it was cleaned, or is a rig's. Cleaning it again would take
+    noise out that is not there, and what was set by hand with it."""
 
     def __post_init__(self) -> None:
         """Check shapes and values once; everything inside trusts them.

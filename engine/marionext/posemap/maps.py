@@ -1,18 +1,19 @@
-"""Ready-made pose maps as motion: a folder of numbered pictures, or a video."""
+"""Ready-made pose maps as motion: a folder of numbered pictures, a video, an animated picture."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.footage import FIRST_FRAME, Shown, probe
+from marionext.footage.timing import nearest_frames
 from marionext.frames import FrameRange, FrameRate, format_frames
 from marionext.pose import resampled_count
 from marionext.posemap.recognise import Palette, is_pose_map, recognise_palette
@@ -23,8 +24,6 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _NUMBER = re.compile(r"((?:(?:^|(?<=[_. ]))-)?(?<!\d)\d+)\D*$")
 """The last number of a name; the hyphen of ``dance-0005`` is none, that of ``-0005`` a sign."""
 _DEFAULT_RATE = FrameRate(Fraction(30))
-_VIDEO_FIRST = 1
-"""Videos are numbered from 1 here, as when poses are read from them."""
 _EXAMINED = 8
 _SHOWN = 20
 
@@ -51,6 +50,10 @@ class PoseMapSource:
     """Width and height of the maps as they are stored."""
     palette: Palette
     """The one they are stored in; they are given in the trained one."""
+    notes: tuple[str, ...] = ()
+    """What was concluded in opening them: one line about the rate."""
+    warnings: tuple[str, ...] = ()
+    """What is wrong with them, though they can be used."""
     _index: Callable[[int], int]
     _pictures: _Pictures
 
@@ -87,17 +90,21 @@ def read_maps(
     *,
     palette: Literal["auto", "controlnext", "openpose", "any"] = "auto",
     rate: FrameRate | None = None,
+    source_rate: FrameRate | None = None,
     first: int | None = None,
 ) -> PoseMapSource:
     """Open ready-made pose maps.
 
     Args:
-        path: a folder of pictures whose names end in their frame numbers, or a video.
+        path: a folder of pictures whose names end in their frame numbers, a video, or an animated
+            WebP, PNG or GIF.
         palette: what the maps are drawn in: the standard OpenPose colours, those of ControlNeXt
             with red and blue exchanged, or ``auto``: told from the maps. ``any`` stands for
             pictures of another kind, taken as they are, for models that were trained on such.
-        rate: of pictures their rate (default 30); a video of another rate is resampled to it,
-            the nearest frame for each.
+        rate: to read them at: maps of another rate are resampled to it, the nearest for each.
+            Pictures in a folder whose rate nothing tells are taken to have it.
+        source_rate: the rate that they have, whatever a file says; None: a video's own, and of
+            pictures in a folder ``rate``, or 30.
         first: number of the first frame; None: as the files are named, 1 for a video.
 
     Raises:
@@ -106,8 +113,8 @@ def read_maps(
     path = Path(path)
     if not path.exists():
         raise MotionError(f"no such pose maps: {path}")
-    pictures: _Folder | _Video = _Folder(path) if path.is_dir() else _Video(path)
-    own_rate = pictures.rate or rate or _DEFAULT_RATE
+    pictures: _Folder | _Video = _Folder(path) if path.is_dir() else _Video(path, source_rate)
+    own_rate = source_rate or pictures.rate or rate or _DEFAULT_RATE
     wanted = rate or own_rate
     step = own_rate.fraction / wanted.fraction
     count = resampled_count(pictures.count, own_rate, wanted)
@@ -130,9 +137,29 @@ def read_maps(
         rate=wanted,
         size=pictures.size,
         palette=known,
+        notes=pictures.notes or (_about_rate(path, pictures.count, own_rate, source_rate, rate),),
+        warnings=pictures.warnings,
         _index=index,
         _pictures=pictures,
     )
+
+
+def _about_rate(
+    folder: Path,
+    count: int,
+    own: FrameRate,
+    declared: FrameRate | None,
+    wanted: FrameRate | None,
+) -> str:
+    """Say in one line what rate pictures are taken to have, and why."""
+    why = (
+        "as declared"
+        if declared is not None
+        else "the rate to read them at, as nothing says another"
+        if wanted is not None
+        else "as nothing says another (--source-rate declares it)"
+    )
+    return f"{folder.name}: {count} pictures, {own} frames/s, {why}"
 
 
 def _some_maps(pictures: "_Folder | _Video", path: Path) -> list[NDArray[np.uint8]]:
@@ -189,6 +216,8 @@ class _Folder:
     """Numbered pictures in a folder."""
 
     rate: FrameRate | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         numbered: dict[int, Path] = {}
@@ -268,39 +297,20 @@ class _Folder:
 
 
 class _Video:
-    """Frames of a video, decoded in order or found by seeking."""
+    """Frames of a video or an animated picture, at their places in time."""
 
-    first = _VIDEO_FIRST
+    first = FIRST_FRAME
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, declared: FrameRate | None) -> None:
         self.files: tuple[Path, ...] = (path,)
-        self._path = path
-        try:
-            self._container: Any = av.open(str(path), options={"protocol_whitelist": "file"})
-            if not self._container.streams.video:
-                raise MotionError(f"{path} has no video stream")
-            self._stream: Any = self._container.streams.video[0]
-            self._stream.thread_type = "AUTO"
-            self._times = sorted(
-                packet.pts
-                for packet in self._container.demux(self._stream)
-                if packet.pts is not None and packet.size and not packet.is_discard
-            )
-        except (av.error.FFmpegError, OSError) as error:
-            raise MotionError(
-                f"{path} cannot be read as a video of pose maps: {error}",
-                hint="Expected a folder of pictures, or a video file.",
-            ) from None
-        self.count = len(self._times)
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        if not self.count or not rate:
-            raise MotionError(f"{path} has a video stream without frames")
-        self.rate: FrameRate | None = FrameRate(Fraction(rate))
-        self._frames: Any = None
-        self._at = -1
-        self._shown: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
-        height, width = self.picture(0).shape[:2]
-        self.size = (width, height)
+        self._info = probe(path, declared=declared)
+        self._shown = Shown(path, self._info)
+        timing = self._info.timing
+        # Of a variable rate the nearest picture in time is shown: maps cannot be mixed.
+        self._places = nearest_frames(self._info.times, timing) if timing.variable else None
+        self.count, self.size = self._info.frames, self._info.size
+        self.rate: FrameRate | None = self._info.rate
+        self.notes, self.warnings = self._info.notes, self._info.warnings
 
     def number(self, index: int) -> int:
         """Return the frame number of a frame."""
@@ -308,19 +318,4 @@ class _Video:
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return a frame, upright."""
-        if index == self._at:
-            return self._shown
-        wanted = self._times[index]
-        try:
-            if self._frames is None or not self._at < index <= self._at + 32:
-                self._container.seek(wanted, stream=self._stream)
-                self._frames = self._container.decode(self._stream)
-            for frame in self._frames:
-                if frame.pts is not None and frame.pts >= wanted:
-                    turns = round(frame.rotation / 90) % 4
-                    picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
-                    self._at, self._shown = index, np.ascontiguousarray(picture)
-                    return self._shown
-        except (av.error.FFmpegError, OSError) as error:
-            raise MotionError(f"{self._path}: frame {self.number(index)}: {error}") from None
-        raise MotionError(f"{self._path} breaks off before frame {self.number(index)}")
+        return self._shown.picture(index if self._places is None else int(self._places[index]))

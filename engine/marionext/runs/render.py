@@ -196,6 +196,8 @@ def _refuse_overlap(
     }
     if motion.presets:
         reads["the rig preset"] = motion.presets
+    if job.output.sound is not None:
+        reads["the sound"] = (Path(job.output.sound),)
     files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
     refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
 

@@ -79,6 +79,7 @@ def make_videos(
         shown[_BESIDE] = Pictures.beside(maps, rendered)
     sound = Sound(staged.sound, staged.sound_start) if staged.sound is not None else None
     made = []
+    said: set[str] = set()  # the same of every video
     for kind, what, path in _videos(job):
         video = encode_video(
             shown[what],
@@ -89,8 +90,14 @@ def make_videos(
             on_progress=partial(_tell, report, path.name),
             cancelled=report.cancelled,
         )
+        # Who names a file for its sound wants to know that it has none.
+        missed = output.sound is not None and video.sound == "none"
         for note in video.notes:
-            report.log(note)
+            report.log(note, warning=missed)
+        for warning in video.warnings:
+            if warning not in said:
+                report.log(warning, warning=True)
+                said.add(warning)
         folder.keep(folder.record.with_video(path.name, sha256_of(path)))
         made.append(path)
     return tuple(made)
@@ -101,6 +108,9 @@ def _made_before(job: RenderJob, folder: RenderFolder) -> bool:
     record, hashes = folder.record, folder.record.videos
     made_as, wanted = dict(record.job.get("output", {})), encode(job.output)
     made_as["directory"] = wanted["directory"]  # the folder may have been moved
+    made_as.setdefault("sound", None)  # older records do not have it
+    if job.output.sound is not None:
+        return False  # what that file held is on no record
     if record.stage.name != "finished" or made_as != wanted:
         return False
     return all(

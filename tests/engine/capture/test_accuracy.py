@@ -12,10 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from marionext.capture import extract_track, read_frames
+from marionext.capture import extract_track
+from marionext.footage import read_frames
 from marionext.frames import FrameRange
-from marionext.pose.palette import LIMB_COLOURS
-from marionext.pose.skeleton import BODY_LIMBS
+from marionext.pose import PoseTrack, clean
+from marionext.pose.palette import HAND_BONES, LIMB_COLOURS
+from marionext.pose.skeleton import BODY_LIMBS, LEFT_HAND, RIGHT_HAND
 
 pytestmark = [pytest.mark.media, pytest.mark.slow]
 
@@ -76,9 +78,14 @@ def drawn(media: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def captured(networks: None, media: Path) -> np.ndarray:
+def track(networks: None, media: Path) -> PoseTrack:
+    """The first frames of the dance, as they are detected."""
+    return extract_track(media / "dance_02.mp4", frames=FrameRange(1, 1 + FRAMES))
+
+
+@pytest.fixture(scope="module")
+def captured(track: PoseTrack) -> np.ndarray:
     """(frames, 4, 2): our nose, neck and shoulders."""
-    track = extract_track(media / "dance_02.mp4", frames=FrameRange(1, 1 + FRAMES))
     assert [BODY_LIMBS[limb] for limb in LIMBS] == [(1, 2), (1, 5), (1, 0)]
     assert (track.scores[:, 0, list(JOINTS)] > 0).mean() > 0.99
     return track.points[:, 0, list(JOINTS)]
@@ -116,3 +123,50 @@ def test_every_pose_belongs_to_its_frame(captured: np.ndarray, drawn: np.ndarray
         for lag in (-3, -2, -1, 0, 1, 2, 3)
     }
     assert min(errors, key=lambda lag: errors[lag]) == 0, errors
+
+
+def hand_lines(picture: np.ndarray) -> np.ndarray:
+    """Return where the authors' map shows hands, which are brighter than limbs: (pixels, 2)."""
+    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+    return np.argwhere((hsv[..., 1] > 110) & (hsv[..., 2] > 110))[:, ::-1] + 0.5
+
+
+def bones(hand: np.ndarray) -> np.ndarray:
+    """Return points along the bones of a hand (21, 2), every few pixels."""
+    share = np.linspace(0, 1, 12)[:, None]
+    return np.concatenate([hand[a] + (hand[b] - hand[a]) * share for a, b in HAND_BONES])
+
+
+SCALE, SHIFT = np.array((1.1398, 1.1524)), np.array((-91.73, -70.31))
+"""From the dance to the authors' map: read off both arms of frame 31, which they show well."""
+
+
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_hands_lie_where_the_authors_detector_saw_them_and_on_their_wrists(
+    track: PoseTrack, media: Path, cleaned: bool
+) -> None:
+    shown = clean(track).track if cleaned else track
+    points, scores = shown.points[:, 0], shown.scores[:, 0]
+    apart, off = [], []
+    path = media / "reference_demo_03_posemap_and_result.mp4"
+    for frame in read_frames(path, only=range(1, 1 + FRAMES // STRIDE)):
+        index = STRIDE * (frame.index - 1)
+        drawn_hands = (hand_lines(frame.picture[:, :574]) - SHIFT) / SCALE
+        unit = np.linalg.norm(points[index, 2] - points[index, 5])
+        for part, wrist in ((LEFT_HAND, 7), (RIGHT_HAND, 4)):
+            hand, joint = points[index, part], points[index, wrist]
+            if not (scores[index, part] > 0).all() or scores[index, wrist] <= 0:
+                continue
+            off.append(np.linalg.norm(hand[0] - joint) / unit)
+            arm = (joint - points[index, wrist - 1]) / np.linalg.norm(
+                joint - points[index, wrist - 1]
+            )
+            way = drawn_hands - joint
+            near = drawn_hands[(np.linalg.norm(way, axis=1) < 0.55 * unit) & (way @ arm > 0)]
+            if len(near) < 40:
+                continue  # out of the authors' picture
+            between = np.linalg.norm(near[:, None] - bones(hand)[None], axis=-1)
+            apart.append((between.min(1).mean() + between.min(0).mean()) / 2)
+    assert len(apart) > 20
+    assert np.mean(apart) < 7.5
+    assert max(off) < 0.2

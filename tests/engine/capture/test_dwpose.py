@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marionext.capture import probe
 from marionext.capture.dwpose_detector import (
     PEOPLE_NETWORK,
     POSE_NETWORK,
@@ -13,6 +12,7 @@ from marionext.capture.dwpose_detector import (
     detect_people_in_video,
 )
 from marionext.errors import ModelError, MotionError
+from marionext.footage import probe
 
 COUNT = 12
 

@@ -2,6 +2,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -238,3 +239,35 @@ def test_a_real_dance_is_captured_whole(networks: None, media: Path) -> None:
     assert (scores[:, FACE] > 0).any(1).mean() > 0.98
     for part in (LEFT_HAND, RIGHT_HAND):
         assert (scores[:, part] > 0).any(1).mean() > 0.8
+
+
+def test_the_pose_of_the_first_picture_stands_for_those_before_it(
+    networks: None, hero: np.ndarray, clips: Any, tmp_path: Path
+) -> None:
+    pictures = [placed(hero, 20 + DRIFT * index) for index in range(10)]
+    path = tmp_path / "damaged.mp4"
+    options = {"crf": "12", "g": "4", "bf": "0", "sc_threshold": "0"}
+    clips.write(path, pictures, rate=Fraction(24), options=options)
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        first = next(container.demux(video=0))
+        content[first.pos : first.pos + first.size] = bytes(first.size)
+    path.write_bytes(content)
+    found = extract_track(path)
+    assert (len(found), found.first, found.rate.fraction) == (10, 1, 24)
+    moved = body_of(found).mean(1)[:, 0]
+    np.testing.assert_array_equal(found.points[:4], np.repeat(found.points[4:5], 4, axis=0))
+    np.testing.assert_allclose(np.diff(moved[4:]), DRIFT, atol=1.5)
+    part = extract_track(path, frames=FrameRange(2, 4))
+    assert part.frames == FrameRange(2, 4)
+    np.testing.assert_allclose(body_of(part).mean(1)[:, 0], moved[4], atol=3)
+
+
+def test_what_a_user_should_know_is_said(
+    networks: None, hero: np.ndarray, clips: Any, tmp_path: Path
+) -> None:
+    pictures = [placed(hero, 80) if index < 4 else placed(hero) for index in range(8)]
+    path = clips.write(tmp_path / "gone.mp4", pictures, rate=Fraction(10), options={"crf": "12"})
+    said: list[str] = []
+    extract_track(path, say=said.append)
+    assert said == ["gone.mp4: nobody is seen in 4 of 8 frames: 5-8"]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from marionext.errors import JobCancelled, OutputError
+from marionext.footage import probe, read_frames
 from marionext.frames import FrameRate
 from marionext.output import Pictures, Sound, VideoKind, encode_video, video_suffix, write_png
 
@@ -278,10 +279,120 @@ def test_sources_without_sound_or_without_sense_still_give_a_video(tmp_path: Pat
     broken.write_bytes(b"\0" * 4000)
     made = encode_video(clip(5), NTSC, tmp_path / "b.mp4", sound=Sound(broken))
     assert made.sound == "none"
-    assert "has no sound" in made.notes[0]
+    assert "has no sound" in made.warnings[0]
     assert len(decode(tmp_path / "b.mp4")[0]) == 5
     made = encode_video(clip(5), NTSC, tmp_path / "c.gif", kind="gif", sound=Sound(silent))
     assert made.sound == "none"
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[int, int]]:
+    """Return where the packets of a file's first stream of a kind lie: place and size."""
+    with av.open(str(path)) as container:
+        stream = getattr(container.streams, kind)[0]
+        return [(packet.pos, packet.size) for packet in container.demux(stream) if packet.size]
+
+
+@pytest.mark.parametrize("codec", ["aac", "mp2", "ac3"])
+def test_damaged_packets_of_sound_cost_their_own_time(tmp_path: Path, codec: str) -> None:
+    source = film(tmp_path / "s.mp4", codec=codec)
+    whole, rate, _ = hear(source)
+    content = bytearray(source.read_bytes())
+    places = packets_of(source, "audio")
+    for at, size in places[20:23]:
+        content[at : at + size] = np.random.default_rng(at).bytes(size)
+    source.write_bytes(content)
+    made = encode_video(clip(60), NTSC, tmp_path / "out.mp4", sound=Sound(source))
+    assert made.sound == "encoded"
+    assert "of its sound" in made.warnings[0]
+    assert "cannot be decoded" in made.warnings[0]
+    samples, _, _ = hear(tmp_path / "out.mp4")
+    assert onsets(samples, rate)[-2:] == pytest.approx(onsets(whole, rate)[-2:], abs=0.001)
+    assert onsets(samples, rate)[0] == pytest.approx(0.25, abs=0.001)
+
+
+def two_tracks(path: Path) -> Path:
+    """Copy a film's sound into two tracks, the first of them of a kind that nobody knows."""
+    source = film(path.with_name("one.mov"))
+    with av.open(str(source)) as reading, av.open(str(path), "w") as writing:
+        video = writing.add_stream_from_template(reading.streams.video[0])
+        sounds = [writing.add_stream_from_template(reading.streams.audio[0]) for _ in range(2)]
+        for packet in reading.demux():
+            if not packet.size:
+                continue
+            if packet.stream.type == "video":
+                packet.stream = video
+                writing.mux(packet)
+                continue
+            content, times = bytes(packet), (packet.pts, packet.dts, packet.duration)
+            for sound in sounds:
+                copy = av.Packet(content)
+                copy.pts, copy.dts, copy.duration = times
+                copy.time_base, copy.stream = packet.time_base, sound
+                writing.mux(copy)
+    return unknown(path, 1)
+
+
+def unknown(path: Path, tracks: int) -> Path:
+    """Give the first sound tracks of a QuickTime file a kind that nobody knows."""
+    content = path.read_bytes()
+    start = content.index(b"mp4a")  # the picture has a decoder's description of its own
+    head, sounds = content[:start], content[start:]
+    sounds = sounds.replace(b"mp4a", b"zzzz", 3 * tracks).replace(b"esds", b"zzzz", tracks)
+    path.write_bytes(head + sounds)
+    return path
+
+
+def test_sound_of_an_unknown_kind_falls_through_to_the_next_track(tmp_path: Path) -> None:
+    source = two_tracks(tmp_path / "two.mov")
+    made = encode_video(clip(60), NTSC, tmp_path / "out.mp4", sound=Sound(source))
+    assert made.sound == "copied"
+    assert "track 1 (of an unknown kind)" in made.warnings[0]
+    assert "track 2 (aac) is taken" in made.warnings[0]
+    samples, rate, _ = hear(tmp_path / "out.mp4")
+    assert onsets(samples, rate) == pytest.approx((0.25, 0.75, 1.25, 1.75), abs=0.001)
+    unknown(source, 2)
+    made = encode_video(clip(60), NTSC, tmp_path / "none.mp4", sound=Sound(source))
+    assert made.sound == "none"
+    assert "cannot be decoded" in made.warnings[0]
+
+
+def test_sound_that_changes_from_mono_to_stereo_goes_on(tmp_path: Path) -> None:
+    film(tmp_path / "a.ts", frames=30, sound=1.0, layout="mono", codec="mp2")
+    film(tmp_path / "b.ts", frames=30, sound=1.0, layout="stereo", codec="mp2", sound_delay=1.0,
+         video_delay=Fraction(1))  # fmt: skip
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    made = encode_video(clip(60), NTSC, tmp_path / "out.mp4", sound=Sound(joined))
+    assert made.sound == "encoded"
+    samples, rate, _ = hear(tmp_path / "out.mp4")
+    assert len(onsets(samples, rate)) == 4
+
+
+@pytest.mark.parametrize("part", [0, 10])
+def test_sound_stays_in_step_where_the_first_frames_cannot_be_decoded(
+    tmp_path: Path, part: int
+) -> None:
+    source, cut = film(tmp_path / "s.mp4"), tmp_path / "cut.mp4"
+    dropped = 5
+    with av.open(str(source)) as reading, av.open(str(cut), "w") as writing:
+        copies = [writing.add_stream_from_template(stream) for stream in reading.streams]
+        met = 0
+        for packet in reading.demux():
+            met += packet.stream.type == "video"
+            if packet.size and (packet.stream.type != "video" or met > dropped):
+                packet.stream = copies[packet.stream_index]
+                writing.mux(packet)
+    info = probe(cut)
+    found = next(read_frames(cut))
+    assert info.frames == 60 - dropped
+    assert info.held == found.index > 0
+    assert number_of(found.picture) == found.index + dropped
+    sound = Sound(cut, NTSC.seconds(part))
+    encode_video(clip(55 - part), NTSC, tmp_path / "out.mp4", sound=sound)
+    samples, rate, _ = hear(tmp_path / "out.mp4")
+    late = float(NTSC.seconds(dropped + part))
+    expected = [time - late for time in (0.25, 0.75, 1.25, 1.75) if time > late]
+    assert onsets(samples, rate) == pytest.approx(expected, abs=0.001)
 
 
 def test_cancelling_leaves_nothing_behind(tmp_path: Path) -> None:

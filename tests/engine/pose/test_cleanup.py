@@ -303,15 +303,32 @@ def test_a_finding_names_the_edit_that_mends_it(dancer):
     assert not [f for f in cleaned(filled).findings if f.what == "gap" and not f.mended]
 
 
-def test_filled_points_say_so_and_exchanged_ones_keep_their_origin(dancer):
-    track = faulty(dancer)
-    origins = track.origins.copy()
-    origins[30:34, 0, 4] = Origin.BY_HAND
-    mended = clean(track.with_(origins=origins))
+def test_filled_points_say_so(dancer):
+    mended = clean(faulty(dancer))
     assert (mended.origins[80:85, 0, LEFT_HAND] == Origin.FILLED).all()
     assert (mended.origins[60:62, 0, 4] == Origin.FILLED).all()
-    assert (mended.origins[30:34, 0, 7] == Origin.BY_HAND).all()
     assert not mended.origins[:20].any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 99), share=st.sampled_from([0.02, 0.3]))
+def test_points_that_were_set_by_hand_never_move(dancer_function, seed, share):
+    track = faulty(dancer_function, seed)
+    rng = np.random.default_rng(seed)
+    by_hand = rng.uniform(size=track.scores.shape) < share
+    by_hand[30:34, 0, 4] = by_hand[60:62, 0, 4] = True  # exchanged; wild
+    origins = np.where(by_hand, Origin.BY_HAND, 0).astype(np.uint8)
+    mended = clean(track.with_(origins=origins))
+    assert (mended.points[by_hand] == track.points[by_hand]).all()
+    assert (mended.scores[by_hand] == track.scores[by_hand]).all()
+    assert (mended.origins[by_hand] == Origin.BY_HAND).all()
+
+
+def test_a_whole_clean_up_leaves_nothing_to_mend_and_one_of_a_part_does(dancer):
+    track = faulty(dancer)
+    assert not track.cleaned
+    assert clean(track).cleaned
+    assert not cleaned(track, frames=FrameRange(3, 9)).track.cleaned
 
 
 def test_mending_somebody_who_is_not_there_is_refused(dancer):
@@ -319,3 +336,77 @@ def test_mending_somebody_who_is_not_there_is_refused(dancer):
         cleaned(dancer(frames=3), person=1)
     with pytest.raises(SettingsError, match="left_arn"):
         cleaned(dancer(frames=3), joints=("left_arn",))
+
+
+def turning(dancer, noise=1.0):
+    """A dance in which the right hand turns over and back within seven frames, and a noisy copy."""
+    truth = dancer(frames=60, strength=0.2, centre=288)
+    points = truth.points.astype(np.float64)
+    wrist = points[:, 0, 4]
+    for frame, angle in zip(range(27, 34), (0.5, 1.6, 2.8, 3.1, 2.2, 1.0, 0.2), strict=True):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        hand = points[frame, 0, RIGHT_HAND] - wrist[frame]
+        points[frame, 0, RIGHT_HAND] = hand @ turn.T + wrist[frame]
+    truth = changed(truth, points.astype(np.float32))
+    seen = points + np.random.default_rng(3).normal(0, noise, points.shape)
+    return truth, changed(truth, seen.astype(np.float32))
+
+
+def test_a_fast_hand_stays_where_it_was_seen_and_keeps_its_size(dancer):
+    truth, seen = turning(dancer)
+    mended = clean(seen)
+    assert (mended.scores == seen.scores).all()
+    hand = slice(27, 34), 0, RIGHT_HAND
+    error = np.linalg.norm(mended.points[hand] - truth.points[hand], axis=-1)
+    assert error.max() < 8, "what is wrong of it trembles by one pixel"
+
+    def reach(track):
+        hand = track.points[27:34, 0, RIGHT_HAND]
+        return np.linalg.norm(hand[:, 12] - hand[:, 0], axis=-1)
+
+    np.testing.assert_allclose(reach(mended), reach(truth), rtol=0.08)
+
+
+def test_a_filter_moves_no_confident_point_further_than_it_trembles(dancer):
+    _, seen = turning(dancer, noise=2)
+    mended = clean(seen, CleanUp(repair_swaps=False, outliers=0, longest_gap=0))
+    way = np.linalg.norm(mended.points - seen.points, axis=-1)[:, 0]
+    limbs = [joint for joint in range(POINT_COUNT) if joint not in {1, 2, 5, 8, 11}]
+    usual = np.median(way, axis=0)
+    assert (way[:, limbs] <= np.maximum(3.01 * usual, 0.0041 * 1024)[limbs]).all()
+
+
+def test_a_hand_off_its_wrist_is_an_outlier_and_one_on_it_never(dancer):
+    _, seen = turning(dancer)
+    points = seen.points.copy()
+    points[15, 0, RIGHT_HAND] += (150, 80)
+    found = cleaned(changed(seen, points)).findings
+    assert [f.frames for f in found if f.what == "outlier"] == [FrameRange(15, 16)]
+
+
+def in_picture(track):
+    """What a detector that is bound to its picture sees of a dance."""
+    outside = ((track.points < 0) | (track.points >= track.size)).any(-1)
+    points = np.where(outside[..., None], 0, track.points).astype(np.float32)
+    return changed(track, points, np.where(outside, 0, track.scores).astype(np.float32))
+
+
+def test_hands_leave_the_picture_with_their_wrists(dancer):
+    truth = dancer(frames=40, strength=0)
+    way = 30 * np.clip(5 - np.abs(np.arange(40) - 20), 0, 5)  # out, and back
+    points = truth.points - (truth.points[0, 0, 4, 0] - 75, 0)
+    points[..., 0] -= way[:, None, None]
+    seen = in_picture(changed(truth, points.astype(np.float32)))
+    assert 0 < (seen.scores[:, 0, 4] == 0).sum() <= 8
+    mended = clean(seen)
+    gone = seen.scores[:, 0, 4] == 0
+    assert (mended.scores[gone][:, 0, 4] == 0).all()
+    assert (mended.scores[gone][:, 0, RIGHT_HAND] == 0).all()
+    assert not (mended.scores[:, 0, RIGHT_HAND] > seen.scores[:, 0, RIGHT_HAND]).any()
+
+
+def test_a_hand_without_a_wrist_is_not_made_up(dancer):
+    track = in_picture(dancer(frames=40, strength=0.2))
+    hand = np.arange(RIGHT_HAND.start, RIGHT_HAND.stop)
+    track = hidden(hidden(track, slice(18, 22), hand[:, None]), slice(16, 30), 4)
+    assert (clean(track).scores[18:22, 0, RIGHT_HAND] == 0).all()

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext import capture, pose
+from marionext import capture, footage, pose
 from marionext.diffusion.cropping import crop_geometry
 from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate, format_frames, parse_frames
@@ -105,10 +105,10 @@ def open_recording(
         EngineError: one of its kinds; the clip cannot be used and the message says why.
     """
     video = folder / entry.video
-    info = capture.probe(video)
+    info = footage.probe(video)
+    notes = list(info.warnings)
     first, count = _span(entry, info.frames)
     maps = None if entry.control is None else _ready_made(folder / entry.control, first, count)
-    notes = []
     if maps is None:
         track = _poses(folder, entry, video, spare, on_progress)
         points, scores = _fitting(track, info.size, first, count)
@@ -251,8 +251,8 @@ def _on_grid(video: Path, rate: FrameRate, start: int, count: int) -> Iterator[P
     """Give the frame nearest to each tick of the exact rate, as the poses are on it."""
     ticks = iter(range(start, start + count))
     tick = next(ticks)
-    before: capture.VideoFrame | None = None
-    for frame in capture.read_frames(video):
+    before: footage.VideoFrame | None = None
+    for frame in footage.read_frames(video):
         while before is not None and rate.seconds(tick) <= (before.time + frame.time) / 2:
             yield before.picture
             following = next(ticks, None)

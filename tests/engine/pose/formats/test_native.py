@@ -39,6 +39,15 @@ def test_the_same_track_is_the_same_bytes(written, tmp_path):
     assert (tmp_path / "again.npz").read_bytes() == path.read_bytes()
 
 
+def test_a_track_remembers_that_it_was_cleaned_and_older_files_are_as_they_were(written, tmp_path):
+    track, path = written
+    with np.load(path) as archive:
+        assert "cleaned" not in archive
+    assert not read_native(path).cleaned
+    write_native(track.with_(cleaned=True), tmp_path / "cleaned.npz")
+    assert read_native(tmp_path / "cleaned.npz").cleaned
+
+
 def test_numpy_opens_it_without_pickles(written):
     _, path = written
     with np.load(path, allow_pickle=False) as archive:
@@ -120,6 +129,7 @@ def test_pickled_objects_are_not_loaded(tmp_path):
         ("points", np.zeros((4, 1, 18, 2)), "134"),
         ("points", np.full((4, 1, 134, 2), np.nan), "not finite"),
         ("scores", np.array("x"), "sound"),
+        ("cleaned", np.array([1, 0]), "sound"),
     ],
 )
 def test_unsound_contents_are_told(written, tmp_path, name, value, message):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from marionext import capture
+from marionext import footage
 from marionext.errors import MotionError, SettingsError
 from marionext.frames import FrameRate
 from marionext.output import Pictures, encode_video
@@ -195,11 +195,11 @@ def test_a_video_of_uneven_rate_gives_the_frame_nearest_to_each_tick(
     times = [Fraction(0), Fraction(1, 12), Fraction(1, 3), Fraction(3, 8), Fraction(5, 12)]
     pictures = [np.full((96, 64, 3), 40 * number, np.uint8) for number in range(5)]
 
-    def uneven(_path: Path) -> Iterator[capture.VideoFrame]:
+    def uneven(_path: Path) -> Iterator[footage.VideoFrame]:
         for index, (time, picture) in enumerate(zip(times, pictures, strict=True)):
-            yield capture.VideoFrame(index, time, picture)
+            yield footage.VideoFrame(index, time, picture)
 
-    monkeypatch.setattr(capture, "read_frames", uneven)
+    monkeypatch.setattr(footage, "read_frames", uneven)
     recording = opened(tmp_path, "dance.mp4")
     shown = [int(picture[0, 0, 0]) // 40 for picture in recording.pictures()]
     assert shown == [0, 1, 1, 2, 2, 4]
@@ -274,7 +274,7 @@ def test_poses_that_are_not_there_are_detected_and_kept(
         pytest.skip("needs a dance video")
     data = tmp_path / "data"
     data.mkdir()
-    frames = [frame.picture for frame in capture.read_frames(source, longest=480, only=range(8))]
+    frames = [frame.picture for frame in footage.read_frames(source, longest=480, only=range(8))]
     encode_video(Pictures(len(frames), lambda index: frames[index]), FrameRate.parse("30"),
                  data / "dance.mp4")  # fmt: skip
     run_training(tmp_path / "out", 1, run={"data": str(data)})

@@ -298,7 +298,7 @@ def test_fresh_cross_normalised_control_is_heard_from_the_first_step(
 def test_a_training_tells_how_far_it_is(
     tmp_path: Path, run_training: Trainer, reports: list[Report]
 ) -> None:
-    from marionext.capture import probe
+    from marionext.footage import probe
 
     run_training(tmp_path, 4, report=TrainingReporter(reports.append), run={"preview_every": 2})
     steps = [event for event in reports if isinstance(event, Progress) and event.stage == "train"]

@@ -7,6 +7,7 @@ the grid of the common rate next to its usual one, and keypoints between two of 
 frames are interpolated, so that frame ``i`` of the track always shows time ``i / rate``.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +29,7 @@ _COMMON_RATES = (
 _FALLBACK_RATE = Fraction(25)
 _ROUNDING = Fraction(1, 1000)
 """Time stamps may be this far off the grid, in seconds: containers round to milliseconds."""
+_SAME = Fraction(1, 10_000)
 _NEAR = Fraction(1, 50)
 """A rate may be lower than the frames come by this part: clocks of telephones drift."""
 _LONGEST_BRIDGE = Fraction(1, 4)
@@ -65,24 +67,20 @@ def plan_timing(
         The rate that all frames fit with a constant interval, if there is one, and as many grid
         frames as there are frames; else the grid of a variable-rate video.
     """
-    usual = [rate for rate in declared if rate > 0]
+    usual = [_exact(rate) for rate in declared if rate > 0]
     if len(times) < 2:
         rate = usual[0] if usual else _FALLBACK_RATE
         return Timing(FrameRate(rate), 1, variable=False)
+    constant = _constant_rate(times, usual, tick)
+    if constant is not None:
+        return Timing(FrameRate(constant), len(times), variable=False)
     mean = (times[-1] - times[0]) / (len(times) - 1)
-    common = sorted(_COMMON_RATES, key=lambda rate: abs(1 / rate - mean))
-    # A rate that is both claimed and common beats one that merely fits: over a few frames
-    # rounded to milliseconds, 29.97 and 30 fit equally well.
-    candidates = [rate for rate in usual if rate in _COMMON_RATES] + common + usual
-    for rate in candidates:
-        if _fits(times, rate, tick):
-            return Timing(FrameRate(rate), len(times), variable=False)
 
     steps = [later - earlier for earlier, later in pairwise(times)]
     usual_step = median(steps) or mean or 1 / _FALLBACK_RATE
     # Dropped frames leave steps of twice or three times the usual; counted as such, all steps
     # together tell the interval better than any one, which is rounded.
-    whole_steps = sum(round(step / usual_step) for step in steps)
+    whole_steps = sum(max(round(step / usual_step), step >= usual_step / 4) for step in steps)
     interval = (times[-1] - times[0]) / whole_steps if whole_steps else usual_step
     interval = interval or usual_step
     # The grid is ours to choose: a common rate, and none that would lose frames.
@@ -93,8 +91,14 @@ def plan_timing(
     fitting = [rate for rate in nearest if abs(1 / rate - interval) * whole_steps <= 2 * _ROUNDING]
     # 30 and 29.97 cannot be told apart in a second or two: the plain one, unless only one fits.
     rate = min(fitting or nearest, key=lambda rate: rate.denominator)
-    duration = times[-1] - times[0] + (last_duration or interval)
-    return Timing(FrameRate(rate), max(1, round(duration * rate)), variable=True)
+    length = times[-1] - times[0]
+    # As everywhere: the grid's times that are less than the duration, but for rounding; and the
+    # last frame has a place, however short the file says that it is shown.
+    count = max(
+        math.ceil((length + (last_duration or interval) - _ROUNDING) * rate),
+        math.floor((length + _ROUNDING) * rate) + 1,
+    )
+    return Timing(FrameRate(rate), count, variable=True)
 
 
 def nearest_frames(times: Sequence[Fraction], timing: Timing) -> NDArray[np.int64]:
@@ -159,14 +163,58 @@ def resample(
     )
 
 
-def _fits(times: Sequence[Fraction], rate: Fraction, tick: Fraction) -> bool:
-    """Tell whether every time lies on the rate's grid, but for rounding."""
-    # Less than a quarter of an interval, or a coarse clock would make any video constant.
-    slack = min(max(tick, _ROUNDING) * Fraction(101, 100), 1 / (4 * rate))
+def _exact(claim: Fraction) -> Fraction:
+    """Return the common rate that a claim stands for: headers hold 19001/317 for 60000/1001."""
+    return next((rate for rate in _COMMON_RATES if abs(claim / rate - 1) < _SAME), claim)
+
+
+def _constant_rate(
+    times: Sequence[Fraction], claimed: Sequence[Fraction], tick: Fraction
+) -> Fraction | None:
+    """Return the rate that all frames come at, None where there is none.
+
+    Over a few frames of a coarse clock several rates fit, so the order matters: what rounding alone
+    explains before what trembles; of those a rate that is claimed and common (29.97 and 30 cannot
+    be told apart in a second), one that the clock counts exactly (1/16 of a second is 16, though
+    15 is near), the common ones, plain ones first, then whole numbers, then whatever is claimed.
+    """
+    mean = (times[-1] - times[0]) / (len(times) - 1)
+    if mean <= 0:
+        return None
+
+    def nearness(rate: Fraction) -> tuple[int, Fraction]:
+        return rate.denominator, abs(1 / rate - mean)
+
+    step = times[1] - times[0]
+    exact = all(later - earlier == step for earlier, later in pairwise(times))
+    counted = [1 / step] if exact and tick > _ROUNDING else []
+    whole = round(1 / mean)
+    wholes = [Fraction(rate) for rate in range(max(whole - 1, 1), whole + 2)]
+    candidates = [
+        *(rate for rate in claimed if rate in _COMMON_RATES),
+        *counted,
+        *sorted(_COMMON_RATES, key=nearness),
+        *sorted(wholes, key=nearness),
+        *claimed,
+    ]
+    rounded, trembling = tick * Fraction(101, 100), 2 * max(tick, _ROUNDING) * Fraction(101, 100)
+    found = (rate for rate in candidates if _fits(times, rate, tick, rounded))
+    near = (rate for rate in candidates if _fits(times, rate, tick, trembling))
+    return next(found, 1 / step if exact else next(near, None))
+
+
+def _fits(times: Sequence[Fraction], rate: Fraction, tick: Fraction, slack: Fraction) -> bool:
+    """Tell whether every time lies on the rate's grid, but for some slack in seconds.
+
+    The first time is rounded as well: what counts is the spread, not the distance from it.
+    """
     origin = times[0]
     drifts = [time - origin - index / rate for index, time in enumerate(times)]
-    # The first time is rounded as well: judge by the spread, not by the distance from it.
-    return max(drifts) - min(drifts) <= 2 * slack and abs(drifts[-1]) <= 2 * slack
+    spread = max(drifts) - min(drifts)
+    if not spread:
+        return True
+    # A clock that hardly ticks more often than frames come rounds anything to anything.
+    return 5 * tick * rate <= 3 and spread <= min(slack, 1 / (2 * rate))
 
 
 def _grid(timing: Timing) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marionext.capture.timing import Timing, nearest_frames, plan_timing, resample
+from marionext.footage.timing import Timing, nearest_frames, plan_timing, resample
 from marionext.frames import FrameRate
 
 NTSC = [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001)]

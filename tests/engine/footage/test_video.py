@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from marionext.capture import probe, read_frames
 from marionext.errors import JobCancelled, MotionError
+from marionext.footage import probe, read_frames
 
 RATE = Fraction(30000, 1001)
 COUNT = 48
