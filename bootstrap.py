@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -31,7 +32,8 @@ LOG = VENV / "bootstrap.log"
 STAMP = VENV / "bootstrap.json"
 UNFINISHED = VENV / "bootstrap.unfinished"
 MADE_HERE = VENV / "bootstrap.made"
-OURS = {LOCK, LOG, STAMP, UNFINISHED, MADE_HERE}
+STEP = VENV / "bootstrap.step"
+OURS = {LOCK, LOG, STAMP, UNFINISHED, MADE_HERE, STEP}
 SPACE_NEEDED = 4 << 30
 
 BLENDERS = ROOT / ".blenders"
@@ -64,6 +66,9 @@ LIBRARY_OF_PACKAGE = {
     "libgl1": "libGL.so.1",
     "libglib2.0-0": "libglib-2.0.so.0",
 }
+
+held: "list[IO[str]]" = []
+"""The lock, while it is held."""
 
 FIND_BROKEN = """
 import importlib.metadata as metadata
@@ -131,6 +136,9 @@ class BootstrapError(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options, rest = parse_arguments(arguments)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
     try:
         python = ready_environment(options)
         if options.command == "test":
@@ -146,6 +154,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     say(f"Ready: {program('marionext')}")
     return 0
+
+
+def stop(number: int, _frame: object) -> None:
+    """End as on Ctrl-C, what runs for us included, with the status that a shell gives it."""
+    say("\nStopped. Run the same command again and it goes on from here.")
+    raise SystemExit(128 + number)
 
 
 def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -173,7 +187,8 @@ def ready_environment(options: argparse.Namespace) -> Path:
     """Bring ``.venv`` to what the command needs, and return its Python."""
     wanted = EXTRAS.get(options.command, ())
     VENV.mkdir(exist_ok=True)
-    with locked(LOCK):
+    with locked(LOCK) as lock:
+        held.append(lock)
         python = ready_virtual_environment()
         installed = ready_packages(python, wanted, options.torch_index)
         if options.command == "test":
@@ -553,7 +568,12 @@ def live(title: str, command: list[str], environment: dict[str, str] | None = No
         encoding="utf-8",
         errors="replace",
         cwd=str(ROOT),
+        # A group of its own, to be ended with all that it starts. And it holds the lock along with
+        # us: if we are killed, the next run knows that somebody is still at work here.
+        start_new_session=True,
+        pass_fds=() if os.name == "nt" else [lock.fileno() for lock in held],
     )
+    STEP.write_text(json.dumps({"bootstrap": os.getpid(), "step": process.pid}), encoding="utf-8")
 
     def record() -> None:
         with LOG.open("a", encoding="utf-8") as log:
@@ -580,7 +600,7 @@ def live(title: str, command: list[str], environment: dict[str, str] | None = No
                 told += 30.0
         status = process.wait()
     except BaseException:
-        process.terminate()
+        end_group(process.pid)
         process.wait()
         raise
     finally:
@@ -616,20 +636,67 @@ def call(command: list[str], cwd: Path | None = None) -> int:
             status = process.wait()
         except KeyboardInterrupt:
             continue  # The terminal sent it to the child too, which ends in its own way.
+        except SystemExit:
+            process.terminate()
+            raise
         return status if status >= 0 else 128 - status
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system lets go of when this process ends, however it ends."""
+def locked(path: Path) -> Iterator[IO[str]]:
+    """Hold a lock that the system lets go of when we and our step have ended, however we do."""
     with path.open("a+") as file:
         waiting = False
         while not try_lock(file):
             if not waiting:
                 say(f"Another bootstrap is at work in {VENV}; waiting for it.")
                 waiting = True
+            end_orphan()
             time.sleep(0.5)
-        yield
+        yield file
+
+
+def end_orphan() -> None:
+    """End the step of a bootstrap that was killed: nobody would go on where it stops."""
+    try:
+        told = json.loads(STEP.read_text(encoding="utf-8"))
+        bootstrap, step = int(told["bootstrap"]), int(told["step"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return
+    # The lock is held, so one of the two is alive, and its number is no other program's.
+    if os.name != "nt" and step > 1 and not is_alive(bootstrap) and is_alive(step):
+        say("It was killed and its last step is still at work: ending that.")
+        end_group(step)
+
+
+def is_alive(process: int) -> bool:
+    """Tell whether there is a process of that number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # it is somebody else's
+    return True
+
+
+def end_group(leader: int) -> None:
+    """End a process that was started here, and what it started: kindly, then by force."""
+    if os.name == "nt":
+        subprocess.call(["taskkill", "/F", "/T", "/PID", str(leader)], stdout=subprocess.DEVNULL)
+        return
+    for number, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 2.0)):
+        with contextlib.suppress(OSError):
+            os.killpg(leader, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                os.waitpid(leader, os.WNOHANG)  # a child that has ended counts until it is asked
+            try:
+                os.killpg(leader, 0)
+            except OSError:
+                return
+            time.sleep(0.05)
 
 
 def try_lock(file: IO[str]) -> bool:

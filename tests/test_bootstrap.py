@@ -289,6 +289,43 @@ def test_killed_in_the_middle_of_an_installation_the_next_run_finishes_it(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_alone_it_leaves_nothing_at_work_when_the_next_run_begins(
+    installed: Project, how: signal.Signals
+) -> None:
+    (installed.folder / "constraints.txt").write_text(f"alone=={how.value}\n", encoding="utf-8")
+    (installed.folder / "wait").touch()
+    builds = installed.builds
+    process = installed.start("install")
+    installed.wait_for_build(builds + 1)
+    step = json.loads((installed.folder / ".venv" / "bootstrap.step").read_text())["step"]
+    process.send_signal(how)
+    assert process.wait(30) == {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}[how.name]
+    if how is not signal.SIGKILL:
+        assert not group_is_alive(step)
+    if process.stdout is not None:
+        process.stdout.close()
+    # The next build waits as well: had it not begun, the one left behind would still be waiting.
+    following = installed.start("install")
+    installed.wait_for_build(builds + 2)
+    assert not group_is_alive(step)
+    (installed.folder / "wait").unlink()
+    output, _ = following.communicate(timeout=60)
+    assert following.returncode == 0, output
+    assert ("ending that" in output) == (how is signal.SIGKILL)
+    assert installed.run("demo")[0] == 0
+
+
+def group_is_alive(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.slow
 def test_two_at_once_wait_for_each_other(installed: Project) -> None:
     (installed.folder / "constraints.txt").write_text("twice==1.0\n", encoding="utf-8")
     (installed.folder / "wait").touch()

@@ -1,6 +1,8 @@
 """Whole renders through the engine, in this process."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +15,16 @@ from PIL import Image
 
 from marionext.local import LocalEngine
 from marionext.posemap import draw
-from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
+from marionext.protocol import (
+    Event,
+    Failed,
+    Finished,
+    FrameWritten,
+    Log,
+    Preview,
+    Progress,
+    write_line,
+)
 
 JobMaker = Callable[..., dict[str, Any]]
 
@@ -241,3 +252,81 @@ def test_the_manifest_tells_how_the_frames_were_made(
     assert record["stage"]["name"] == "finished"
     assert not (tmp_path / "out" / "state").exists()
     assert np.load(tmp_path / "out" / "poses.npz")["points"].shape == (7, 1, 134, 2)
+
+
+@pytest.mark.parametrize("name", ["motion.npz", "character.npz"])
+@pytest.mark.parametrize("content", [b"", b"PK\3\4 cut off", None], ids=["empty", "else", "half"])
+def test_kept_poses_that_are_damaged_are_told_and_made_again(
+    name: str, content: bytes | None, make_job: JobMaker, tmp_path: Path
+) -> None:
+    with LocalEngine() as engine:
+        job = make_job(settings={"steps": 3})
+        job_id = engine.submit(job)
+        while True:  # stopped in the midst, so that the state stays
+            event = engine.next_event()
+            if isinstance(event, Progress) and event.stage == "denoise" and event.done > 2:
+                engine.cancel(job_id)
+            if isinstance(event, Failed):
+                break
+        kept = tmp_path / "out" / "state" / name
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[: len(whole) // 2] if content is None else content)
+        events = run(engine, job)
+        assert isinstance(events[-1], Finished), events[-1]
+        said = [event.text for event in events if isinstance(event, Log)]
+        assert any(name in text and "made again" in text for text in said)
+        assert any("going on after step" in text for text in said)
+        other = make_job(settings={"steps": 3}, output={"directory": str(tmp_path / "other")})
+        assert isinstance(run(engine, other)[-1], Finished)
+    assert frames_of(tmp_path / "out") == frames_of(tmp_path / "other")
+
+
+def test_poses_that_a_run_did_not_come_to_write_are_made_up_for(
+    make_job: JobMaker, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with LocalEngine() as engine:
+        run(engine, make_job())
+        poses = (out / "poses.npz").read_bytes()
+        # As a run leaves it that stopped after its last frame: kept poses, none for people.
+        (out / "state").mkdir()
+        (out / "poses.npz").rename(out / "state" / "motion.npz")
+        assert isinstance(run(engine, make_job())[-1], Finished)
+    assert (out / "poses.npz").read_bytes() == poses
+    assert not (out / "state").exists()
+
+
+def test_going_on_with_other_libraries_is_said(make_job: JobMaker, tmp_path: Path) -> None:
+    record = tmp_path / "out" / "render.json"
+    with LocalEngine() as engine:
+        run(engine, make_job())
+        data = json.loads(record.read_text(encoding="utf-8"))
+        data["versions"]["torch"] = "1.0"
+        record.write_text(json.dumps(data), encoding="utf-8")
+        (tmp_path / "out" / "frames" / "000103.png").unlink()
+        events = run(engine, make_job())
+    assert isinstance(events[-1], Finished)
+    said = [event.text for event in events if isinstance(event, Log) and event.level == "warning"]
+    assert any("was begun with torch 1.0 (now" in text for text in said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes that are no text")
+def test_names_that_are_no_text_go_through_a_whole_render(
+    make_job: JobMaker, tmp_path: Path
+) -> None:
+    odd = tmp_path / os.fsdecode(b"\xff\xfe odd")
+    odd.mkdir()
+    job = make_job()
+    for name in ("hero.png", "hero.pose.npz", "wave.npz"):
+        (tmp_path / name).rename(odd / name)
+    job |= {"motion": {"path": str(odd / "wave.npz")}, "character": str(odd / "hero.png")}
+    job |= {"output": {"directory": str(odd / "out"), "videos": ["mp4", "gif"]}}
+    with LocalEngine() as engine:
+        for _ in range(2):
+            events = run(engine, job)
+            assert isinstance(events[-1], Finished), events[-1]
+            assert all(write_line(event).isascii() for event in events)
+            assert all(Path(video).is_file() for video in events[-1].videos)
+    assert json.loads((odd / "out" / "render.json").read_bytes())["job"]["character"] == str(
+        odd / "hero.png"
+    )

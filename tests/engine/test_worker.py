@@ -17,6 +17,7 @@ import pytest
 from marionext.client import EngineProcess
 from marionext.local import LocalEngine
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Hello, Progress
+from marionext.record import Record
 from marionext.worker import serve
 
 JobMaker = Callable[..., dict[str, Any]]
@@ -53,8 +54,9 @@ def test_a_render_killed_at_any_moment_goes_on_to_the_same_bytes(
         lambda event: isinstance(event, Progress) and event.stage == "denoise" and event.done >= 4,
         lambda event: isinstance(event, FrameWritten) and event.frame >= 103,
     ]
-    for moment in moments:
-        engine = EngineProcess(environment=CALM)
+    # Whatever the threads of those who go on: those of the one who began count.
+    for threads, moment in zip(("1", "2", "3"), moments, strict=True):
+        engine = EngineProcess(environment={"OMP_NUM_THREADS": threads})
         job_id = engine.submit(killed)
         events_until(engine, moment)
         os.kill(engine.pid, signal.SIGKILL)
@@ -63,6 +65,7 @@ def test_a_render_killed_at_any_moment_goes_on_to_the_same_bytes(
         assert last.code == "protocol"
         engine.close()
     assert frames_in(tmp_path / "killed"), "the last kill came after frames were written"
+    assert Record.read(tmp_path / "killed" / "render.json").computed["threads"] == "1"
     with EngineProcess(environment=CALM) as engine:
         job_id = engine.submit(killed)
         events = engine.wait(job_id, timeout=300)

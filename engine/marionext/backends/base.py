@@ -75,6 +75,9 @@ class Work:
     """For each frame that is held the ``kept`` folder of the take that shows it."""
     first: Path
     """The ``kept`` folder of the render itself, the first take."""
+    threads: int | None = None
+    """Threads of the processor to compute with, as the render was begun: bytes depend on them.
+    None: as many as usual."""
     saved: Callable[[str, int, int], None] = _nobody
     """Told stage, units done and units in all, whenever ``state`` has reached the disk."""
     preview: Path | None = None
@@ -131,6 +134,8 @@ class Backend(ABC):
     @abstractmethod
     def computed(self, settings: Settings, engine: EngineSettings) -> dict[str, str]:
         """Return how this machine computes it, as far as that changes bits: device, number format.
+
+        A render that goes on takes ``threads`` from its record (decision 23): see `Work`.
 
         Raises:
             DeviceError: the device that is wanted is not there.

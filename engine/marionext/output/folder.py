@@ -98,13 +98,29 @@ class RenderFolder:
                 f"{self.path} holds another render: {_difference(found, plan)}",
                 hint="Choose another output folder, or say --overwrite to replace it.",
             )
+        begun_with = found.versions
         if plan is not None:
             # What the results here were made as stays on record until they are made anew.
             job = {**plan.job, "output": found.job.get("output", plan.job.get("output"))}
             found = replace(found, job=job, versions=plan.versions)
         self.record = self._mended(found)
+        if plan is not None and self.record.missing:
+            self._compare_versions(begun_with, plan.versions)
         self.keep(self.record)
         return True
+
+    def _compare_versions(self, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
+        """Say where a render goes on with other libraries, or on a processor of another kind."""
+        changed = [
+            f"{name} {begun[name]} (now {version})"
+            for name, version in now.items()
+            if name != "marionext" and begun.get(name, version) != version
+        ]
+        if changed:
+            self._warn(
+                f"{self.path} was begun with {', '.join(changed)}: what is made now may differ "
+                "from what it would have been by a few of 255 levels"
+            )
 
     def _mended(self, record: Record) -> Record:
         """Return the record with what is really there, frames brought back from their takes."""

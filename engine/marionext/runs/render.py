@@ -6,6 +6,7 @@ bytes. A part of a finished render can be made again (``again``): as a take of t
 the others, which stay as they are.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,6 +34,7 @@ from marionext.staging import Staged, pose_beside
 __all__ = ["render"]
 
 _PREVIEW = "preview.png"
+_THREADS = "threads"
 
 
 def render(
@@ -132,6 +134,7 @@ class _Maker:
             held=held,
             state=state,
             kept=folder.takes.kept(take),
+            threads=_threads(folder.record),
             first=folder.takes.kept(0),
             saved=saved,
             preview=folder.path / _PREVIEW if self.engine.previews else None,
@@ -143,16 +146,27 @@ def _as_begun(job: RenderJob, engine: EngineSettings) -> RenderJob:
 
     Such a render has to end as it began.
     """
-    path = Path(job.output.directory) / RECORD
-    if not path.is_file() or (engine.overwrite and job.again is None):
-        return job
-    try:
-        begun = Record.read(path).job.get("settings", {}).get("noise")
-    except OutputError:
-        return job  # said where the folder is opened
-    if begun != "run":
+    begun = _begun(job, engine)
+    if begun is None or begun.job.get("settings", {}).get("noise") != "run":
         return job
     return replace(job, settings=replace(job.settings, noise="run"))
+
+
+def _begun(job: RenderJob, engine: EngineSettings) -> Record | None:
+    """Return the record of the render that a job goes on with, or None."""
+    path = Path(job.output.directory) / RECORD
+    if not path.is_file() or (engine.overwrite and job.again is None):
+        return None
+    try:
+        return Record.read(path)
+    except OutputError:
+        return None  # said where the folder is opened
+
+
+def _threads(record: Record) -> int | None:
+    """Return the number of threads that a render was begun with, or None where it is not known."""
+    told = record.computed.get(_THREADS, "")
+    return int(told) if re.fullmatch(r"[1-9][0-9]{0,2}", told) else None
 
 
 def _rounding(job: RenderJob) -> tuple[str, ...]:
@@ -193,6 +207,11 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     job = maker.job
     numbers = select_frames(job.frames, motion.frames)
     computed = maker.backend.computed(job.settings, maker.engine)
+    if (begun := _begun(job, maker.engine)) is not None and _THREADS in computed:
+        # A render ends with the threads that it was begun with, wherever it goes on; one that was
+        # begun before they were recorded has none.
+        del computed[_THREADS]
+        computed |= {_THREADS: begun.computed[_THREADS]} if _THREADS in begun.computed else {}
     maker.report.progress("poses", 0, 0, "checking the files")
     own = tuple(file for file in motion.files if file not in motion.presets)
     inputs = {"motion": own, "character": (Path(job.character),)}

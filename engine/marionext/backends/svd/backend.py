@@ -1,5 +1,6 @@
 """Stable Video Diffusion as a backend: figures beforehand, and frames out of latents."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,12 +69,17 @@ class SvdBackend(Backend):
         )
 
     def computed(self, settings: SvdSettings, engine: EngineSettings) -> dict[str, str]:
-        """Return device and number format."""
+        """Return device, number format, and on a processor its threads."""
+        import torch  # noqa: PLC0415
+
         from marionext.diffusion.memory import choose_device, choose_dtype  # noqa: PLC0415 - torch
 
         device = choose_device(engine.device)
         dtype = choose_dtype(device, "float32" if settings.parity else engine.dtype)
-        return {"device": device.type, "dtype": str(dtype).removeprefix("torch.")}
+        computed = {"device": device.type, "dtype": str(dtype).removeprefix("torch.")}
+        if device.type == "cpu":
+            computed["threads"] = str(torch.get_num_threads())
+        return computed
 
     def check_kept(self, kept: Path) -> None:
         """Refuse a render whose latents were not kept."""
@@ -85,11 +91,15 @@ class SvdBackend(Backend):
             )
 
     def versions(self) -> dict[str, str]:
-        """Return those of torch and diffusers."""
+        """Return those of torch and diffusers, and which instructions of the processor are used."""
         import diffusers  # noqa: PLC0415
         import torch  # noqa: PLC0415
 
-        return {"torch": str(torch.__version__), "diffusers": str(diffusers.__version__)}
+        return {
+            "torch": str(torch.__version__),
+            "diffusers": str(diffusers.__version__),
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+        }
 
     def open(
         self,
@@ -133,6 +143,12 @@ class SvdRenderer(Renderer):
         self, staged: Staged, settings: SvdSettings, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Denoise what is not denoised yet, and decode the frames that are missing."""
+        with _threads(work.threads):
+            yield from self._render(staged, settings, work, report)
+
+    def _render(
+        self, staged: Staged, settings: SvdSettings, work: Work, report: Reporter
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         from marionext.backends.svd.decoding import decode  # noqa: PLC0415 - torch
 
         latents = self._latents(staged, settings, work, report)
@@ -211,6 +227,19 @@ class SvdRenderer(Renderer):
         wanted = set(made)
         places = [place for place, number in enumerate(staged.numbers, 1) if number in wanted]
         return Latents(made, rounded[places], None)
+
+
+@contextlib.contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Compute with so many threads of the processor meanwhile; None: as many as usual."""
+    import torch  # noqa: PLC0415
+
+    usual = torch.get_num_threads()
+    torch.set_num_threads(usual if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def _unfinished_state(path: Path, report: Reporter) -> "DenoiseState | None":
