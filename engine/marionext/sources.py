@@ -150,6 +150,7 @@ class OpenMotion(ABC):
         *,
         frames: FrameRange | None = None,
         found: Callable[[tuple[Finding, ...]], None] | None = None,
+        before: Callable[[PoseTrack], None] | None = None,
     ) -> PoseTrack:
         """Return the poses: cleaned, changed by hand, mirrored. The fit comes later, in staging.
 
@@ -159,6 +160,7 @@ class OpenMotion(ABC):
             report: told how far it is and what was noticed.
             frames: those that are needed; others may be left out. None: all.
             found: given what the clean-up found.
+            before: given the same poses as they are without the edits, where there are any.
 
         Raises:
             MotionError: the motion cannot be read, holds nobody, or is ready-made pose maps.
@@ -182,8 +184,10 @@ class OpenMotion(ABC):
                 f"edit {place + 1} ({edit.kind}) changes nothing: it is of frames {edit.frames}, "
                 f"the motion has {track.frames}"
             )
-        track = pose.apply(track, settings.edits)
-        return pose.mirror(track) if settings.mirror else track
+        edited = pose.apply(track, settings.edits)
+        if settings.edits and before is not None:
+            before(pose.mirror(track) if settings.mirror else track)
+        return pose.mirror(edited) if settings.mirror else edited
 
     @abstractmethod
     def _read(self, wanted: _Wanted, /) -> PoseTrack:

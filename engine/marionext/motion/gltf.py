@@ -36,6 +36,10 @@ _POINTER = re.compile(r"/nodes/(\d+)/(translation|rotation|scale|weights)")
 _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
+_MOMENT = 0.1
+"""Seconds; what lasts no longer is a pose."""
+_ROUNDED = 0.05
+"""Of a frame: so far a key may lie before the frame that it is meant for."""
 _MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
 """Nothing in a sound file is as far or as large as this; numbers beyond it overflow."""
@@ -364,15 +368,31 @@ def _chosen_clips(file: GltfFile, clip: str | int | None) -> tuple[list[int], tu
     clips = file.list_of("animations")
     chosen: list[int] = []
     moved: set[tuple[int | None, str]] = set()
-    for index, candidate in enumerate(clips):
-        targets = _targets(candidate)
+    # A pose that stands before the motions, as a first clip of one key, is not what is meant.
+    for index in sorted(range(len(clips)), key=lambda index: not _lasts(file, clips[index])):
+        targets = _targets(clips[index])
         if not targets & moved:
             chosen.append(index)
             moved |= targets
     if len(names) == 1:
         return chosen, ()
     taken = " with ".join(repr(names[index]) for index in chosen)
-    return chosen, (f"{len(names)} clips ({', '.join(names)}): {taken} taken",)
+    return chosen, (
+        f"{len(names)} clips ({', '.join(names)}): {taken} taken (--clip says another)",
+    )
+
+
+def _lasts(file: GltfFile, clip: Mapping[str, Any]) -> bool:
+    """Tell a clip that moves from a pose, by the times that its accessors state."""
+    accessors = file.list_of("accessors")
+    spans = []
+    for sampler in clip.get("samplers", []):
+        number = sampler.get("input")
+        if isinstance(number, int) and 0 <= number < len(accessors):
+            accessor = accessors[number]
+            low, high = (accessor.get(key) or [0] for key in ("min", "max"))
+            spans.append(float(high[0]) - float(low[0]) if "max" in accessor else _MOMENT * 2)
+    return not spans or max(spans) > _MOMENT
 
 
 def _tracks(
@@ -431,8 +451,9 @@ def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[i
         return 0, np.zeros(1)
     start = min(float(track.keys[0]) for track in tracks)
     end = max(float(track.keys[-1]) for track in tracks)
-    first = int(np.floor(start * float(rate) + 1e-3))
-    last = int(np.floor(end * float(rate) + 1e-3))
+    # Some exporters round times to milliseconds: a key belongs to the frame that it is next to.
+    first = int(np.floor(start * float(rate) + _ROUNDED))
+    last = int(np.floor(end * float(rate) + _ROUNDED))
     if last - first >= _MOST_FRAMES:
         raise MotionError(f"{file.path.name}: {end - start:g} s at {rate} frames/s are too many")
     return first, np.array([float(i / rate.fraction) for i in range(first, max(last, first) + 1)])

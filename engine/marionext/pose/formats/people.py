@@ -266,6 +266,7 @@ def to_pixels(
         MotionError: the size is needed, not known, and cannot be guessed.
     """
     known = points[scores > 0]
+    told = coordinates is not None
     if coordinates is None:
         coordinates = "pixels"
         if known.size and np.abs(known).max() <= _NORMALISED_AT_MOST:
@@ -284,11 +285,32 @@ def to_pixels(
             hint="Say --source-size with the size of the video, such as 1080x1920.",
         )
     if coordinates == "pixels":
-        return points, size
+        found = points if told else _parts_in_pixels(points, scores, size, where, remarks)
+        return found, size
     extent = np.array(size, np.float64)
     placed = points * extent if coordinates == "unit" else (points + 1) / 2 * extent
     # Unknown points stay at 0, so that reading what was written gives the same arrays.
     return np.where(scores[..., None] == 0, 0, placed), size
+
+
+def _parts_in_pixels(
+    points: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    size: tuple[int, int],
+    where: str,
+    remarks: Remarks,
+) -> NDArray[np.float64]:
+    """Bring parts to pixels whose coordinates are from 0 to 1 though others are pixels.
+
+    Some editors normalise the body alone.
+    """
+    placed = points.copy()
+    for name, part in (("body", BODY), *((name, place) for name, (place, _) in _PARTS.items())):
+        known = points[..., part, :][scores[..., part] > 0]
+        if len(known) > 1 and known.min() >= 0 and known.max() <= 1 and known.max() > 0:
+            placed[..., part, :] *= np.array(size, np.float64)
+            remarks.add(f"the {name}'s coordinates are taken as 0 to 1, others are pixels", where)
+    return placed
 
 
 def _usual_size(known: NDArray[np.float64]) -> tuple[int, int]:

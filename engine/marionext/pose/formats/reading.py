@@ -14,7 +14,7 @@ from marionext.pose.formats.people import Coordinates
 from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
-__all__ = ["read_track", "write_track"]
+__all__ = ["check_track_name", "read_track", "write_track"]
 
 
 def read_track(
@@ -101,6 +101,7 @@ def write_track(track: PoseTrack, path: Path | str) -> None:
         OutputError: the ending is another, or nothing can be written there.
     """
     path = Path(path)
+    check_track_name(path)
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".coco.json"):
         write_coco(track, path)
@@ -108,9 +109,17 @@ def write_track(track: PoseTrack, path: Path | str) -> None:
         write_comfyui(track, path)
     elif suffix == ".npz":
         write_native(track, path)
-    elif not suffix or path.is_dir():
-        write_openpose(track, path)
     else:
+        write_openpose(track, path)
+
+
+def check_track_name(path: Path) -> None:
+    """Make sure that a name says which form a track is to be written in, before hours of work.
+
+    Raises:
+        OutputError: it does not.
+    """
+    if path.suffix.lower() not in {"", ".json", ".npz"} and not path.is_dir():
         raise OutputError(
             f"expected a name ending in .npz, .json or .coco.json, or a folder, got {path}"
         )
