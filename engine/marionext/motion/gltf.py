@@ -17,15 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import reading
 from marionext.frames import FrameRate
+from marionext.limits import FRAME_NUMBER, FRAMES, NODE_DEPTH
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
-from marionext.motion.gltf_file import MALFORMED, GltfFile, open_gltf
+from marionext.motion.gltf_file import GltfFile, open_gltf
 from marionext.motion.keyframes import Interpolation, evaluate_keys
 from marionext.motion.orientation import TURNS, Body, Up, find_up, turned
 from marionext.motion.rates import rate_of_keys
 from marionext.motion.rigs import likely_bones
+from marionext.motion.weights import check_joints, check_motion
 
 __all__ = ["gltf_clips", "read_gltf"]
 
@@ -36,7 +39,10 @@ _POINTER = re.compile(r"/nodes/(\d+)/(translation|rotation|scale|weights)")
 _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
-_MOST_FRAMES = 1_000_000
+_MOST_SKINS = 1_000
+_VALIDATE = "Check it with the Khronos glTF validator, or export it again."
+_VALUE = 32
+"""Bytes of an animated number in a frame."""
 _FARTHEST = 1e9
 """Nothing in a sound file is as far or as large as this; numbers beyond it overflow."""
 
@@ -78,7 +84,8 @@ def gltf_clips(path: Path) -> tuple[str, ...]:
     Raises:
         MotionError: the file is not glTF, or cannot be read.
     """
-    return _clip_names(open_gltf(path))
+    with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
+        return _clip_names(open_gltf(path))
 
 
 def read_gltf(
@@ -105,14 +112,9 @@ def read_gltf(
     Raises:
         MotionError: the file cannot be read, has no such clip, or no node that could be a joint.
     """
-    file = open_gltf(path)
-    try:
+    with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
+        file = open_gltf(path)
         return _read(file, clip, rate or source_rate, declared=source_rate, up=up)
-    except MALFORMED as error:
-        raise MotionError(
-            f"{path.name} is not as glTF has it ({type(error).__name__}: {error})",
-            hint="Check it with the Khronos glTF validator, or export it again.",
-        ) from error
 
 
 def _read(
@@ -139,6 +141,10 @@ def _read(
         rate, concluded = rate_of_keys([track.keys for track in tracks])
         notes = (*notes, concluded) if tracks else notes
     first, times = _times(file, tracks, rate)
+    widths = sum(int(np.prod(track.values.shape[-1:])) for track in tracks)
+    check_motion(
+        file.path, file.size, len(times), len(scene.nodes), more=len(times) * widths * _VALUE
+    )
     if not tracks:
         notes = (*notes, "the file has no animation: one frame, at rest")
     world = _world(scene, tracks, times)
@@ -222,6 +228,12 @@ def _stood_up(animations: list[JointAnimation], up: Up | None) -> list[JointAnim
 
 def _scene(file: GltfFile) -> _Scene:
     nodes = file.list_of("nodes")
+    check_joints(file.path, len(nodes))
+    if len(file.list_of("skins")) > _MOST_SKINS:
+        raise MotionError(
+            f"{file.path.name}: expected at most {_MOST_SKINS:,} skins, found "
+            f"{len(file.list_of('skins')):,}"
+        )
     parents = np.full(len(nodes), -1, dtype=np.int64)
     for index, node in enumerate(nodes):
         for child in node.get("children", []):
@@ -233,6 +245,12 @@ def _scene(file: GltfFile) -> _Scene:
         order.extend(nodes[index].get("children", []))
     if len(order) != len(nodes):
         raise MotionError(f"{file.path.name}: its nodes form a ring")
+    depths = np.zeros(len(nodes), dtype=np.int64)
+    for index in order:
+        if parents[index] >= 0:
+            depths[index] = depths[parents[index]] + 1
+    if depths.max(initial=0) > NODE_DEPTH:
+        raise MotionError(f"{file.path.name}: expected nodes at most {NODE_DEPTH} deep, found more")
     count = len(nodes)
     scene = _Scene(
         nodes=nodes,
@@ -379,8 +397,9 @@ def _tracks(
     file: GltfFile, scene: _Scene, clips: Iterable[int]
 ) -> tuple[list[_Track], tuple[str, ...]]:
     """Return what moves in these clips, and what of it is left out: materials, lights, lenses."""
-    tracks = []
+    tracks: list[_Track] = []
     others: list[str] = []
+    weight = 0
     for index in clips:
         animation = file.list_of("animations")[index]
         for channel in animation["channels"]:
@@ -394,6 +413,9 @@ def _tracks(
                 raise MotionError(f"{file.path.name}: node {node} has a matrix and is animated")
             sampler = animation["samplers"][channel["sampler"]]
             tracks.append(_track(file, node, path, sampler))
+            # The same keys may be named by any number of channels.
+            weight += _VALUE * (tracks[-1].keys.size + tracks[-1].values.size)
+            file.check_room(weight, "the keys of its animation")
     if not others:
         return tracks, ()
     named = sorted(set(others))
@@ -433,8 +455,12 @@ def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[i
     end = max(float(track.keys[-1]) for track in tracks)
     first = int(np.floor(start * float(rate) + 1e-3))
     last = int(np.floor(end * float(rate) + 1e-3))
-    if last - first >= _MOST_FRAMES:
-        raise MotionError(f"{file.path.name}: {end - start:g} s at {rate} frames/s are too many")
+    if last - first >= FRAMES or max(abs(first), abs(last)) > FRAME_NUMBER:
+        raise MotionError(
+            f"{file.path.name}: expected at most {FRAMES:,} frames, its keys are {end - start:g} s "
+            f"apart: {last - first:,} frames at {rate} frames/s",
+            hint="Read it at a lower rate, or take out the keys that are far from the others.",
+        )
     return first, np.array([float(i / rate.fraction) for i in range(first, max(last, first) + 1)])
 
 
