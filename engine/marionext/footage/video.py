@@ -33,7 +33,7 @@ from marionext.footage.container import Scan, opened, scan
 from marionext.footage.orientation import Screen
 from marionext.footage.timing import Timing, plan_timing
 from marionext.frames import FrameRate, format_frames
-from marionext.limits import FRAMES
+from marionext.limits import FRAMES, VIDEO_PIXELS
 
 __all__ = ["FIRST_FRAME", "Shown", "VideoFrame", "VideoInfo", "probe", "read_frames"]
 
@@ -441,8 +441,13 @@ def _first_picture(path: Path, found: Scan) -> tuple[tuple[int, int], int]:
 
 def _undecodable(path: Path, stream: Any) -> MotionError:
     codec = stream.codec_context
+    size = f"{codec.width}x{codec.height}"
+    if not codec.width or not codec.height:  # FFmpeg forgets a size that it does not take
+        size = (
+            f"its pictures are of no size, or of more than {VIDEO_PIXELS // 1_000_000} megapixels"
+        )
     return MotionError(
-        f"not one frame of {path.name} can be decoded ({codec.name}, {codec.width}x{codec.height})",
+        f"not one frame of {path.name} can be decoded ({codec.name}, {size})",
         hint="Play it in a video player; convert it to H.264 MP4 if it plays.",
     )
 

@@ -294,14 +294,13 @@ class _Folder:
 
         with reading(path, MotionError, "a picture"), warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with open_file(path) as file, Image.open(file) as image:
-                width, height = image.size
+            try:
+                with open_file(path) as file, Image.open(file) as image:
+                    width, height = image.size
+            except Image.DecompressionBombError:
+                raise _vast(path, "far more") from None
         if width * height > VIDEO_PIXELS:
-            raise MotionError(
-                f"expected pose maps of at most {VIDEO_PIXELS // 1_000_000} megapixels, "
-                f"{path.name} has {width}x{height}",
-                hint="Make them smaller: a render takes a few megapixels at most.",
-            )
+            raise _vast(path, f"{width}x{height}")
         return width, height
 
     def picture(self, index: int) -> NDArray[np.uint8]:
@@ -331,6 +330,14 @@ class _Folder:
             alpha = decoded[:, :, 3:].astype(np.uint16)
             decoded = (decoded[:, :, :3] * alpha // 255).astype(np.uint8)
         return np.asarray(decoded[:, :, ::-1], dtype=np.uint8)
+
+
+def _vast(path: Path, found: str) -> MotionError:
+    return MotionError(
+        f"expected pose maps of at most {VIDEO_PIXELS // 1_000_000} megapixels, {path.name} has "
+        f"{found}",
+        hint="Make them smaller: a render takes a few megapixels at most.",
+    )
 
 
 class _Video:
