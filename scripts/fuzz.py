@@ -542,7 +542,10 @@ def verdict(reader: Reader, content: bytes, folder: Path, seconds: float = SECON
             reader.read(path)
     except EngineError as error:
         # What a size should have refused before.
-        return "refused" if not isinstance(error.__cause__, MemoryError) else "MemoryError"
+        cause = error.__cause__
+        # FFmpeg calls it a lack of memory, too, when it does not take a size.
+        taken = isinstance(cause, MemoryError) and not isinstance(cause, OSError)
+        return "MemoryError" if taken else "refused"
     except (Exception, TooLong) as error:
         return f"{type(error).__name__}: {error}"[:300]
     return "read"

@@ -6,6 +6,7 @@ unpacks a thousandfold. Here shapes and types are read first, and weighed.
 
 import io
 import math
+import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,12 @@ def read_arrays(path: Path, fault: type[EngineError]) -> dict[str, NDArray[Any]]
                 data = content.read(header.start + header.stored)
             if len(data) < header.start + header.count * header.item:
                 raise ValueError(f"the array {name!r} is cut off")
-            arrays[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+            if array.dtype.kind == "U" and array.dtype.itemsize:
+                letters = np.ascontiguousarray(array).reshape(-1).view(array.dtype.byteorder + "u4")
+                if letters.max(initial=0) > sys.maxunicode:
+                    raise ValueError(f"the text {name!r} has letters that there are not")
+            arrays[name] = array
     return arrays
 
 

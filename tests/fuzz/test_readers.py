@@ -1,7 +1,7 @@
 """Damaged and hostile files: every reader reads them or says what is wrong, within time and memory.
 
-`scripts/fuzz.py` makes the inputs; here are the first two hundred of each reader, and the cases that
-chance does not find.
+`scripts/fuzz.py` makes the inputs; here are two hundred of each reader, and the cases that chance
+does not find.
 """
 
 import importlib.util

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.files import read_bytes
+from marionext.files import check_room, read_bytes
 from marionext.frames import FrameRate
 from marionext.limits import FASTEST_RATE, NODE_DEPTH, SLOWEST_RATE
 from marionext.motion.rates import nearest_rate
@@ -32,6 +32,8 @@ _SHORTEST, _LONGEST = Decimal(1) / FASTEST_RATE, Decimal(SLOWEST_RATE)
 """Seconds that a frame may last."""
 _USUAL_RATES = (10, 300)
 """Frames per second that motions are recorded at; others are worth a word."""
+_ROW_BYTES = 300
+"""Of a line of numbers while it is read, however short."""
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _DECIMAL_COMMA = re.compile(r"(?<![^\s:])([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)(?!\S)")
 _DECIMAL_POINT = re.compile(r"(?<!\S)[+-]?\d*\.\d")
@@ -260,6 +262,11 @@ def _parse_motion(
         raise _wrong(path, heading[0][0], "at least one frame", "none")
     rate, rate_note = _parse_rate(path, *heading[1], source_rate)
     start = heading[1][0]
+    check_room(
+        path, path.stat().st_size, (len(lines) - start) * _ROW_BYTES,
+        f"{len(lines) - start:,} lines", fault=MotionError,
+        hint="Write each frame on a line of its own.",
+    )  # fmt: skip
     rows = [
         (number, words)
         for number, line in enumerate(lines[start:], start + 1)

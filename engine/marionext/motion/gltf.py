@@ -40,6 +40,7 @@ _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbP
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
 _MOST_SKINS = 1_000
+_MOST_TREES = 100
 _VALIDATE = "Check it with the Khronos glTF validator, or export it again."
 _VALUE = 32
 """Bytes of an animated number in a frame."""
@@ -500,8 +501,13 @@ def _skeletons(
         joints = [node for node in scene.order if _is_joint(scene, node)]
         joints = joints or [node for node in scene.order if "camera" not in scene.nodes[node]]
         moved = {track.node for track in tracks if track.path != "weights"} & set(joints)
-        trees = {_root(scene, node) for node in moved or joints}
-        groups = [{node for node in joints if _root(scene, node) == tree} for tree in trees]
+        trees: dict[int, set[int]] = {}
+        for node in joints:
+            trees.setdefault(_root(scene, node), set()).add(node)
+        meant = {_root(scene, node) for node in moved or joints}
+        # A scene of a thousand things has a thousand trees: the largest ones are people.
+        groups = sorted((trees[tree] for tree in meant), key=lambda tree: (-len(tree), min(tree)))
+        del groups[_MOST_TREES:]
     joined: list[set[int]] = []
     for group in groups:
         family = _family(scene, group)
@@ -552,8 +558,13 @@ def _are_related(scene: _Scene, one: set[int], other: set[int]) -> bool:
     """Tell whether two sets of joints are parts of one skeleton: one hangs from the other."""
     if one & other:
         return True
-    pairs = ((one, other), (other, one))
-    return any(set(_lineage(scene, node)) & a for a, b in pairs for node in b)
+    # What hangs from a node of the same set has its ancestors.
+    return any(
+        not a.isdisjoint(_lineage(scene, node))
+        for a, b in ((one, other), (other, one))
+        for node in b
+        if int(scene.parents[node]) not in b
+    )
 
 
 def _nearest(scene: _Scene, bones: list[int]) -> NDArray[np.int64]:
