@@ -34,6 +34,7 @@ from types import FrameType
 from unittest import mock
 
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image
 from safetensors.numpy import save
 
@@ -544,7 +545,7 @@ def verdict(reader: Reader, content: bytes, folder: Path, seconds: float = SECON
         # What a size should have refused before.
         cause = error.__cause__
         # FFmpeg calls it a lack of memory, too, when it does not take a size.
-        taken = isinstance(cause, MemoryError) and not isinstance(cause, OSError)
+        taken = isinstance(cause, MemoryError) and not isinstance(cause, FFmpegError)
         return "MemoryError" if taken else "refused"
     except (Exception, TooLong) as error:
         return f"{type(error).__name__}: {error}"[:300]
