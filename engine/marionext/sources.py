@@ -21,6 +21,7 @@ import numpy as np
 from marionext import motion, pose
 from marionext.edits import out_of_reach
 from marionext.errors import EngineError, MotionError
+from marionext.files import open_file, reading
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
@@ -479,9 +480,13 @@ def _shows_pose_maps(video: Path) -> bool:
 def _is_pose_track(path: Path) -> bool:
     """Tell a pose track from an animation that Blender has recorded."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            reading(path, MotionError, "a .npz"),
+            open_file(path) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
             return "heads.npy" not in archive.namelist()
-    except (OSError, NotImplementedError, zipfile.BadZipFile):
+    except MotionError:
         return True  # the reader of tracks says what is wrong with it
 
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from marionext.errors import MotionError
-from marionext.files import replacing_folder
+from marionext.files import reading, replacing_folder
 from marionext.frames import FrameRate
-from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
+from marionext.limits import FRAMES
+from marionext.pose.formats.files import check_poses, frame_number_or_none, read_json, write_json
 from marionext.pose.formats.people import (
     Coordinates,
     assemble,
+    count_people,
     frame_object,
     parse_frame,
 )
@@ -18,7 +20,6 @@ from marionext.pose.track import PoseTrack
 __all__ = ["frame_files", "read_openpose", "write_openpose"]
 
 _SUFFIX = "_keypoints"
-_MOST_FRAMES = 1_000_000
 _MOST_HOLES_PER_FILE = 100
 
 
@@ -42,14 +43,20 @@ def read_openpose(
             implausibly far apart, or the size of the picture is not known.
     """
     remarks = remarks or Remarks()
-    files = [path] if path.is_file() else list(frame_files(path))
-    frames = {
-        number: parse_frame(read_json(file), str(file), remarks)
-        for number, file in _by_number(files, path).items()
-    }
-    return assemble(
-        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
-    )
+    with reading(path, MotionError, "OpenPose JSON"):
+        files = [path] if path.is_file() else list(frame_files(path))
+        bytes_read = people = 0
+        frames = {}
+        for number, file in _by_number(files, path).items():
+            bytes_read += file.stat().st_size
+            value = read_json(file)
+            people += count_people(value)
+            check_poses(path, bytes_read, 1, people)
+            frames[number] = parse_frame(value, str(file), remarks)
+        return assemble(
+            frames, path, remarks, bytes_read=bytes_read,
+            size=size, rate=rate, first=first, coordinates=coordinates,
+        )  # fmt: skip
 
 
 def frame_files(folder: Path) -> tuple[Path, ...]:
@@ -94,7 +101,7 @@ def _by_number(files: list[Path], where: Path) -> dict[int, Path]:
             )
         frames[number] = file
     span = max(frames) - min(frames) + 1
-    if span > min(_MOST_FRAMES, _MOST_HOLES_PER_FILE * (len(frames) + 1)):
+    if span > min(FRAMES, _MOST_HOLES_PER_FILE * (len(frames) + 1)):
         raise MotionError(
             f"{where}: expected consecutive frame numbers, {len(frames)} files span "
             f"{min(frames)} to {max(frames)}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from marionext.errors import MotionError, OutputError
+from marionext.files import reading
 from marionext.frames import FrameRate
 from marionext.pose.formats.coco import read_coco, write_coco
 from marionext.pose.formats.comfyui import read_comfyui, write_comfyui
@@ -45,7 +46,8 @@ def read_track(
     if not path.exists():
         raise MotionError(f"expected a pose track, {path} does not exist")
     remarks = Remarks()
-    track = _read(path, size, rate, first, coordinates, remarks)
+    with reading(path, MotionError, "a pose track"):
+        track = _read(path, size, rate, first, coordinates, remarks)
     if say is not None:
         remarks.tell(say)
     return track
