@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
-from marionext.files import replacing
+from marionext.files import open_file, replacing
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
@@ -74,7 +74,7 @@ def read_animation(path: Path) -> JointAnimation:
     """
     try:
         # Given a path, numpy leaves the file open when it finds no archive in it.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_file(path) as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
         about = json.loads(str(arrays.pop("about")))
         version = about["version"]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import read_bytes
 from marionext.frames import FrameRate
 from marionext.motion.rates import nearest_rate
 
@@ -105,7 +106,7 @@ def _decoded(path: Path, data: bytes) -> str:
 def _read_lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
     """Return the lines, with decimal points, and what was noticed."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise MotionError(f"cannot read {path.name}: {error.strerror or error}") from error
     lines = _decoded(path, data).splitlines()

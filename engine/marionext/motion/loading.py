@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from marionext.errors import MotionError
+from marionext.files import open_file
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.archive import read_animation
@@ -127,7 +128,7 @@ def clips(path: Path) -> tuple[str, ...]:
 def _kind(path: Path) -> str:
     """Tell ``bvh``, ``gltf`` or ``npz`` by how the file starts."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(_START)
     except FileNotFoundError:
         raise MotionError(f"there is no file {path}") from None
@@ -158,7 +159,7 @@ def _kind(path: Path) -> str:
 def _unzips_to_blend(path: Path) -> bool:
     """Tell whether a gzip file is a .blend of Blender 2.9 or older."""
     try:
-        with gzip.open(path) as file:
-            return file.read(7) == b"BLENDER"
+        with open_file(path) as packed, gzip.open(packed) as file:
+            return bool(file.read(7) == b"BLENDER")
     except (OSError, EOFError):
         return False

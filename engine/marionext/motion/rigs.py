@@ -7,7 +7,6 @@ before names. What no preset knows is guessed from words and from the hierarchy,
 """
 
 import json
-import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from marionext import presets
 from marionext.errors import MotionError, SettingsError
-from marionext.files import write_text
+from marionext.files import read_toml, write_text
 from marionext.motion.animation import JointAnimation
 from marionext.motion.guessing import guess_bones
 from marionext.motion.roles import CORE, ESSENTIAL, FINGERS, ROLES, SIDED, SIDES, finger_roles
@@ -285,8 +284,8 @@ def read_preset(path: Path) -> RigPreset:
         SettingsError: the file cannot be read, is no TOML, or names an unknown role or key.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        data = read_toml(path)
+    except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a rig preset: {error}") from None
     known = {"title", "about", "prefix", "marks", "sides", "short_sides", "fingers", "bones"}
     unknown = set(data) - known

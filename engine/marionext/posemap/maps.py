@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import open_file, read_bytes
 from marionext.footage import FIRST_FRAME, Shown, probe
 from marionext.footage.timing import nearest_frames
 from marionext.frames import FrameRange, FrameRate, format_frames
@@ -271,7 +272,7 @@ class _Folder:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
 
         try:
-            with Image.open(path) as image:
+            with open_file(path) as file, Image.open(file) as image:
                 return image.size
         except (OSError, UnidentifiedImageError) as error:
             raise MotionError(f"{path} cannot be read as a picture: {error}") from None
@@ -280,7 +281,7 @@ class _Folder:
         """Return a picture, one with alpha laid over black."""
         path = self._paths[index]
         try:
-            content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+            content = np.frombuffer(read_bytes(path), dtype=np.uint8)
             decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
         except (OSError, cv2.error) as error:
             raise MotionError(f"{path} cannot be read: {error}") from None

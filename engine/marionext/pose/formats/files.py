@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from marionext.errors import MotionError
-from marionext.files import write_text
+from marionext.files import read_bytes, write_text
 
 __all__ = ["frame_number_or_none", "read_json", "write_json"]
 
@@ -20,7 +20,7 @@ def read_json(path: Path) -> object:
         MotionError: it cannot be read or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_bytes(path))
     except OSError as error:
         raise MotionError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

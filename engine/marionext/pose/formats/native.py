@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
-from marionext.files import replacing
+from marionext.files import read_bytes, replacing
 from marionext.frames import FrameRate
 from marionext.pose.track import PoseTrack
 
@@ -97,7 +97,7 @@ def read_native(path: Path) -> PoseTrack:
 def _load(path: Path) -> dict[str, NDArray[np.generic]]:
     """Read all arrays of an npz file, refusing pickled objects."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise MotionError(f"cannot read {path}: {error.strerror}") from None
     try:

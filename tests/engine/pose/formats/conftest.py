@@ -31,7 +31,7 @@ def tracks(draw, least_people=1, tidy=True):
         points=points,
         scores=scores,
         size=(width, height),
-        rate=FrameRate(Fraction(draw(st.integers(1, 240_000)), draw(st.sampled_from([1, 1001])))),
+        rate=FrameRate(Fraction(draw(st.integers(2, 100_000)), draw(st.sampled_from([1, 1001])))),
         first=draw(st.integers(0, 10_000)),
     )
 
