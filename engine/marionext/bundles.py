@@ -378,6 +378,7 @@ def require(name_or_path: str) -> ModelBundle:
         ModelError: it is not complete; says what is missing and how to come by it.
     """
     bundle = find(name_or_path)
+    layers(bundle.folder)  # a base that is gone has its own words about what to do
     fatal = [problem for problem in check(bundle, hashes=False) if problem.fatal]
     if not fatal:
         return bundle

@@ -184,7 +184,7 @@ def _dense(boxes: Floats, places: NDArray[np.int64], frames: int, rate: float) -
     radius = round(_SMOOTHED_SECONDS * rate / 2)
     width = 2 * radius + 1
     result = np.zeros((frames, 4))
-    for start, stop, first, last in _shots(places, boxes, frames):
+    for start, stop, first, last in _scenes(places, boxes, frames):
         inside = np.arange(start, stop)
         dense = np.stack(
             [np.interp(inside, places[first:last], boxes[first:last, side]) for side in range(4)],
@@ -199,13 +199,13 @@ def _dense(boxes: Floats, places: NDArray[np.int64], frames: int, rate: float) -
     return result
 
 
-def _shots(
+def _scenes(
     places: NDArray[np.int64], boxes: Floats, frames: int
 ) -> list[tuple[int, int, int, int]]:
     """Split where the box jumps: averaging over a cut would point at nobody.
 
     Returns:
-        For each shot its first frame, the one after its last, and likewise of its looks.
+        For each scene its first frame, the one after its last, and likewise of its looks.
     """
     cuts, looks = [0], [0]
     areas = np.maximum(_areas(boxes), 1.0)

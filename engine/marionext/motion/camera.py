@@ -35,7 +35,7 @@ class Camera:
     on its 36 mm sensor is 50 / 36. Not used by an orthographic camera."""
     scale: NDArray[np.float64] | None = None
     """(frames,): metres along the fitted side while the camera is orthographic, 0 in frames where
-    it is not (a shot may switch cameras); None: perspective throughout."""
+    it is not (a scene may switch cameras); None: perspective throughout."""
     shift: NDArray[np.float64] | None = None
     """(frames, 2): lens shift to the right and up, in lengths of the fitted side; None: none."""
     fit: SensorFit = "auto"

@@ -162,7 +162,7 @@ def follow_motion(
 
 
 def _smoothed(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
-    """Return a path (frames, n) under a Gaussian of so many frames; a steady pace stays one."""
+    """Return a path (frames, n) under a Gaussian over time; a steady pace stays one."""
     reach = min(int(np.ceil(3 * deviation)), len(values) - 1)
     if reach < 1:
         return values

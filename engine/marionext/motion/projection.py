@@ -187,7 +187,7 @@ def _turned_away(axes: Floats, sight: Singles) -> Singles:
 
 
 class _Seen:
-    """One person in one shot: places in metres, pixels and scores."""
+    """One person through the camera: places in metres, pixels and scores."""
 
     __slots__ = ("ends", "hiding", "pixels", "places", "radii", "scores", "sight", "starts")
 

@@ -22,6 +22,7 @@ _GRIDS = (
 """Rates that keys may be set at, the likeliest first."""
 _SLOWEST = 20
 """Keys that come less often than that many times a second are set every few frames of a clip."""
+_FILM = Fraction(24000, 1001)
 _DEFAULT = FrameRate(Fraction(30))
 _MOST_KEYS = 20_000
 
@@ -67,7 +68,9 @@ def rate_of_keys(tracks: Sequence[Floats]) -> tuple[FrameRate, str]:
     if baked is not None and often and _lie_on(some, float(baked)):
         return baked, f"a key every {step:.4g} s: {baked} frames per second"
     # Keys between baked frames may be those of twice the rate; stray ones do not make it tenfold.
-    fastest = 2 * baked.fraction if baked is not None and often else max(_GRIDS)
+    # What comes less often than in films is rather every third frame of a faster clip.
+    filmed = baked is not None and baked.fraction >= _FILM
+    fastest = 2 * baked.fraction if baked is not None and filmed else max(_GRIDS)
     likely = (rate for rate in _GRIDS if rate <= fastest and _lie_on(some, float(rate)))
     grid = next(likely, None)
     if grid is not None:

@@ -176,18 +176,6 @@ class RigMapping:
         first, second, third, _ = finger_roles(side, finger)
         return 4 * (second in self.bones and (first in self.bones or third in self.bones))
 
-    def describe(self) -> str:
-        """Return a report for people: the convention, the coverage, what to look at."""
-        lines = [f"{self.title}: {self.coverage}"]
-        guessed = [role for role in ROLES if role in self.guessed]
-        if guessed:
-            lines.append(
-                "guessed: " + ", ".join(f"{role} = {self.bones[role]}" for role in guessed)
-            )
-        if self.lacking:
-            lines.append("missing: " + ", ".join(self.lacking))
-        return "\n".join(lines)
-
     def with_bones(self, changes: Mapping[str, str | None]) -> Self:
         """Return a copy in which the user has set some roles; None takes a role's bone away.
 

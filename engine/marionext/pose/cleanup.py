@@ -51,7 +51,7 @@ _USUAL_RATE = 30
 _JUMP = 0.08
 """Share of the person's size that a step is long, to be a jump of a single limb ..."""
 _SUDDEN = 3.0
-"""... and so many times longer than any step shortly before and after."""
+"""... and this many times longer than any step shortly before and after."""
 
 _OUTLIER_REACH = 3
 """Frames before and after, with which a point is compared."""
@@ -86,10 +86,10 @@ class CleanUp:
     repair_swaps: bool = True
     """Undo exchanges of left and right."""
     outliers: float = 5.0
-    """Remove points that lie further than so many deviations from their neighbours in time;
+    """Remove points that lie further than this many deviations from their neighbours in time;
     0 keeps all."""
     longest_gap: int = 8
-    """Fill gaps up to so many frames; 0 fills none."""
+    """Fill gaps up to this many frames; 0 fills none."""
     median: bool = True
     """Take out what is left of single wrong frames with a median of three."""
     window: int = 7
@@ -440,7 +440,7 @@ def known_points(scores: NDArray[np.floating], trusted: float) -> NDArray[np.boo
 
 
 def _frames(usual: int, rate: FrameRate) -> int:
-    """Return how many frames at a rate last as long as so many usual ones; 0 stays 0."""
+    """Return how many frames at a rate last as long as a number of usual ones; 0 stays 0."""
     return max(1, round(usual * rate.fraction / _USUAL_RATE)) if usual else 0
 
 

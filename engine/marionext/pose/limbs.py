@@ -165,7 +165,7 @@ def _often(seen: NDArray[np.bool_], joints: tuple[int, ...]) -> bool:
 
 
 def _steady(values: NDArray[np.float64], deviation: float) -> NDArray[np.float64]:
-    """Smooth (frames, 2) with a Gaussian of so many frames, ends mirrored about their value."""
+    """Smooth (frames, 2) with a Gaussian over time, ends mirrored about their value."""
     reach = min(int(3 * deviation), len(values) - 1)
     if reach < 1:
         return values

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from marionext.frames import FrameRate
@@ -26,6 +26,8 @@ def test_keys_every_few_frames_are_a_clip_of_that_rate(rate: str, every: int) ->
     assert f"{found} frames per second" in note
 
 
+@example(rate="60", gaps=[3, 3, 3], start=0)
+@example(rate="60", gaps=[3] * 60, start=7)
 @given(
     rate=st.sampled_from(USUAL),
     gaps=st.lists(st.integers(1, 9), min_size=3, max_size=60),
@@ -38,6 +40,10 @@ def test_keys_lie_on_frames_of_what_is_concluded(rate: str, gaps: list[int], sta
     found, _ = rate_of_keys([keys, keys[:2]])
     places = (keys - keys[0]) * float(found)
     np.testing.assert_allclose(places, np.round(places), atol=0.05)
+
+
+def test_a_clip_baked_at_20_is_one_of_20() -> None:
+    assert rate_of_keys([np.arange(80) / 20])[0] == FrameRate(Fraction(20))
 
 
 def test_keys_that_lie_on_no_grid_are_said() -> None:

@@ -10,9 +10,11 @@ from marionext.frames import FrameRange, FrameRate
 from marionext.pose import Origin, PoseTrack, resample, resampled_count, select, trim
 from marionext.pose.skeleton import POINT_COUNT
 
-rates = st.builds(
-    lambda a, b: FrameRate(Fraction(a, b)), st.integers(1, 120_000), st.sampled_from([1, 2, 1001])
-).filter(lambda rate: 1 <= float(rate) <= 240)
+rates = (
+    st.builds(Fraction, st.integers(1, 120_000), st.sampled_from([1, 2, 1001]))
+    .filter(lambda rate: 1 <= rate <= 240)
+    .map(FrameRate)
+)
 
 
 def ramp(frames, rate="24", first=0):
