@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from marionext.errors import MotionError
 from marionext.files import read_bytes
 from marionext.frames import FrameRate
+from marionext.limits import FASTEST_RATE, SLOWEST_RATE
 from marionext.motion.rates import nearest_rate
 
 __all__ = ["BvhText", "Joint", "parse_bvh", "wide_encoding"]
@@ -26,7 +27,7 @@ Floats = NDArray[np.float64]
 
 _FARTHEST = 1e9
 """No sound file holds a number as large as this; beyond it sums overflow."""
-_SHORTEST, _LONGEST = Decimal("1e-6"), Decimal("1e6")
+_SHORTEST, _LONGEST = 1 / Decimal(FASTEST_RATE), Decimal(SLOWEST_RATE)
 """Seconds that a frame may last."""
 _USUAL_RATES = (10, 300)
 """Frames per second that motions are recorded at; others are worth a word."""

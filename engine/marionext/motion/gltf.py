@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from marionext.errors import MotionError
 from marionext.frames import FrameRate
+from marionext.limits import FRAMES
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
@@ -36,7 +37,6 @@ _POINTER = re.compile(r"/nodes/(\d+)/(translation|rotation|scale|weights)")
 _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
-_MOST_FRAMES = 1_000_000
 _FARTHEST = 1e9
 """Nothing in a sound file is as far or as large as this; numbers beyond it overflow."""
 
@@ -433,7 +433,7 @@ def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[i
     end = max(float(track.keys[-1]) for track in tracks)
     first = int(np.floor(start * float(rate) + 1e-3))
     last = int(np.floor(end * float(rate) + 1e-3))
-    if last - first >= _MOST_FRAMES:
+    if last - first >= FRAMES:
         raise MotionError(f"{file.path.name}: {end - start:g} s at {rate} frames/s are too many")
     return first, np.array([float(i / rate.fraction) for i in range(first, max(last, first) + 1)])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from marionext.errors import MotionError
 from marionext.files import replacing_folder
 from marionext.frames import FrameRate
+from marionext.limits import FRAMES
 from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
 from marionext.pose.formats.people import (
     Coordinates,
@@ -18,7 +19,6 @@ from marionext.pose.track import PoseTrack
 __all__ = ["frame_files", "read_openpose", "write_openpose"]
 
 _SUFFIX = "_keypoints"
-_MOST_FRAMES = 1_000_000
 _MOST_HOLES_PER_FILE = 100
 
 
@@ -94,7 +94,7 @@ def _by_number(files: list[Path], where: Path) -> dict[int, Path]:
             )
         frames[number] = file
     span = max(frames) - min(frames) + 1
-    if span > min(_MOST_FRAMES, _MOST_HOLES_PER_FILE * (len(frames) + 1)):
+    if span > min(FRAMES, _MOST_HOLES_PER_FILE * (len(frames) + 1)):
         raise MotionError(
             f"{where}: expected consecutive frame numbers, {len(frames)} files span "
             f"{min(frames)} to {max(frames)}"
