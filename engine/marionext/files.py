@@ -260,12 +260,15 @@ def open_file(path: Path) -> IO[bytes]:
     # Looked at first: opening may already wait, or do something, where it is a device. Looked at
     # again when it is open, since it may have been exchanged.
     require_file(path)
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(handle, "rb")
+    return open(path, "rb", opener=_open_regular)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "expected a regular file", str(path))
-    return file
+        os.close(handle)
+        raise OSError(errno.EINVAL, "expected a regular file", path)
+    return handle
 
 
 def is_folder(path: Path) -> bool:

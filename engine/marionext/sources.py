@@ -21,7 +21,7 @@ import numpy as np
 from marionext import motion, pose
 from marionext.edits import out_of_reach
 from marionext.errors import EngineError, MotionError
-from marionext.files import open_file, reading
+from marionext.files import is_folder, open_file, reading, require_file
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
@@ -433,8 +433,13 @@ def motion_kind(source: MotionSource) -> Kind:
         MotionError: nothing is there, or nothing that could be a motion.
     """
     path = Path(source.path)
-    if not path.exists():
-        raise MotionError(f"no such motion: {path}")
+    try:
+        if not is_folder(path):
+            require_file(path)
+    except FileNotFoundError:
+        raise MotionError(f"no such motion: {path}") from None
+    except OSError as error:
+        raise MotionError(f"{path} cannot be read: {error.strerror or error}") from None
     if source.kind != "auto":
         return source.kind
     if path.is_dir():

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from marionext.capture.detections import Detections, no_person
 from marionext.capture.follow import Choice, parse_choice
 from marionext.errors import CharacterError, MotionError, SettingsError
+from marionext.files import open_file
 from marionext.footage import FIRST_FRAME, VideoInfo, probe
 from marionext.footage.timing import Timing, resample
 from marionext.frames import FrameRange, FrameRate, format_frames
@@ -223,7 +224,7 @@ def _tell_gaps(
 def _read_picture(path: Path) -> NDArray[np.uint8]:
     """Read a picture upright, without transparency."""
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
     except (OSError, UnidentifiedImageError) as error:
         raise CharacterError(f"{path} is no picture that can be read: {error}") from error

@@ -5,7 +5,7 @@ from its first frame, whether that frame can be decoded or not.
 """
 
 from marionext.footage.animation import is_animation
-from marionext.footage.container import scan
+from marionext.footage.container import open_media, scan
 from marionext.footage.video import (
     FIRST_FRAME,
     Shown,
@@ -21,6 +21,7 @@ __all__ = [
     "VideoFrame",
     "VideoInfo",
     "is_animation",
+    "open_media",
     "probe",
     "read_frames",
     "scan",

@@ -1,5 +1,6 @@
 """Open a video file, choose its stream, and learn when each frame is shown, without decoding."""
 
+import contextlib
 import functools
 import os
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ from typing import Any
 import av
 
 from marionext.errors import MotionError
-from marionext.files import reading, require_file
+from marionext.files import open_file, reading
 from marionext.limits import FRAMES, VIDEO_PIXELS
 
-__all__ = ["Scan", "choose_stream", "opened", "reason", "scan"]
+__all__ = ["Scan", "choose_stream", "open_media", "opened", "reason", "scan"]
 
 _TEXT_FORMATS = frozenset({"tty", "aqtitle", "lrc", "srt", "webvtt", "ass", "ffmetadata"})
 """FFmpeg "plays" text files; nobody means them as a motion."""
@@ -141,6 +142,29 @@ class _Joined:
 
 
 @contextmanager
+def open_media(path: Path) -> Iterator[Any]:
+    """Open a media file for FFmpeg's libraries.
+
+    They are given its bytes and no protocol: a playlist in it makes them open no second file and no
+    address, and a path that looks like an address is a path.
+
+    Raises:
+        OSError: it is no regular file, or cannot be read.
+        av.error.FFmpegError: it is no media file.
+    """
+    with (
+        open_file(path.absolute()) as file,
+        # Titles are in the characters of some country, now and then, and of no use here.
+        av.open(
+            file,
+            options={"protocol_whitelist": "none", "max_pixels": str(VIDEO_PIXELS)},
+            metadata_errors="replace",
+        ) as container,
+    ):
+        yield container
+
+
+@contextmanager
 def opened(path: str | Path) -> Iterator[tuple[Any, Any]]:
     """Open a file and choose its video stream, turning every failure into a `MotionError`."""
     path = Path(path)
@@ -150,21 +174,14 @@ def opened(path: str | Path) -> Iterator[tuple[Any, Any]]:
         raise MotionError(f"expected a video file, {path} is a folder")
     if not path.stat().st_size:
         raise MotionError(f"the video {path.name} is empty (0 bytes)", hint="Copy it again.")
-    try:
-        require_file(path)
-        # Local files only: a playlist must not make the engine fetch anything. Titles are in the
-        # characters of some country, now and then, and of no use here.
-        container = av.open(
-            str(path),
-            options={"protocol_whitelist": "file", "max_pixels": str(VIDEO_PIXELS)},
-            metadata_errors="replace",
-        )
-    except (av.error.FFmpegError, OSError) as error:
-        raise MotionError(
-            f"{path.name} is no video that can be read, or it is broken off: {reason(error)}",
-            hint="Play it in a video player; copy or export it again if it does not play.",
-        ) from error
-    with container:
+    with contextlib.ExitStack() as stack:
+        try:
+            container = stack.enter_context(open_media(path))
+        except (av.error.FFmpegError, OSError) as error:
+            raise MotionError(
+                f"{path.name} is no video that can be read, or it is broken off: {reason(error)}",
+                hint="Play it in a video player; copy or export it again if it does not play.",
+            ) from error
         if container.format.name in _TEXT_FORMATS:
             raise MotionError(f"expected a video, {path.name} is a text file")
         stream = choose_stream(container)
@@ -241,7 +258,7 @@ def _matroska_bytes(path: Path) -> int | None:
     An EBML element is its identifier, its length, and as many bytes; the length of what is still
     being written is all ones (RFC 8794).
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(_HEADER)
     if not head.startswith(_EBML):
         return None

@@ -8,6 +8,7 @@ unknown here still gives its animation (glTF 2.0 specification, Khronos Group).
 import base64
 import binascii
 import json
+import posixpath
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,9 @@ from numpy.typing import NDArray
 
 from marionext.errors import MotionError
 from marionext.files import check_room, read_bytes
+from marionext.limits import quoted
 from marionext.motion.meshopt import unpack
+from marionext.paths import is_inside
 
 __all__ = ["MALFORMED", "GltfFile", "open_gltf"]
 
@@ -195,13 +198,29 @@ class GltfFile:
                     f"{self.path.name}: buffer {index} is not valid base64: {error}"
                 ) from error
         else:
-            part = self.path.parent / unquote(uri)
+            part = self._beside(unquote(uri))
             data = _read(part, f"a part of {self.path.name}")
             self.size += len(data)
             if part not in self.files:
                 self.files.append(part)
         self.buffers[index] = data
         return data
+
+    def _beside(self, name: str) -> Path:
+        """Return the path of a part of the file, which lies in its own folder.
+
+        A motion of somebody else's must not read files that are none of its own.
+        """
+        name = posixpath.normpath(name)
+        part = self.path.parent / name
+        homes = (self.path.parent.resolve(), self.path.resolve().parent)
+        inside = is_inside(name) and any(part.resolve().is_relative_to(home) for home in homes)
+        if not inside:
+            raise MotionError(
+                f"{self.path.name}: expected parts in its own folder, it refers to {quoted(name)}",
+                hint="Put the part beside it and change the 'uri', or export .glb.",
+            )
+        return part
 
 
 def _read(path: Path, what: str) -> bytes:

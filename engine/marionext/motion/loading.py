@@ -186,7 +186,7 @@ def _kind(path: Path) -> str:
 def _unzips_to_blend(path: Path) -> bool:
     """Tell whether a gzip file is a .blend of Blender 2.9 or older."""
     try:
-        with gzip.open(path) as file:
-            return file.read(7) == b"BLENDER"
+        with open_file(path) as packed, gzip.open(packed) as file:
+            return bool(file.read(7) == b"BLENDER")
     except (OSError, EOFError, zlib.error):
         return False

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import JobCancelled, OutputError
-from marionext.files import PART, explain
+from marionext.files import PART, explain, sync_folder
+from marionext.footage import open_media
 from marionext.frames import FrameRate
 from marionext.output.pictures import Pictures
 from marionext.output.sound import Sound, SoundStream, cut_sound, find_sound
@@ -174,6 +176,7 @@ def encode_video(
     if not pictures.count:
         raise OutputError(f"{path.name}: a video has at least one frame, got none")
     form = _FORMATS[kind]
+    path = path.absolute()
     height, width = pictures.at(0).shape[:2]
     size = (
         width + (width % 2 if form.even[0] else 0),
@@ -206,6 +209,7 @@ def encode_video(
             with video.open("r+b") as file:  # Windows flushes what is open for writing only
                 os.fsync(file.fileno())
             video.replace(path)
+            sync_folder(path.parent)
         except OSError as error:
             raise explain(error, path) from error
     for note in notes:
@@ -238,7 +242,8 @@ class _Job:
             fraction = fraction.limit_denominator(1_000_000)
         return (
             *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{self.size[0]}x{self.size[1]}"),
-            *("-framerate", f"{fraction.numerator}/{fraction.denominator}", "-i", "pipe:0"),
+            *("-framerate", f"{fraction.numerator}/{fraction.denominator}"),
+            *("-protocol_whitelist", "pipe", "-i", "pipe:0"),
         )
 
 
@@ -264,7 +269,8 @@ def _temporary(path: Path) -> Iterator[Callable[[str], Path]]:
     made: list[Path] = []
 
     def name(what: str) -> Path:
-        made.append(path.with_name(f".{what}.{os.getpid()}{PART}"))
+        # A name that nobody can have put a link at.
+        made.append(path.with_name(f".{what}.{uuid.uuid4().hex[:12]}{PART}"))
         return made[-1]
 
     try:
@@ -314,7 +320,7 @@ def _prepare_sound(sound: Sound, job: _Job, raw: Path) -> tuple[SoundMade, _Soun
         _SoundInput(
             (
                 *("-f", "f32le", "-ar", str(stream.rate), "-ch_layout", stream.layout),
-                *("-i", str(raw)),
+                *_read(raw),
             ),
             ("-map", "0:v", "-map", "1:a", *job.form.sound_codec, *encoded),
         ),
@@ -339,7 +345,7 @@ def _copying(sound: Sound, stream: SoundStream) -> _SoundInput:
     # FFmpeg shifts a file to start at 0; what must be at 0 is its first video frame.
     offset = stream.file_start - stream.origin
     return _SoundInput(
-        ("-itsoffset", f"{float(offset):.6f}", "-i", str(sound.path)),
+        ("-itsoffset", f"{float(offset):.6f}", *_read(sound.path)),
         ("-map", "0:v", "-map", f"1:{stream.index}", "-c:a", "copy"),
     )
 
@@ -361,7 +367,7 @@ def _encode(job: _Job, video: Path, sound: _SoundInput) -> None:
             *_COLOUR_TAGS,
             *sound.output,
             *form.muxer,
-            str(video),
+            *_write(video),
         ),
         job,
     )
@@ -370,20 +376,30 @@ def _encode(job: _Job, video: Path, sound: _SoundInput) -> None:
 def _encode_gif(job: _Job, video: Path, palette: Path) -> None:
     """Find the 256 best colours of the whole clip, then draw it with them."""
     find = ("-vf", "palettegen=stats_mode=full", "-frames:v", "1", "-update", "1")
-    _run((*job.source, *find, "-c:v", "png", "-f", "image2", str(palette)), job, half=0)
+    _run((*job.source, *find, "-c:v", "png", "-f", "image2", *_write(palette)), job, half=0)
     use = ("-lavfi", "[0:v][1:v]paletteuse=dither=sierra2_4a", "-fps_mode", "passthrough")
     _run(
         (
             *job.source,
-            *("-f", "png_pipe", "-i", str(palette)),
+            *("-f", "png_pipe", *_read(palette)),
             *use,
             *job.form.codec,
             *job.form.muxer,
-            str(video),
+            *_write(video),
         ),
         job,
         half=1,
     )
+
+
+def _read(path: Path) -> tuple[str, ...]:
+    """Return FFmpeg's arguments for a file to read: a file, whatever its name looks like."""
+    return ("-protocol_whitelist", "file", "-i", f"file:{path.absolute()}")
+
+
+def _write(path: Path) -> tuple[str, ...]:
+    """Return FFmpeg's arguments for a file to write."""
+    return ("-protocol_whitelist", "file", f"file:{path.absolute()}")
 
 
 def _run(arguments: tuple[str, ...], job: _Job, half: int | None = None) -> None:
@@ -402,6 +418,8 @@ def _run(arguments: tuple[str, ...], job: _Job, half: int | None = None) -> None
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
+            # Ctrl-C is the engine's affair: FFmpeg ends with the pipe.
+            start_new_session=True,
         )
     except (OSError, RuntimeError) as error:
         raise OutputError(
@@ -485,7 +503,7 @@ def _failure(job: _Job, status: int, words: list[str]) -> OutputError:
 def _check(video: Path, count: int, path: Path) -> None:
     """Count the frames that arrived: N in, N out."""
     try:
-        with av.open(str(video)) as container:
+        with open_media(video) as container:
             found = sum(1 for packet in container.demux(video=0) if packet.size)
     except (av.error.FFmpegError, OSError) as error:
         raise OutputError(f"{path.name} was written but cannot be read back: {error}") from error

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError, OutputError
-from marionext.footage import is_animation, scan
+from marionext.footage import is_animation, open_media, scan
 
 __all__ = ["Sound", "SoundStream", "cut_sound", "find_sound"]
 
@@ -77,7 +77,7 @@ def find_sound(path: Path) -> SoundStream | None:
     if is_animation(path):
         return None
     try:
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+        with open_media(path) as container:
             indices = [stream.index for stream in container.streams.audio]
             origin = _first_frame(path, container)
         unknown: list[tuple[int, str]] = []
@@ -103,7 +103,7 @@ def find_sound(path: Path) -> SoundStream | None:
 
 def _measured(path: Path, index: int, origin: Fraction) -> SoundStream | str:
     """Decode a sound stream and return what it is like, or the kind that cannot be decoded."""
-    with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+    with open_media(path) as container:
         stream: Any = container.streams[index]
         codec = stream.codec_context
         if codec is None or not codec.sample_rate:
@@ -189,7 +189,7 @@ def _decoded(
     path: Path, stream: SoundStream, start: Fraction
 ) -> Iterator[tuple[Fraction, NDArray[np.float32]]]:
     """Decode blocks with the time of their first sample in the file's own time."""
-    with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+    with open_media(path) as container:
         source: Any = container.streams[stream.index]
         # Decoders need a run-up: begin well before, and let the cut drop what is too early.
         early = stream.origin + start - 2
