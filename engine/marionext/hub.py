@@ -11,6 +11,7 @@ the files are streamed through its ``http_get`` into files of our own.
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 
 from marionext.bundles import FileRecord, ModelBundle, ModelFile
 from marionext.errors import EngineError, ModelError, OutputError
-from marionext.files import sha256_of
+from marionext.files import sha256_of, sync_folder
 from marionext.intake import (
     Cancelled,
     Meter,
@@ -151,6 +152,7 @@ def _fetch(bundle: ModelBundle, remote: _Remote, target: Path, meter: Meter) -> 
                     displayed_filename=remote.name,
                 )
             part.replace(target)
+            sync_folder(target.parent)
     digest = sha256_of(target, meter.reader(remote.name))
     for expected, got in (
         (remote.pinned, digest),
@@ -261,7 +263,10 @@ class _MeteredFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # What is renamed later has reached the disk by then, and what is kept is kept.
+        with contextlib.closing(self._file):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def write(self, data: bytes) -> int:
         """Write, and report."""

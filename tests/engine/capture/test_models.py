@@ -1,4 +1,5 @@
 import hashlib
+import http.client
 import io
 import struct
 import sys
@@ -197,3 +198,32 @@ def test_a_machine_without_mediapipes_libraries_is_told_what_to_install(
     with pytest.raises(DeviceError, match="cannot be loaded") as failure:
         FaceLandmarker(tmp_path / "face_landmarker.task")
     assert "libegl1" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        http.client.IncompleteRead(b"half"),
+        ConnectionResetError(104, "reset"),
+        TimeoutError("slow"),
+        b"not json",
+        b"[]",
+        b'{"dist": {"tarball": "file:///etc/passwd"}}',
+        b"[" * 100_000,
+    ],
+    ids=lambda fault: type(fault).__name__ if isinstance(fault, Exception) else fault[:12].decode(),
+)
+def test_a_fetch_that_breaks_off_is_told_with_what_to_do(
+    fault: Exception | bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(*_: object, **__: object) -> io.BytesIO:
+        if isinstance(fault, Exception):
+            raise fault
+        return io.BytesIO(fault)
+
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", "https://localhost/nothing")
+    monkeypatch.setattr("urllib.request.urlopen", answer)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(ModelError, match="does not give") as caught:
+        packages._fetch_pose(tmp_path)
+    assert "same command again" in (caught.value.hint or "")
