@@ -355,7 +355,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:
-    """Read a JSON file.
+    """Read a JSON file, in UTF-8, UTF-16 or UTF-32, with a byte order mark or without.
 
     Args:
         path: of the file.
@@ -366,7 +366,7 @@ def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:
         ValueError: whatever is wrong with its content, said in words for people.
     """
     try:
-        return json.loads(_read_text(path, longest))
+        return json.loads(_read_up_to(path, longest))
     except json.JSONDecodeError as error:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
@@ -374,24 +374,24 @@ def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file.
+    """Read a TOML file; editors on Windows begin it with a byte order mark.
 
     Raises:
         OSError: as `open_file`.
         ValueError: whatever is wrong with its content, said in words for people.
     """
     try:
-        return tomllib.loads(_read_text(path, TOML_BYTES))
+        return tomllib.loads(_read_up_to(path, TOML_BYTES).decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _read_text(path: Path, longest: int) -> str:
+def _read_up_to(path: Path, longest: int) -> bytes:
     with open_file(path) as file:
         content = file.read(longest + 1)
     if len(content) > longest:
         raise ValueError(f"expected at most {_bytes(longest)}, it is larger")
-    return content.decode("utf-8")
+    return content
 
 
 def sha256_of(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:

@@ -7,7 +7,7 @@ previews travel as paths. ``docs/protocol.md`` describes the exchange.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from marionext.codec import decode, encode
@@ -46,7 +46,7 @@ class Submit:
     job_id: str
     job: dict[str, Any]
     """A `marionext.jobs.Job` as JSON values; absent keys take their defaults."""
-    engine: dict[str, Any]
+    engine: dict[str, Any] = field(default_factory=dict)
     """`marionext.jobs.EngineSettings` as JSON values."""
 
 
@@ -67,7 +67,7 @@ class Plan:
     job_id: str
     """Of the question."""
     job: dict[str, Any]
-    engine: dict[str, Any]
+    engine: dict[str, Any] = field(default_factory=dict)
     """As those of `Submit`."""
 
 

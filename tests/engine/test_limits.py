@@ -1,6 +1,7 @@
 """Numbers out of all bounds: each is refused at once, by a message that names the limit."""
 
 import contextlib
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -234,6 +235,17 @@ def test_a_json_file_of_any_content_is_one_of_our_errors(content: bytes, tmp_pat
         read_job(path)
     with pytest.raises(OutputError, match=RECORD):
         Record.read(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_saved_by_the_editors_of_windows_are_read(encoding: str, tmp_path: Path) -> None:
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps({"kind": "track", "motion": {"path": "été.mp4"}}), encoding)
+    assert Path(read_json(job)["motion"]["path"]).name == "été.mp4"
+    if encoding != "utf-16":  # which TOML forbids
+        preset = tmp_path / "preset.toml"
+        preset.write_text('name = "été"', encoding)
+        assert read_toml(preset) == {"name": "été"}
 
 
 def test_files_of_ours_have_a_length_and_it_is_said(tmp_path: Path) -> None:

@@ -61,6 +61,11 @@ def test_a_command_survives_its_line(job_id: str, path: str) -> None:
         assert read_command(write_line(command)) == command
 
 
+def test_a_host_without_wishes_for_the_engine_need_not_say_so() -> None:
+    line = '{"type": "submit", "job_id": "1", "job": {"kind": "track"}}'
+    assert read_command(line) == Submit(job_id="1", job={"kind": "track"}, engine={})
+
+
 @given(TEXT)
 def test_any_other_line_is_a_protocol_error(line: str) -> None:
     with pytest.raises(ProtocolError):
