@@ -243,6 +243,17 @@ def test_posemap_tells_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert said.out.split() == [str(tmp_path)]
 
 
+def test_batch_prints_what_each_job_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = {"kind": "track", "motion": {"path": str(DANCE)}, "frames": "1", "output": "dance.npz"}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    assert main(["batch", str(tmp_path / "job.json")]) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == [str(tmp_path / "dance.npz")]
+    assert "1 frame in" in said.err
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = """
         import sys

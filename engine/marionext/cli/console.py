@@ -210,9 +210,10 @@ class EventPrinter:
             case Log():
                 say(("warning: " if event.level == "warning" else "") + event.text)
             case Finished():
-                say(f"{event.frames} frames in {event.seconds:.1f} s: {event.directory}")
-                for video in event.videos:
-                    show_result(video)
+                frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
+                say(f"{frames} in {event.seconds:.1f} s: {event.directory}")
+                for made in event.videos or (event.directory,):
+                    show_result(made)
             case Failed():
                 say(f"error: {event.message}")
                 if event.hint:

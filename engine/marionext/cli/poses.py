@@ -2,7 +2,6 @@
 
 import argparse
 
-from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import add_motion_options, motion_source, parse_size, pose_settings
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
@@ -47,7 +46,7 @@ def _track(options: argparse.Namespace) -> int:
         output=str(user_path(options.out)),
         findings=str(user_path(options.findings)) if options.findings else None,
     )
-    return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
+    return run_jobs([job], EngineSettings(overwrite=options.overwrite))
 
 
 def _posemap(options: argparse.Namespace) -> int:
@@ -60,11 +59,4 @@ def _posemap(options: argparse.Namespace) -> int:
         height=height,
         output=str(user_path(options.out)),
     )
-    return _done(run_jobs([job], EngineSettings(overwrite=options.overwrite)), job.output)
-
-
-def _done(status: int, output: str) -> int:
-    """Print what was made, if it was."""
-    if status == 0:
-        console.show_result(output)
-    return status
+    return run_jobs([job], EngineSettings(overwrite=options.overwrite))
