@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from marionext.errors import CharacterError
-from marionext.files import open_file
+from marionext.files import open_file, reading
 
 __all__ = ["MOST_PIXELS", "SMALLEST_SIDE", "Character", "read_character"]
 
@@ -38,6 +38,13 @@ def read_character(path: Path) -> Character:
     Raises:
         CharacterError: no such file, not a picture, or a side below 64 pixels.
     """
+    with reading(
+        path, CharacterError, "a picture that can be read", hint="Give a PNG, JPEG or WebP file."
+    ):
+        return _read(path)
+
+
+def _read(path: Path) -> Character:
     try:
         with warnings.catch_warnings():
             # Pillow warns of what it takes for an attack from 89 megapixels on; ours is the limit.
@@ -50,14 +57,6 @@ def read_character(path: Path) -> Character:
         raise CharacterError(f"no such picture: {path}") from None
     except Image.DecompressionBombError:
         raise _gigantic(path, "far more pixels") from None
-    except UnidentifiedImageError:
-        raise CharacterError(
-            f"{path} is not a picture that can be read",
-            hint="Give a PNG, JPEG or WebP file.",
-        ) from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise CharacterError(f"{path} cannot be read: {reason}") from None
     notes = []
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
@@ -19,11 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from marionext.errors import OutputError
-from marionext.limits import JSON_BYTES, TOML_BYTES
+from marionext.errors import EngineError, OutputError
+from marionext.limits import GROWTH, JSON_BYTES, MEMORY, TOML_BYTES, quoted
 
 __all__ = [
     "PART",
+    "check_room",
     "check_space",
     "clear_parts",
     "explain",
@@ -35,6 +37,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "read_toml",
+    "reading",
     "refuse_link",
     "replacing",
     "replacing_folder",
@@ -46,6 +49,8 @@ __all__ = [
     "write_text",
     "writing",
 ]
+
+_log = logging.getLogger(__name__)
 
 PART = ".part"
 """Suffix of files being written; one found later was left by a run that was killed."""
@@ -271,6 +276,74 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above is closed
 
 
+@contextlib.contextmanager
+def reading(
+    path: Path, fault: type[EngineError], what: str, *, hint: str | None = None
+) -> Iterator[None]:
+    """Read a file from outside in the block: whatever goes wrong is said in our words.
+
+    The one boundary of every reader. Errors of ours pass as they are, and so do those that end the
+    program; all others, of whatever library and kind, mean that the file is not as it should be.
+
+    Args:
+        path: the file or folder.
+        fault: the error to raise.
+        what: what was expected, such as "a BVH file".
+        hint: what to do about a file that is something else.
+    """
+    try:
+        yield
+    except EngineError:
+        raise
+    except FileNotFoundError as error:
+        missing = Path(error.filename) if isinstance(error.filename, str) else path
+        raise fault(f"expected {what}, there is no {missing}") from error
+    except MemoryError as error:
+        _log.debug("reading %s", path, exc_info=True)
+        raise fault(
+            f"{path.name} takes more memory than there is",
+            hint="Close other programs, or cut it into shorter or smaller parts.",
+        ) from error
+    except Exception as error:  # what a damaged file makes of a library has no end of kinds
+        _log.debug("reading %s", path, exc_info=True)
+        raise fault(
+            f"expected {what}, {path.name} cannot be read as one: {_kind_of(error)}",
+            hint=hint or "The file may be cut off or damaged: copy or export it again.",
+        ) from error
+
+
+def _kind_of(error: Exception) -> str:
+    """Say an error of a library in a few words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    said = quoted(str(error).strip().partition("\n")[0])[1:-1]
+    return f"{said} ({type(error).__name__})" if said else type(error).__name__
+
+
+def check_room(
+    path: Path, size: int, needed: int, what: str, *, fault: type[EngineError], hint: str
+) -> None:
+    """Make sure that what a file makes of itself fits, before any memory is taken for it.
+
+    Args:
+        path: of the file or folder.
+        size: bytes that were read of it.
+        needed: bytes that its numbers are going to take.
+        what: what takes them, such as "2,000,000 frames".
+        fault: the error to raise.
+        hint: how to do without.
+    """
+    most = max(MEMORY, GROWTH * size)
+    if needed > most:
+        raise fault(
+            f"{path.name}: {what} would take {_bytes(needed)} of memory, expected at most "
+            f"{_bytes(most)} for a file of {_bytes(size)}",
+            hint=hint,
+        )
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a regular file.
 
@@ -430,7 +503,7 @@ def _free(folder: Path) -> int | None:
 
 def _bytes(count: int) -> str:
     size, unit = float(count), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
         if size < 1000:
             break
         size, unit = size / 1000, larger

@@ -13,14 +13,19 @@ __all__ = [
     "FASTEST_RATE",
     "FRAMES",
     "FRAME_NUMBER",
+    "GROWTH",
+    "JOINTS",
     "JSON_BYTES",
     "LINE_CHARACTERS",
+    "MEMORY",
+    "NODE_DEPTH",
     "PICTURE_SIDE",
     "QUOTED",
     "RENDER_SIDE",
     "SECONDS_TO_END",
     "SLOWEST_RATE",
     "TOML_BYTES",
+    "VIDEO_PIXELS",
     "WAITING_EVENTS",
     "quoted",
 ]
@@ -41,6 +46,16 @@ RENDER_SIDE: Final = 8_192
 """Pixels of a side of what is rendered or drawn."""
 PICTURE_SIDE: Final = 65_536
 """Pixels of a side of a picture that keypoints are said to lie in."""
+MEMORY: Final = 1 << 30
+"""Bytes of memory that the numbers of one file may take, whatever its size."""
+GROWTH: Final = 100
+"""Beyond `MEMORY`: how many times a file's own size its numbers may take."""
+JOINTS: Final = 10_000
+"""Joints of a BVH, nodes of a glTF. Rigs have hundreds."""
+NODE_DEPTH: Final = 500
+"""Joints from the root to an end."""
+VIDEO_PIXELS: Final = 36_000_000
+"""Of a picture of a video, of ready-made pose maps or of an animation: 8K has 33 million."""
 LINE_CHARACTERS: Final = 16 << 20
 """Of one line of the worker protocol. Jobs with edits of many frames are long; not that long."""
 JSON_BYTES: Final = 256 << 20

@@ -21,7 +21,7 @@ import numpy as np
 from marionext import motion, pose
 from marionext.edits import out_of_reach
 from marionext.errors import EngineError, MotionError
-from marionext.files import is_folder, require_file
+from marionext.files import is_folder, open_file, reading, require_file
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames, parse_frames
 from marionext.jobs import CameraSettings, MotionSource, PoseSettings
 from marionext.pose import Finding, PoseTrack
@@ -151,6 +151,7 @@ class OpenMotion(ABC):
         *,
         frames: FrameRange | None = None,
         found: Callable[[tuple[Finding, ...]], None] | None = None,
+        before: Callable[[PoseTrack], None] | None = None,
     ) -> PoseTrack:
         """Return the poses: cleaned, changed by hand, mirrored. The fit comes later, in staging.
 
@@ -160,6 +161,7 @@ class OpenMotion(ABC):
             report: told how far it is and what was noticed.
             frames: those that are needed; others may be left out. None: all.
             found: given what the clean-up found.
+            before: given the same poses as they are without the edits, where there are any.
 
         Raises:
             MotionError: the motion cannot be read, holds nobody, or is ready-made pose maps.
@@ -183,8 +185,10 @@ class OpenMotion(ABC):
                 f"edit {place + 1} ({edit.kind}) changes nothing: it is of frames {edit.frames}, "
                 f"the motion has {track.frames}"
             )
-        track = pose.apply(track, settings.edits)
-        return pose.mirror(track) if settings.mirror else track
+        edited = pose.apply(track, settings.edits)
+        if settings.edits and before is not None:
+            before(pose.mirror(track) if settings.mirror else track)
+        return pose.mirror(edited) if settings.mirror else edited
 
     @abstractmethod
     def _read(self, wanted: _Wanted, /) -> PoseTrack:
@@ -481,9 +485,13 @@ def _shows_pose_maps(video: Path) -> bool:
 def _is_pose_track(path: Path) -> bool:
     """Tell a pose track from an animation that Blender has recorded."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with (
+            reading(path, MotionError, "a .npz"),
+            open_file(path) as file,
+            zipfile.ZipFile(file) as archive,
+        ):
             return "heads.npy" not in archive.namelist()
-    except (OSError, NotImplementedError, zipfile.BadZipFile):
+    except MotionError:
         return True  # the reader of tracks says what is wrong with it
 
 

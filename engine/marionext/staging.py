@@ -29,6 +29,7 @@ __all__ = ["Staged", "character_pose", "pose_beside", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
+_BEFORE = "unedited.npz"
 _LEAST_ADVISED = 256
 """Pixels; a render smaller than this is a draft, in which faces are small anyway."""
 
@@ -67,6 +68,7 @@ class Staged:
         self._character = character
         self._report = report
         self._kept = kept
+        self._before: PoseTrack | None = None
         self.numbers = select_frames(job.frames, motion.frames)
         """Frame numbers of the source, one for each frame of the result."""
         step = self.numbers[1] - self.numbers[0] if len(self.numbers) > 1 else 1
@@ -128,7 +130,9 @@ class Staged:
         if track is None:
             span = FrameRange(self.numbers[0], self.numbers[-1] + 1)
             size = self._job.settings.size
-            track = self._motion.poses(self._job.pose, size, self._report, frames=span)
+            track = self._motion.poses(
+                self._job.pose, size, self._report, frames=span, before=self._keep_before
+            )
             if kept is not None:
                 write_native(track, kept)
         absent = [number for number in self.numbers if number not in track.frames]
@@ -177,6 +181,19 @@ class Staged:
         self._motion.tell(self._report)
         return self._drawn() if maps is None else self._ready(maps)
 
+    def _keep_before(self, track: PoseTrack) -> None:
+        """Keep the poses as they are without the edits, which the fit is measured on."""
+        self._before = track
+        if self._kept is not None:
+            write_native(track, self._kept / _BEFORE)
+
+    def _measured(self) -> PoseTrack | None:
+        """Return those poses, or None where there are no edits."""
+        kept = None if self._kept is None else self._kept / _BEFORE
+        if self._before is None and self._job.pose.edits and kept is not None and kept.is_file():
+            self._before = read_native(kept)
+        return self._before
+
     def _drawer(self) -> Drawer | SmallDrawer:
         """Return what draws the maps; in parity mode the reference's own way at any size."""
         settings: Settings = self._job.settings
@@ -184,7 +201,13 @@ class Staged:
 
     def _drawn(self) -> Control:
         track, reference = self.poses, self.reference
-        fitted = pose.fit(track, reference, self._job.pose.fit)
+        fitted = pose.fit(
+            track,
+            reference,
+            self._job.pose.fit,
+            measured=self._measured(),
+            shown=self.numbers,
+        )
         for warning in fitted.report.warnings:
             self._report.log(warning, warning=True)
         moved = fitted.track

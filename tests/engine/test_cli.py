@@ -140,7 +140,7 @@ def test_track_writes_every_form(tmp_path: Path, name: str) -> None:
     assert track.frames.start == 3
 
 
-def test_posemap_draws_the_frames_asked_for_and_keeps_what_is_there(tmp_path: Path) -> None:
+def test_posemap_draws_the_frames_asked_for_and_replaces_nothing(tmp_path: Path) -> None:
     arguments = ["posemap", str(DANCE), "-o", str(tmp_path), "--size", "96x128"]
     assert main([*arguments, "--frames", "5-6"]) == 0
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -148,10 +148,14 @@ def test_posemap_draws_the_frames_asked_for_and_keeps_what_is_there(tmp_path: Pa
     with Image.open(tmp_path / "000005.png") as drawn:
         assert drawn.size == (96, 128)
         assert np.asarray(drawn).any()
-    (tmp_path / "000005.png").write_bytes(b"mine")
     assert main([*arguments, "--frames", "5-7"]) == 0
-    assert (tmp_path / "000005.png").read_bytes() == b"mine"
     assert (tmp_path / "000007.png").is_file()
+    (tmp_path / "000005.png").write_bytes(b"mine")
+    assert main([*arguments, "--frames", "5-8"]) == 1
+    assert (tmp_path / "000005.png").read_bytes() == b"mine"
+    assert not (tmp_path / "000008.png").exists()
+    assert main([*arguments, "--frames", "6-7", "--yaw", "90"]) == 1
+    assert main([*arguments, "--frames", "6-7", "--yaw", "90", "--overwrite"]) == 0
 
 
 def test_models_tells_of_the_built_in_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -155,7 +155,8 @@ def test_a_file_of_the_user_where_a_result_belongs_is_left_alone(
     failed = run(job, overwrite=overwrite)
     assert isinstance(failed, Failed)
     assert "is no result of this render" in failed.message
-    assert mine.read_bytes() == b"of the user"
+    assert content(tmp_path / "out") == {name: b"of the user"}, "and nothing is left there"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name.partition("/")[0]]
     mine.unlink()
     assert isinstance(run(job), Finished)
 

@@ -10,7 +10,7 @@ from marionext import presets
 from marionext.codec import decode
 from marionext.errors import SettingsError
 from marionext.files import is_folder
-from marionext.frames import FrameRate
+from marionext.frames import FrameRate, parse_frames
 from marionext.jobs import (
     CameraSettings,
     EngineSettings,
@@ -22,7 +22,7 @@ from marionext.jobs import (
 )
 from marionext.limits import quoted
 from marionext.paths import user_path
-from marionext.record import RECORD, Record
+from marionext.record import RECORD, Record, Take
 from marionext.settings import Settings, default_settings
 
 __all__ = [
@@ -244,19 +244,51 @@ def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
         raise SettingsError(
             "--again: expected the frames to make anew, got none", hint="Say --frames 40-60."
         )
+    if folder.name == RECORD:
+        folder = folder.parent
     record = Record.read(folder / RECORD)
     job = decode_job(record.job)
     if not isinstance(job, RenderJob):
         raise SettingsError(f"{folder} is no render, but a job of the kind {job.kind!r}")
-    finished = sum(1 for take in record.takes if not take.missing)
-    settings = replace(job.settings, seed=job.settings.seed + finished + 1)
+    wanted = parse_frames(options.frames)
     given = _given_settings(options)
+    begun = [take for take in record.takes if take.numbers == wanted and _unfinished(record, take)]
+    if begun and not given:
+        job = decode_job(begun[-1].job)
+        assert isinstance(job, RenderJob)
+        settings = job.settings
+    else:
+        settings = replace(job.settings, seed=job.settings.seed + len(record.takes) + 1)
     return replace(
         job,
         again=options.frames,
+        motion=replace(job.motion, path=_moved("motion", job.motion.path, options.motion)),
+        character=_moved("character", job.character, options.character),
         settings=decode(type(settings), given, base=settings),
         output=replace(job.output, directory=str(folder.absolute())),
     )
+
+
+def _unfinished(record: Record, take: Take) -> bool:
+    """Tell whether a take was stopped before its frames were shown and its videos made."""
+    last = take.number == len(record.takes) and record.stage.name != "finished"
+    return bool(take.missing) or last
+
+
+def _moved(what: str, path: str, given: str | None) -> str:
+    """Return where a file of a finished render is now.
+
+    Raises:
+        SettingsError: it is no longer where it was, and nobody said where else.
+    """
+    if given is not None:
+        return str(Path(given).expanduser().absolute())
+    if not Path(path).exists():
+        raise SettingsError(
+            f"the {what} of this render is no longer at {path}",
+            hint=f"Say --{what} with where it is now; it has to be the same file.",
+        )
+    return path
 
 
 def job_from(options: argparse.Namespace) -> RenderJob:

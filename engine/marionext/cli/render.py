@@ -42,7 +42,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--again",
         metavar="FOLDER",
         help="make the frames of --frames anew in the folder of a finished render, with --seed or "
-        "the next one; instead of --motion, --character and --out",
+        "the next one; --motion and --character only say where the files are now",
     )
     render.add_argument(
         "--save-job", metavar="FILE", help="write the job to a file for 'batch' instead"
@@ -138,8 +138,8 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _render(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     named = [f"--{name}" for name in ("motion", "character", "out") if getattr(options, name)]
-    if options.again is not None and named:
-        parser.error(f"expected either --again or {', '.join(named)}, got both")
+    if options.again is not None and options.out:
+        parser.error("expected either --again or --out, got both: a take stays in its folder")
     if options.again is None and len(named) < 3:
         parser.error(
             f"expected --motion, --character and --out (or --again FOLDER), "

@@ -4,16 +4,20 @@ Pillow reads them, since it gives their own durations in milliseconds and knows 
 FFmpeg's demuxers give WebP no time at all.
 """
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from marionext.errors import MotionError
+from marionext.files import open_file, reading
+from marionext.limits import FRAMES, VIDEO_PIXELS
 
 __all__ = ["SUFFIXES", "Animation", "is_animation"]
 
@@ -22,6 +26,8 @@ SUFFIXES = frozenset({".webp", ".png", ".apng", ".gif"})
 
 _UNSAID = 100
 """Milliseconds that a picture is shown that does not say how long, as browsers have it."""
+_ALL_PIXELS, _PER_BYTE = 1_000_000_000, 100
+"""Of all pictures together: so many, or so many for each byte of a larger file."""
 _TICKS = {".gif": Fraction(1, 100), ".webp": Fraction(1, 1000)}
 """Seconds that a format counts in; PNG has fractions."""
 
@@ -32,9 +38,9 @@ def is_animation(path: str | Path) -> bool:
     if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return False
     try:
-        with Image.open(path) as image:
+        with reading(path, MotionError, "a picture"), _opened(path) as image:
             return _count(image) > 1
-    except (OSError, SyntaxError, UnidentifiedImageError):
+    except MotionError:
         return False
 
 
@@ -89,17 +95,39 @@ def _count(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1)) - hidden
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    with warnings.catch_warnings():
+        # Pillow warns of what it takes for an attack; `VIDEO_PIXELS` is the limit here.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with open_file(path) as file, Image.open(file) as image:
+            yield image
+
+
 def _pictures(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            # An animated PNG may hold a picture for programs that show no animation.
-            hidden = bool(image.info.get("default_image"))
-            for index in range(int(hidden), int(getattr(image, "n_frames", 1))):
-                image.seek(index)
-                image.load()
-                yield image
-    except (OSError, EOFError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise MotionError(
-            f"{path.name} cannot be read as an animated picture: {error}",
-            hint="Copy or export it again.",
-        ) from error
+    with reading(path, MotionError, "an animated picture"), _opened(path) as image:
+        width, height = image.size
+        if width * height > VIDEO_PIXELS:
+            raise MotionError(
+                f"expected an animation of at most {VIDEO_PIXELS // 1_000_000} megapixels a "
+                f"picture, {path.name} has {width}x{height}",
+                hint="Make it smaller.",
+            )
+        count = int(getattr(image, "n_frames", 1))
+        if count > FRAMES or count * width * height > max(_ALL_PIXELS, _PER_BYTE * _size(path)):
+            raise MotionError(
+                f"expected an animation of at most {FRAMES:,} pictures and "
+                f"{_ALL_PIXELS // 1_000_000:,} megapixels in all, {path.name} has {count:,} "
+                f"of {width}x{height}",
+                hint="Make it smaller, or a video of it.",
+            )
+        # An animated PNG may hold a picture for programs that show no animation.
+        hidden = bool(image.info.get("default_image"))
+        for index in range(int(hidden), count):
+            image.seek(index)
+            image.load()
+            yield image
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size

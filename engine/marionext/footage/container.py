@@ -13,7 +13,8 @@ from typing import Any
 import av
 
 from marionext.errors import MotionError
-from marionext.files import open_file
+from marionext.files import open_file, reading
+from marionext.limits import FRAMES, VIDEO_PIXELS
 
 __all__ = ["Scan", "choose_stream", "open_media", "opened", "reason", "scan"]
 
@@ -84,7 +85,7 @@ def _scan(path: Path, _size: int, _changed: int) -> Scan:
     stamps: list[tuple[int, int | None]] = []
     unstamped = 0
     end = Fraction(0)
-    with opened(path) as (container, stream):
+    with reading(path, MotionError, "a video"), opened(path) as (container, stream):
         base = Fraction(stream.time_base or Fraction(1, 1000))
         joined = _Joined() if container.format.name in _BROADCAST else None
         vp8 = stream.codec_context.name in ("vp8", "libvpx")
@@ -103,6 +104,11 @@ def _scan(path: Path, _size: int, _changed: int) -> Scan:
             else:
                 shift = joined.shift(packet) if joined is not None else 0
                 stamps.append((packet.pts + shift, packet.duration or None))
+            if len(stamps) + unstamped > FRAMES:
+                raise MotionError(
+                    f"expected a video of at most {FRAMES:,} frames, {path.name} has more",
+                    hint="Cut it into shorter parts.",
+                )
         jumps = joined.jumps if joined is not None else 0
         stamps.sort(key=lambda item: item[0])
         _refuse_broken_off(path, container, stream, len(stamps) + unstamped, end)
@@ -146,9 +152,11 @@ def open_media(path: Path) -> Iterator[Any]:
         OSError: it is no regular file, or cannot be read.
         av.error.FFmpegError: it is no media file.
     """
+    options = {"protocol_whitelist": "none", "max_pixels": str(VIDEO_PIXELS)}
+    # Titles are in the characters of some country, now and then, and of no use here.
     with (
         open_file(path.absolute()) as file,
-        av.open(file, options={"protocol_whitelist": "none"}) as container,
+        av.open(file, options=options, metadata_errors="replace") as container,
     ):
         yield container
 
@@ -183,6 +191,14 @@ def opened(path: str | Path) -> Iterator[tuple[Any, Any]]:
         if stream.codec_context is None:
             raise MotionError(f"the video codec of {path.name} is not known to this FFmpeg")
         stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(VIDEO_PIXELS)}
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > VIDEO_PIXELS:
+            raise MotionError(
+                f"expected a video of at most {VIDEO_PIXELS // 1_000_000} megapixels a picture, "
+                f"{path.name} has {width}x{height}",
+                hint="Make it smaller: poses are found in a few megapixels as well.",
+            )
         try:
             yield container, stream
         except av.error.FFmpegError as error:

@@ -209,6 +209,9 @@ def _fits(times: Sequence[Fraction], rate: Fraction, tick: Fraction, slack: Frac
     The first time is rounded as well: what counts is the spread, not the distance from it.
     """
     origin = times[0]
+    # The end alone refuses nearly every rate, however many times there are.
+    if abs(times[-1] - origin - (len(times) - 1) / rate) > min(slack, 1 / (2 * rate)):
+        return False
     drifts = [time - origin - index / rate for index, time in enumerate(times)]
     spread = max(drifts) - min(drifts)
     if not spread:

@@ -27,11 +27,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from marionext.errors import JobCancelled, MotionError
+from marionext.files import reading
 from marionext.footage.animation import Animation, is_animation
 from marionext.footage.container import Scan, opened, scan
 from marionext.footage.orientation import Screen
 from marionext.footage.timing import Timing, plan_timing
 from marionext.frames import FrameRate, format_frames
+from marionext.limits import FRAMES, VIDEO_PIXELS
 
 __all__ = ["FIRST_FRAME", "Shown", "VideoFrame", "VideoInfo", "probe", "read_frames"]
 
@@ -122,6 +124,11 @@ def probe(path: str | Path, *, declared: FrameRate | None = None) -> VideoInfo:
         MotionError: there is no such file, it is empty, broken off or no video.
     """
     path = Path(path)
+    with reading(path, MotionError, "a video"):
+        return _probe(path, declared)
+
+
+def _probe(path: Path, declared: FrameRate | None) -> VideoInfo:
     if is_animation(path):
         animation = Animation.open(path)
         timing = plan_timing(animation.times, tick=animation.tick, last_duration=animation.last)
@@ -167,6 +174,13 @@ def _info(
     note = _about_rate(path.name, timing, count, declared, claims or [])
     if declared is not None:
         timing = Timing(declared, count, variable=False)
+    if timing.count > FRAMES:
+        raise MotionError(
+            f"expected a video of at most {FRAMES:,} frames, the times of the {count:,} pictures "
+            f"of {path.name} make {timing.count:,} at {timing.rate} frames/s",
+            hint="Declare the rate of its pictures with --source-rate, or cut it into shorter "
+            "parts.",
+        )
     warnings = []
     if held:
         seconds = times[held] if times else timing.rate.seconds(held)
@@ -243,6 +257,17 @@ def read_frames(
         JobCancelled: ``cancelled`` returned True.
     """
     path = Path(path)
+    with reading(path, MotionError, "a video"):
+        yield from _read_frames(path, longest, only, cancelled, say)
+
+
+def _read_frames(
+    path: Path,
+    longest: int | None,
+    only: range | None,
+    cancelled: Callable[[], bool] | None,
+    say: Callable[[str], None] | None,
+) -> Iterator[VideoFrame]:
     if is_animation(path):
         yield from _animated(path, longest, only, cancelled)
         return
@@ -416,8 +441,13 @@ def _first_picture(path: Path, found: Scan) -> tuple[tuple[int, int], int]:
 
 def _undecodable(path: Path, stream: Any) -> MotionError:
     codec = stream.codec_context
+    size = f"{codec.width}x{codec.height}"
+    if not codec.width or not codec.height:  # FFmpeg forgets a size that it does not take
+        size = (
+            f"its pictures are of no size, or of more than {VIDEO_PIXELS // 1_000_000} megapixels"
+        )
     return MotionError(
-        f"not one frame of {path.name} can be decoded ({codec.name}, {codec.width}x{codec.height})",
+        f"not one frame of {path.name} can be decoded ({codec.name}, {size})",
         hint="Play it in a video player; convert it to H.264 MP4 if it plays.",
     )
 

@@ -5,36 +5,25 @@ before it), and ``about``, a JSON text with the rest. No pickles; numpy alone re
 """
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.arrays import read_arrays
 from marionext.errors import MotionError, SettingsError
-from marionext.files import open_file, replacing
-from marionext.frames import FrameRate
+from marionext.files import reading, replacing
+from marionext.frames import FrameRate, check_number
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
+from marionext.motion.weights import check_joints
 
 __all__ = ["read_animation", "write_animation"]
 
 _VERSION = 1
 _ARRAYS = ("parents", "heads", "tails", "rotations", "morph_weights")
 _REST = ("rest_heads", "rest_tails", "rest_rotations")
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    EOFError,
-    NotImplementedError,
-    TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 _CAMERA = ("views", "focal", "scale", "shift")
 
 
@@ -72,30 +61,31 @@ def read_animation(path: Path) -> JointAnimation:
     Raises:
         MotionError: the file cannot be read, or is not an animation.
     """
-    try:
-        # Given a path, numpy leaves the file open when it finds no archive in it.
-        with open_file(path) as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        about = json.loads(str(arrays.pop("about")))
-        version = about["version"]
-    except OSError as error:
-        raise MotionError(f"cannot read {path.name}: {error.strerror or error}") from error
-    except (*_DAMAGE, AttributeError) as error:
-        raise MotionError(
-            f"{path.name} is not an animation written by Marionext ({error})",
-            hint="The file may be cut off: record the rig again.",
-        ) from error
+    with reading(
+        path,
+        MotionError,
+        "an animation written by Marionext",
+        hint="The file may be cut off: record the rig again.",
+    ):
+        return _read(path)
+
+
+def _read(path: Path) -> JointAnimation:
+    arrays = read_arrays(path, MotionError)
+    about = json.loads(str(arrays.pop("about")))
+    version = about["version"]
     if version != _VERSION:
         raise MotionError(
             f"{path.name}: expected version {_VERSION} of the animation file, found {version}",
             hint="Add-on and engine are of different age: update both.",
         )
     try:
-        return _animation(about, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, SettingsError) as error:
-        raise MotionError(
-            f"{path.name} is not a whole animation ({type(error).__name__}: {error})"
-        ) from error
+        animation = _animation(about, arrays)
+        check_number("first", animation.first)
+    except SettingsError as error:
+        raise MotionError(f"{path.name} is not a whole animation: {error.message}") from error
+    check_joints(path, len(animation.names))
+    return animation
 
 
 def _animation(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> JointAnimation:

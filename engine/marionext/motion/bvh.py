@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext.files import replacing
+from marionext.errors import MotionError
+from marionext.files import reading, replacing
 from marionext.frames import FrameRate
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import (
@@ -66,6 +67,13 @@ def read_bvh(
     Raises:
         MotionError: the file cannot be read, or is not well formed; the line is named.
     """
+    with reading(path, MotionError, "a BVH file"):
+        return _read(path, up, unit, source_rate)
+
+
+def _read(
+    path: Path, up: Up | None, unit: float | None, source_rate: FrameRate | None
+) -> tuple[JointAnimation, ...]:
     text = parse_bvh(path, source_rate=source_rate)
     joints = text.joints
     roots = [index for index, joint in enumerate(joints) if joint.parent < 0]

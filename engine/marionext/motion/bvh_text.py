@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.files import read_bytes
+from marionext.files import check_room, read_bytes
 from marionext.frames import FrameRate
-from marionext.limits import FASTEST_RATE, SLOWEST_RATE
+from marionext.limits import FASTEST_RATE, NODE_DEPTH, SLOWEST_RATE
 from marionext.motion.rates import nearest_rate
+from marionext.motion.weights import check_joints, check_motion
 
 __all__ = ["BvhText", "Joint", "parse_bvh", "wide_encoding"]
 
@@ -27,10 +28,12 @@ Floats = NDArray[np.float64]
 
 _FARTHEST = 1e9
 """No sound file holds a number as large as this; beyond it sums overflow."""
-_SHORTEST, _LONGEST = 1 / Decimal(FASTEST_RATE), Decimal(SLOWEST_RATE)
+_SHORTEST, _LONGEST = Decimal(1) / FASTEST_RATE, Decimal(SLOWEST_RATE)
 """Seconds that a frame may last."""
 _USUAL_RATES = (10, 300)
 """Frames per second that motions are recorded at; others are worth a word."""
+_ROW_BYTES = 300
+"""Of a line of numbers while it is read, however short."""
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _DECIMAL_COMMA = re.compile(r"(?<![^\s:])([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)(?!\S)")
 _DECIMAL_POINT = re.compile(r"(?<!\S)[+-]?\d*\.\d")
@@ -176,6 +179,8 @@ def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[Joint], int]:
         current = joints[stack[-1]] if stack and stack[-1] is not None else None
         if keyword == "{" and not isinstance(opening, str):
             stack.append(opening)
+            if len(stack) > NODE_DEPTH:
+                raise _wrong(path, line, f"joints at most {NODE_DEPTH} deep", "more")
             opening = ""
         elif keyword == "}":
             if not stack:
@@ -219,6 +224,7 @@ def _parse_hierarchy(path: Path, lines: list[str]) -> tuple[list[Joint], int]:
     for joint in joints:
         if joint.offset is None:
             raise _wrong(path, joint.line, f"an OFFSET in {joint.name!r}", "none")
+    check_joints(path, len(joints))
     return joints, line
 
 
@@ -256,12 +262,19 @@ def _parse_motion(
         raise _wrong(path, heading[0][0], "at least one frame", "none")
     rate, rate_note = _parse_rate(path, *heading[1], source_rate)
     start = heading[1][0]
+    check_room(
+        path, path.stat().st_size, (len(lines) - start) * _ROW_BYTES,
+        f"{len(lines) - start:,} lines", fault=MotionError,
+        hint="Write each frame on a line of its own.",
+    )  # fmt: skip
     rows = [
         (number, words)
         for number, line in enumerate(lines[start:], start + 1)
         if (words := line.split())
     ]
     channels = sum(len(joint.channels) for joint in joints)
+    if frames * channels <= sum(len(words) for _, words in rows):  # else: cut off, said below
+        check_motion(path, path.stat().st_size, frames, len(joints))
     if not channels:
         return np.zeros((frames, 0)), rate, (rate_note,)
     taken, notes = _take_rows(path, rows, frames, channels, heading[0][0], len(lines))

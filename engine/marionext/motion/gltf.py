@@ -17,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import reading
 from marionext.frames import FrameRate
-from marionext.limits import FRAMES
+from marionext.limits import FRAME_NUMBER, FRAMES, NODE_DEPTH
 from marionext.motion.animation import JointAnimation
 from marionext.motion.bones import Y_UP_TO_Z_UP, find_tails, unique_names
 from marionext.motion.camera import Camera
-from marionext.motion.gltf_file import MALFORMED, GltfFile, open_gltf
+from marionext.motion.gltf_file import GltfFile, open_gltf
 from marionext.motion.keyframes import Interpolation, evaluate_keys
 from marionext.motion.orientation import TURNS, Body, Up, find_up, turned
 from marionext.motion.rates import rate_of_keys
 from marionext.motion.rigs import likely_bones
+from marionext.motion.weights import check_joints, check_motion
 
 __all__ = ["gltf_clips", "read_gltf"]
 
@@ -37,6 +39,15 @@ _POINTER = re.compile(r"/nodes/(\d+)/(translation|rotation|scale|weights)")
 _VRM0_THUMBS = {"ThumbProximal": "ThumbMetacarpal", "ThumbIntermediate": "ThumbProximal"}
 _HALF_TURN: Floats = np.diag([-1.0, -1.0, 1.0])
 _GIANT, _DWARF = 20.0, 0.1
+_MOMENT = 0.1
+"""Seconds; what lasts no longer is a pose."""
+_ROUNDED = 0.05
+"""Of a frame: so far a key may lie before the frame that it is meant for."""
+_MOST_SKINS = 1_000
+_MOST_TREES = 100
+_VALIDATE = "Check it with the Khronos glTF validator, or export it again."
+_VALUE = 32
+"""Bytes of an animated number in a frame."""
 _FARTHEST = 1e9
 """Nothing in a sound file is as far or as large as this; numbers beyond it overflow."""
 
@@ -78,7 +89,8 @@ def gltf_clips(path: Path) -> tuple[str, ...]:
     Raises:
         MotionError: the file is not glTF, or cannot be read.
     """
-    return _clip_names(open_gltf(path))
+    with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
+        return _clip_names(open_gltf(path))
 
 
 def read_gltf(
@@ -105,14 +117,9 @@ def read_gltf(
     Raises:
         MotionError: the file cannot be read, has no such clip, or no node that could be a joint.
     """
-    file = open_gltf(path)
-    try:
+    with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
+        file = open_gltf(path)
         return _read(file, clip, rate or source_rate, declared=source_rate, up=up)
-    except MALFORMED as error:
-        raise MotionError(
-            f"{path.name} is not as glTF has it ({type(error).__name__}: {error})",
-            hint="Check it with the Khronos glTF validator, or export it again.",
-        ) from error
 
 
 def _read(
@@ -139,6 +146,10 @@ def _read(
         rate, concluded = rate_of_keys([track.keys for track in tracks])
         notes = (*notes, concluded) if tracks else notes
     first, times = _times(file, tracks, rate)
+    widths = sum(int(np.prod(track.values.shape[-1:])) for track in tracks)
+    check_motion(
+        file.path, file.size, len(times), len(scene.nodes), more=len(times) * widths * _VALUE
+    )
     if not tracks:
         notes = (*notes, "the file has no animation: one frame, at rest")
     world = _world(scene, tracks, times)
@@ -222,6 +233,12 @@ def _stood_up(animations: list[JointAnimation], up: Up | None) -> list[JointAnim
 
 def _scene(file: GltfFile) -> _Scene:
     nodes = file.list_of("nodes")
+    check_joints(file.path, len(nodes))
+    if len(file.list_of("skins")) > _MOST_SKINS:
+        raise MotionError(
+            f"{file.path.name}: expected at most {_MOST_SKINS:,} skins, found "
+            f"{len(file.list_of('skins')):,}"
+        )
     parents = np.full(len(nodes), -1, dtype=np.int64)
     for index, node in enumerate(nodes):
         for child in node.get("children", []):
@@ -233,6 +250,12 @@ def _scene(file: GltfFile) -> _Scene:
         order.extend(nodes[index].get("children", []))
     if len(order) != len(nodes):
         raise MotionError(f"{file.path.name}: its nodes form a ring")
+    depths = np.zeros(len(nodes), dtype=np.int64)
+    for index in order:
+        if parents[index] >= 0:
+            depths[index] = depths[parents[index]] + 1
+    if depths.max(initial=0) > NODE_DEPTH:
+        raise MotionError(f"{file.path.name}: expected nodes at most {NODE_DEPTH} deep, found more")
     count = len(nodes)
     scene = _Scene(
         nodes=nodes,
@@ -364,23 +387,40 @@ def _chosen_clips(file: GltfFile, clip: str | int | None) -> tuple[list[int], tu
     clips = file.list_of("animations")
     chosen: list[int] = []
     moved: set[tuple[int | None, str]] = set()
-    for index, candidate in enumerate(clips):
-        targets = _targets(candidate)
+    # A pose that stands before the motions, as a first clip of one key, is not what is meant.
+    for index in sorted(range(len(clips)), key=lambda index: not _lasts(file, clips[index])):
+        targets = _targets(clips[index])
         if not targets & moved:
             chosen.append(index)
             moved |= targets
     if len(names) == 1:
         return chosen, ()
     taken = " with ".join(repr(names[index]) for index in chosen)
-    return chosen, (f"{len(names)} clips ({', '.join(names)}): {taken} taken",)
+    return chosen, (
+        f"{len(names)} clips ({', '.join(names)}): {taken} taken (--clip says another)",
+    )
+
+
+def _lasts(file: GltfFile, clip: Mapping[str, Any]) -> bool:
+    """Tell a clip that moves from a pose, by the times that its accessors state."""
+    accessors = file.list_of("accessors")
+    spans = []
+    for sampler in clip.get("samplers", []):
+        number = sampler.get("input")
+        if isinstance(number, int) and 0 <= number < len(accessors):
+            accessor = accessors[number]
+            low, high = (accessor.get(key) or [0] for key in ("min", "max"))
+            spans.append(float(high[0]) - float(low[0]) if "max" in accessor else _MOMENT * 2)
+    return not spans or max(spans) > _MOMENT
 
 
 def _tracks(
     file: GltfFile, scene: _Scene, clips: Iterable[int]
 ) -> tuple[list[_Track], tuple[str, ...]]:
     """Return what moves in these clips, and what of it is left out: materials, lights, lenses."""
-    tracks = []
+    tracks: list[_Track] = []
     others: list[str] = []
+    weight = 0
     for index in clips:
         animation = file.list_of("animations")[index]
         for channel in animation["channels"]:
@@ -394,6 +434,9 @@ def _tracks(
                 raise MotionError(f"{file.path.name}: node {node} has a matrix and is animated")
             sampler = animation["samplers"][channel["sampler"]]
             tracks.append(_track(file, node, path, sampler))
+            # The same keys may be named by any number of channels.
+            weight += _VALUE * (tracks[-1].keys.size + tracks[-1].values.size)
+            file.check_room(weight, "the keys of its animation")
     if not others:
         return tracks, ()
     named = sorted(set(others))
@@ -431,10 +474,15 @@ def _times(file: GltfFile, tracks: Sequence[_Track], rate: FrameRate) -> tuple[i
         return 0, np.zeros(1)
     start = min(float(track.keys[0]) for track in tracks)
     end = max(float(track.keys[-1]) for track in tracks)
-    first = int(np.floor(start * float(rate) + 1e-3))
-    last = int(np.floor(end * float(rate) + 1e-3))
-    if last - first >= FRAMES:
-        raise MotionError(f"{file.path.name}: {end - start:g} s at {rate} frames/s are too many")
+    # Some exporters round times to milliseconds: a key belongs to the frame that it is next to.
+    first = int(np.floor(start * float(rate) + _ROUNDED))
+    last = int(np.floor(end * float(rate) + _ROUNDED))
+    if last - first >= FRAMES or max(abs(first), abs(last)) > FRAME_NUMBER:
+        raise MotionError(
+            f"{file.path.name}: expected at most {FRAMES:,} frames, its keys are {end - start:g} s "
+            f"apart: {last - first:,} frames at {rate} frames/s",
+            hint="Read it at a lower rate, or take out the keys that are far from the others.",
+        )
     return first, np.array([float(i / rate.fraction) for i in range(first, max(last, first) + 1)])
 
 
@@ -474,8 +522,13 @@ def _skeletons(
         joints = [node for node in scene.order if _is_joint(scene, node)]
         joints = joints or [node for node in scene.order if "camera" not in scene.nodes[node]]
         moved = {track.node for track in tracks if track.path != "weights"} & set(joints)
-        trees = {_root(scene, node) for node in moved or joints}
-        groups = [{node for node in joints if _root(scene, node) == tree} for tree in trees]
+        trees: dict[int, set[int]] = {}
+        for node in joints:
+            trees.setdefault(_root(scene, node), set()).add(node)
+        meant = {_root(scene, node) for node in moved or joints}
+        # A scene of a thousand things has a thousand trees: the largest ones are people.
+        groups = sorted((trees[tree] for tree in meant), key=lambda tree: (-len(tree), min(tree)))
+        del groups[_MOST_TREES:]
     joined: list[set[int]] = []
     for group in groups:
         family = _family(scene, group)
@@ -526,8 +579,13 @@ def _are_related(scene: _Scene, one: set[int], other: set[int]) -> bool:
     """Tell whether two sets of joints are parts of one skeleton: one hangs from the other."""
     if one & other:
         return True
-    pairs = ((one, other), (other, one))
-    return any(set(_lineage(scene, node)) & a for a, b in pairs for node in b)
+    # What hangs from a node of the same set has its ancestors.
+    return any(
+        not a.isdisjoint(_lineage(scene, node))
+        for a, b in ((one, other), (other, one))
+        for node in b
+        if int(scene.parents[node]) not in b
+    )
 
 
 def _nearest(scene: _Scene, bones: list[int]) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.files import read_bytes
+from marionext.files import check_room, read_bytes
 from marionext.limits import quoted
 from marionext.motion.meshopt import unpack
 from marionext.paths import is_inside
@@ -33,7 +33,10 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "
 MALFORMED = (AttributeError, KeyError, IndexError, OverflowError, TypeError, ValueError)
 """What Python says when JSON holds something else than it should."""
 
-_MOST_NUMBERS = 20_000_000
+_WIDEST = 8
+"""Bytes of a number in use."""
+_SLOW = 8
+"""Compressed numbers are unpacked slowly: they weigh more than their memory."""
 _MESHOPT = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 
 
@@ -49,13 +52,29 @@ class GltfFile:
     views: dict[int, bytes] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     """What was read so far: the file itself, then those that it refers to."""
+    size: int = 0
+    """Bytes of all of those."""
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    arrays: dict[int, NDArray[np.float64]] = field(default_factory=dict)
 
     def list_of(self, key: str) -> list[dict[str, Any]]:
         """Return the nodes, skins, animations ... of the file; empty if it has none."""
+        if key in self.lists:
+            return self.lists[key]
         found = self.json.get(key, [])
         if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             raise MotionError(f"{self.path.name}: expected {key!r} to be a list of objects")
+        self.lists[key] = found
         return found
+
+    def check_room(self, needed: int, what: str) -> None:
+        """Make sure that numbers fit into memory, before there are any.
+
+        Raises:
+            MotionError: they do not.
+        """
+        hint = "Export it again: with its animation baked, and in shorter parts."
+        check_room(self.path, self.size, needed, what, fault=MotionError, hint=hint)
 
     def numbers(self, accessor: int) -> NDArray[np.float64]:
         """Return what an accessor lays out: (count, width), normalised integers as floats.
@@ -64,7 +83,9 @@ class GltfFile:
             MotionError: the accessor cannot be read.
         """
         try:
-            return self._numbers(accessor)
+            if accessor not in self.arrays:
+                self.arrays[accessor] = self._numbers(accessor)
+            return self.arrays[accessor]
         except MALFORMED as error:
             raise MotionError(
                 f"{self.path.name}: accessor {accessor} is not as glTF has it "
@@ -75,8 +96,9 @@ class GltfFile:
         layout = self.list_of("accessors")[accessor]
         count, width = int(layout["count"]), _WIDTHS[layout["type"]]
         dtype = np.dtype(_COMPONENTS[layout["componentType"]])
-        if not 0 <= count <= _MOST_NUMBERS:
+        if count < 0:
             raise MotionError(f"{self.path.name}: accessor {accessor} has {count} elements")
+        self.check_room(3 * count * width * _WIDEST, f"accessor {accessor}, {count:,} elements,")
         if "bufferView" in layout:
             raw = self._packed(
                 layout["bufferView"], layout.get("byteOffset", 0), count, width, dtype, accessor
@@ -142,8 +164,10 @@ class GltfFile:
     def _unpacked(self, data: bytes, source: dict[str, Any], name: str) -> bytes:
         """Return the bytes of a compressed view."""
         count, mode = int(source["count"]), source["mode"]
-        if count > _MOST_NUMBERS:
-            raise MotionError(f"{self.path.name}: a compressed view has {count} elements")
+        self.check_room(
+            _SLOW * count * max(int(source["byteStride"]), 1),
+            f"a compressed view of {count:,} elements",
+        )
         if mode != "ATTRIBUTES":
             raise MotionError(f"{self.path.name}: numbers are packed in mode {mode!r}")
         try:
@@ -176,6 +200,7 @@ class GltfFile:
         else:
             part = self._beside(unquote(uri))
             data = _read(part, f"a part of {self.path.name}")
+            self.size += len(data)
             if part not in self.files:
                 self.files.append(part)
         self.buffers[index] = data
@@ -231,7 +256,7 @@ def open_gltf(path: Path) -> GltfFile:
             f"{path.name}: expected glTF version 2, found {version or 'none'}",
             hint="Convert it, for example by opening it in Blender and exporting glTF 2.0.",
         )
-    return GltfFile(path, content, binary, files=[path])
+    return GltfFile(path, content, binary, files=[path], size=len(data))
 
 
 def _chunks(path: Path, data: bytes) -> tuple[bytes, bytes | None]:

@@ -1,12 +1,13 @@
 """Open a rig's motion file, whichever of the formats it is: told by content, not by name."""
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from marionext.errors import MotionError
-from marionext.files import open_file
-from marionext.frames import FrameRate
+from marionext.files import check_room, open_file, reading
+from marionext.frames import FrameRate, check_count
 from marionext.motion.animation import JointAnimation
 from marionext.motion.archive import read_animation
 from marionext.motion.bvh import read_bvh
@@ -14,6 +15,8 @@ from marionext.motion.bvh_text import wide_encoding
 from marionext.motion.gltf import gltf_clips, read_gltf
 from marionext.motion.orientation import TURNS, Up, turned
 from marionext.motion.resampling import resample
+from marionext.motion.weights import JOINT_BYTES
+from marionext.pose import resampled_count
 
 __all__ = ["MOTION_SUFFIXES", "clips", "load", "load_all", "no_such_person"]
 
@@ -91,6 +94,17 @@ def load_all(
 
     Arguments and errors are those of `load`.
     """
+    with reading(path, MotionError, "a motion file"):
+        return _load_all(path, clip, rate, source_rate, up)
+
+
+def _load_all(
+    path: Path,
+    clip: str | int | None,
+    rate: FrameRate | None,
+    source_rate: FrameRate | None,
+    up: Up | None,
+) -> tuple[JointAnimation, ...]:
     kind = _kind(path)
     if kind == "gltf":
         return read_gltf(path, clip=clip, rate=rate, source_rate=source_rate, up=up)
@@ -100,7 +114,19 @@ def load_all(
         people = (_recorded(path, source_rate, up),)
     if clip is not None and str(clip) not in {"0", *(person.source for person in people)}:
         raise MotionError(f"{path.name} holds one clip only, and none called {clip!r}")
-    return people if rate is None else tuple(resample(person, rate) for person in people)
+    if rate is None:
+        return people
+    counts = [resampled_count(len(person), person.rate, rate) for person in people]
+    check_count(max(counts))
+    needed = sum(
+        count * len(person.names) * JOINT_BYTES
+        for count, person in zip(counts, people, strict=True)
+    )
+    check_room(
+        path, path.stat().st_size, needed, f"{max(counts):,} frames at {rate} frames/s",
+        fault=MotionError, hint="Read it at a lower rate, or cut it into shorter parts.",
+    )  # fmt: skip
+    return tuple(resample(person, rate) for person in people)
 
 
 def _recorded(path: Path, source_rate: FrameRate | None, up: Up | None) -> JointAnimation:
@@ -122,7 +148,8 @@ def clips(path: Path) -> tuple[str, ...]:
     Raises:
         MotionError: the file cannot be read, or is of another kind.
     """
-    return gltf_clips(path) if _kind(path) == "gltf" else ()
+    with reading(path, MotionError, "a motion file"):
+        return gltf_clips(path) if _kind(path) == "gltf" else ()
 
 
 def _kind(path: Path) -> str:
@@ -161,5 +188,5 @@ def _unzips_to_blend(path: Path) -> bool:
     try:
         with open_file(path) as packed, gzip.open(packed) as file:
             return bool(file.read(7) == b"BLENDER")
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from marionext import presets
 from marionext.errors import MotionError, SettingsError
-from marionext.files import read_toml, write_text
+from marionext.files import read_toml, reading, write_text
 from marionext.motion.animation import JointAnimation
 from marionext.motion.guessing import guess_bones
 from marionext.motion.roles import CORE, ESSENTIAL, FINGERS, ROLES, SIDED, SIDES, finger_roles
@@ -275,6 +275,11 @@ def read_preset(path: Path) -> RigPreset:
         data = read_toml(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: not a rig preset: {error}") from None
+    with reading(path, SettingsError, "a rig preset"):
+        return _preset(path, data)
+
+
+def _preset(path: Path, data: dict[str, Any]) -> RigPreset:
     known = {"title", "about", "prefix", "marks", "sides", "short_sides", "fingers", "bones"}
     unknown = set(data) - known
     if unknown:

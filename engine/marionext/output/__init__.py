@@ -7,7 +7,7 @@ from marionext.output.encode import (
     encode_video,
     video_suffix,
 )
-from marionext.output.folder import RenderFolder
+from marionext.output.folder import RenderFolder, refuse_strangers
 from marionext.output.lock import FolderLock
 from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
@@ -25,6 +25,7 @@ __all__ = [
     "VideoKind",
     "encode_png",
     "encode_video",
+    "refuse_strangers",
     "video_suffix",
     "write_png",
 ]

@@ -19,7 +19,7 @@ from marionext.output.takes import Takes, remove_folder
 from marionext.output.writer import FrameWriter
 from marionext.record import RECORD, Record, Take
 
-__all__ = ["RenderFolder"]
+__all__ = ["RenderFolder", "refuse_strangers"]
 
 logger = logging.getLogger(__name__)
 
@@ -195,11 +195,7 @@ class RenderFolder:
             name = path.relative_to(self.path).as_posix()
             if record.lists(name):
                 continue
-            if path.exists() or path.is_symlink():
-                raise OutputError(
-                    f"{path} is there already and is no result of this render",
-                    hint="Move it away, or choose another output folder.",
-                )
+            refuse_strangers((path,))
             record = record.with_file(name)
         if record is not self.record:
             self.keep(record)
@@ -335,8 +331,12 @@ class RenderFolder:
                 )
             old, digest = self.record.take_of(number), self.record.frames[str(number)]
             self.takes.save(old, number, self._writer.path(number), digest)
-        # The record goes first: a run that is killed now finds there what is to be shown.
-        self.keep(self.record.showing(take, {number: hashes[str(number)] for number in changed}))
+        if not changed:
+            return ()
+        # The record goes first: a run that is killed now finds there what is to be shown, and that
+        # the videos are still of what was.
+        hashes_shown = {number: hashes[str(number)] for number in changed}
+        self.keep(self.record.showing(take, hashes_shown).with_stage("encode"))
         for number in changed:
             self.takes.show(take, number, self._writer.path(number))
         return tuple(changed)
@@ -420,6 +420,20 @@ class RenderFolder:
             if error is None:
                 raise
             self._warn(f"the last frames in {self.path} are not recorded")
+
+
+def refuse_strangers(files: Iterable[Path]) -> None:
+    """Make sure that files which a render will write are not there: they would be the user's.
+
+    Raises:
+        OutputError: one is.
+    """
+    for path in files:
+        if path.exists() or path.is_symlink():
+            raise OutputError(
+                f"{path} is there already and is no result of this render",
+                hint="Move it away, or choose another output folder.",
+            )
 
 
 def _difference(found: Record, wanted: Record) -> str:

@@ -1,5 +1,6 @@
 """Fit a motion to the character: its place, its size, and on request its proportions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ from marionext.pose.linear import (
     whole_picture,
 )
 from marionext.pose.proportions import compare_proportions, measure_lengths
+from marionext.pose.resample import select
 from marionext.pose.skeleton import BODY, SEEN_SCORE
 from marionext.pose.track import PoseTrack
 from marionext.skeleton import LIMB_GROUPS
@@ -71,7 +73,14 @@ class Fit:
     """What was done."""
 
 
-def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit:
+def fit(
+    track: PoseTrack,
+    reference: PoseTrack,
+    mode: FitMode = "linear",
+    *,
+    measured: PoseTrack | None = None,
+    shown: Sequence[int] | None = None,
+) -> Fit:
     """Fit a motion to the character's pose.
 
     Args:
@@ -79,6 +88,9 @@ def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit
         reference: the pose found in the character's picture, one frame, whose size is the size to
             render at. Empty of people it says nothing but the size.
         mode: how much to change.
+        measured: what size, place and proportions are taken from; None: the motion. Given is a
+            motion before it was changed by hand, so that a change of some frames moves no other.
+        shown: numbers of the frames that are rendered, which warnings are about; None: all.
 
     Returns:
         The motion in the reference's size, and a report. Frames, people and scores stay as they
@@ -93,26 +105,27 @@ def fit(track: PoseTrack, reference: PoseTrack, mode: FitMode = "linear") -> Fit
         return Fit(apply_linear(track, solved, reference.size), report)
     if mode not in ("linear", "limbs", "inside"):
         raise SettingsError(f"expected a fit of none, linear, limbs or inside, got {mode!r}")
-    solved = solve_linear(track, reference)
-    placed = apply_linear(track, solved, reference.size)
+    model = track if measured is None else measured
+    solved = solve_linear(model, reference)
+    placed, before = (apply_linear(one, solved, reference.size) for one in (track, model))
     warnings = [_METHODS[solved.method]] if solved.method in _METHODS else []
     ratios: dict[str, float] = {}
     wanted = mode
     if mode != "linear":
-        points = placed.points.copy()
+        points, points_before = placed.points.copy(), before.points.copy()
         for person in range(track.people):
-            ratios_or_reason = _fit_person(track, reference, person, points)
+            ratios_or_reason = _fit_person(track, model, reference, person, points, points_before)
             if isinstance(ratios_or_reason, str):
                 warnings.append(ratios_or_reason)
             else:
                 ratios = ratios or ratios_or_reason
-        placed = placed.with_(points=points)
+        placed, before = placed.with_(points=points), before.with_(points=points_before)
         mode = "limbs" if ratios else "linear"
     scale = ratios.get("leg", solved.scale)
     if wanted == "inside":
-        placed, factor = _brought_inside(placed)
+        placed, factor = _brought_inside(placed, before)
         mode, scale = "inside", scale * factor
-    warnings += _outside(placed)
+    warnings += _outside(placed, shown)
     return Fit(placed, FitReport(mode, solved.method, scale, ratios, tuple(warnings)))
 
 
@@ -135,15 +148,22 @@ def fit_limbs(track: PoseTrack, reference: PoseTrack) -> PoseTrack:
 
 
 def _fit_person(
-    track: PoseTrack, reference: PoseTrack, person: int, points: NDArray[np.float32]
+    track: PoseTrack,
+    measured: PoseTrack,
+    reference: PoseTrack,
+    person: int,
+    points: NDArray[np.float32],
+    points_before: NDArray[np.float32],
 ) -> dict[str, float] | str:
     """Give one person the character's proportions, in place.
 
     Args:
         track: the motion.
+        measured: the motion before it was changed by hand.
         reference: the character's pose; with several people, each is the model of one.
         person: which of the motion.
-        points: (frames, people, 134, 2) to write to.
+        points: (frames, people, 134, 2) of the motion, to write to.
+        points_before: the same of ``measured``.
 
     Returns:
         The ratios, or the reason why nothing was changed.
@@ -152,7 +172,7 @@ def _fit_person(
     if person and person >= reference.people:
         return f"The character's picture shows fewer people than the clip: {whose} was only placed."
     target, target_scores = reference_person(reference, person)
-    moving, scores = track.points[:, person], track.scores[:, person]
+    moving, scores = measured.points[:, person], measured.scores[:, person]
     if not (scores[:, BODY] > SEEN_SCORE).any():
         return f"No body was seen in the clip: {whose} was only placed."
     dancer = measure_lengths(moving, scores)
@@ -163,25 +183,52 @@ def _fit_person(
             f"The character's picture and the clip share no limb to compare: {whose} was only "
             "placed."
         )
-    rebuilt = rebuild(moving, scores, proportions, target, target_scores, float(track.rate))
+    rate = float(track.rate)
+    rebuilt = rebuild(moving, scores, proportions, target, target_scores, rate)
     if rebuilt is None:
         return f"Neck and shoulders were never seen in the clip: {whose} was only placed."
-    points[:, person] = rebuilt
+    points_before[:, person] = points[:, person] = rebuilt
+    changed, changed_scores = track.points[:, person], track.scores[:, person]
+    edited = (changed != moving).any(axis=(1, 2)) | (changed_scores != scores).any(axis=1)
+    if not edited.any():
+        return proportions.ratios
+    own = rebuild(changed, changed_scores, proportions, target, target_scores, rate)
+    if own is not None:
+        # A change may shift the path of the whole figure; the frames around it say by how much.
+        points[edited, person] = _aligned(own, rebuilt, scores, edited)[edited]
     return proportions.ratios
 
 
-def _brought_inside(track: PoseTrack) -> tuple[PoseTrack, float]:
+def _aligned(
+    own: NDArray[np.float32],
+    before: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    edited: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Return a rebuilt motion (frames, 134, 2) moved to where it was built before its edits."""
+    same = (scores > 0) & ~edited[:, None]
+    if not same.any():
+        return own
+    shift = np.median((before - own)[same], axis=0)
+    return np.where((own != 0).any(-1, keepdims=True), own + shift, own).astype(np.float32)
+
+
+def _brought_inside(track: PoseTrack, measured: PoseTrack) -> tuple[PoseTrack, float]:
     """Make a motion smaller and move it, as little as needed for all of it to be in the picture.
+
+    Args:
+        track: to be moved.
+        measured: what has to be in the picture: the motion before it was changed by hand.
 
     Returns:
         The motion, and by what it was scaled: at most 1.
     """
-    seen = track.scores > SEEN_SCORE
+    seen = measured.scores > SEEN_SCORE
     if not seen.any():
         return track, 1.0
     size = np.array(track.size, np.float64)
     margin = _MARGIN * size.min()
-    low, high = track.points[seen].min(0), track.points[seen].max(0)
+    low, high = measured.points[seen].min(0), measured.points[seen].max(0)
     scale = float(min(1.0, *((size - 2 * margin) / np.maximum(high - low, 1e-6))))
     middle = (low + high) / 2
     half = (high - low) / 2 * scale
@@ -192,8 +239,10 @@ def _brought_inside(track: PoseTrack) -> tuple[PoseTrack, float]:
     return track.with_(points=np.where(known, points, track.points).astype(np.float32)), scale
 
 
-def _outside(track: PoseTrack) -> list[str]:
+def _outside(track: PoseTrack, shown: Sequence[int] | None) -> list[str]:
     """Warn of limbs that leave the picture, with the number of frames in which they do."""
+    if shown is not None:
+        track = select(track, tuple(number for number in shown if number in track.frames))
     seen = track.scores > SEEN_SCORE
     size = np.array(track.size, np.float32)
     out = ((track.points < 0) | (track.points > size)).any(-1) & seen

@@ -1,9 +1,11 @@
 """Ready-made pose maps as motion: a folder of numbered pictures, a video, an animated picture."""
 
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -12,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.files import open_file, read_bytes
+from marionext.files import open_file, read_bytes, reading
 from marionext.footage import FIRST_FRAME, Shown, probe
 from marionext.footage.timing import nearest_frames
-from marionext.frames import FrameRange, FrameRate, format_frames
+from marionext.frames import FrameRange, FrameRate, check_count, format_frames
+from marionext.limits import FRAME_NUMBER, VIDEO_PIXELS
 from marionext.pose import resampled_count
 from marionext.posemap.recognise import Palette, is_pose_map, recognise_palette
 
@@ -114,11 +117,23 @@ def read_maps(
     path = Path(path)
     if not path.exists():
         raise MotionError(f"no such pose maps: {path}")
+    with reading(path, MotionError, "pose maps"):
+        return _read_maps(path, palette, rate, source_rate, first)
+
+
+def _read_maps(
+    path: Path,
+    palette: Literal["auto", "controlnext", "openpose", "any"],
+    rate: FrameRate | None,
+    source_rate: FrameRate | None,
+    first: int | None,
+) -> PoseMapSource:
     pictures: _Folder | _Video = _Folder(path) if path.is_dir() else _Video(path, source_rate)
     own_rate = source_rate or pictures.rate or rate or _DEFAULT_RATE
     wanted = rate or own_rate
     step = own_rate.fraction / wanted.fraction
     count = resampled_count(pictures.count, own_rate, wanted)
+    check_count(count)
     last = pictures.count - 1
 
     def index(frame: int) -> int:
@@ -232,6 +247,11 @@ class _Folder:
                     hint="Name them 000001.png, 000002.png ...",
                 )
             number = int(match[1])
+            if abs(number) > FRAME_NUMBER:
+                raise MotionError(
+                    f"expected frame numbers of at most {FRAME_NUMBER:,}, got {path.name}",
+                    hint="Name them 000001.png, 000002.png ...",
+                )
             if number in numbered:
                 raise MotionError(
                     f"two pictures are frame {number}: {numbered[number].name} and {path.name}"
@@ -241,12 +261,13 @@ class _Folder:
             raise MotionError(f"expected pictures of pose maps in {folder}, found none")
         self.first, last = min(numbered), max(numbered)
         if last - self.first + 1 != len(numbered):
-            span = range(self.first, last + 1)
-            holes = tuple(number for number in span if number not in numbered)
-            shown = format_frames(holes[:_SHOWN]) + (" ..." if len(holes) > _SHOWN else "")
+            missing = last - self.first + 1 - len(numbered)
+            absent = (n for n in range(self.first, last + 1) if n not in numbered)
+            shown = format_frames(tuple(islice(absent, _SHOWN)))
+            shown += " ..." if missing > _SHOWN else ""
             raise MotionError(
                 f"the pose maps in {folder} go from {self.first} to {last}, "
-                f"but {len(holes)} are missing: {shown}",
+                f"but {missing} are missing: {shown}",
                 hint="Add the missing pictures, or number them without holes.",
             )
         self.count = len(numbered)
@@ -269,22 +290,36 @@ class _Folder:
     def _size(path: Path) -> tuple[int, int]:
         """Return width and height from the header alone: a long sequence opens quickly."""
         # Imported here: only picture folders need it.
-        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
+        from PIL import Image  # noqa: PLC0415
 
-        try:
-            with open_file(path) as file, Image.open(file) as image:
-                return image.size
-        except (OSError, UnidentifiedImageError) as error:
-            raise MotionError(f"{path} cannot be read as a picture: {error}") from None
+        with reading(path, MotionError, "a picture"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            try:
+                with open_file(path) as file, Image.open(file) as image:
+                    width, height = image.size
+            except Image.DecompressionBombError:
+                raise _vast(path, "far more") from None
+        if width * height > VIDEO_PIXELS:
+            raise _vast(path, f"{width}x{height}")
+        return width, height
 
     def picture(self, index: int) -> NDArray[np.uint8]:
         """Return a picture, one with alpha laid over black."""
         path = self._paths[index]
-        try:
-            content = np.frombuffer(read_bytes(path), dtype=np.uint8)
-            decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
-        except (OSError, cv2.error) as error:
-            raise MotionError(f"{path} cannot be read: {error}") from None
+        with reading(path, MotionError, "a picture"):
+            picture = self._decoded(path)
+        height, width = picture.shape[:2]
+        if (width, height) != self.size:
+            raise MotionError(
+                f"expected a picture of {self.size[0]}x{self.size[1]}, {path.name} has "
+                f"{width}x{height}"
+            )
+        return picture
+
+    def _decoded(self, path: Path) -> NDArray[np.uint8]:
+        self._size(path)  # before memory is taken for it
+        content = np.frombuffer(read_bytes(path), dtype=np.uint8)
+        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
         if decoded is None:
             raise MotionError(f"{path} cannot be read as a picture: it is damaged or cut off")
         if decoded.dtype != np.uint8:
@@ -295,6 +330,14 @@ class _Folder:
             alpha = decoded[:, :, 3:].astype(np.uint16)
             decoded = (decoded[:, :, :3] * alpha // 255).astype(np.uint8)
         return np.asarray(decoded[:, :, ::-1], dtype=np.uint8)
+
+
+def _vast(path: Path, found: str) -> MotionError:
+    return MotionError(
+        f"expected pose maps of at most {VIDEO_PIXELS // 1_000_000} megapixels, {path.name} has "
+        f"{found}",
+        hint="Make them smaller: a render takes a few megapixels at most.",
+    )
 
 
 class _Video:

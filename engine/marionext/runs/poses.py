@@ -1,18 +1,19 @@
 """The poses of a motion without a model: as a pose track, or drawn as pose maps."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from marionext.backends import Renderers
 from marionext.codec import encode
 from marionext.errors import OutputError, SettingsError
-from marionext.files import write_json
+from marionext.files import write_bytes, write_json
 from marionext.frames import FrameRange, format_frames, frame_name
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
-from marionext.output import write_png
+from marionext.output import encode_png
 from marionext.paths import check_name, refuse_overlap
 from marionext.pose import Finding, trim
-from marionext.pose.formats import write_track
+from marionext.pose.formats import check_track_name, write_track
 from marionext.posemap import SmallDrawer
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
@@ -34,6 +35,7 @@ def write_poses(
     motion = open_motion(job.motion)
     results = [Path(path) for path in (job.output, job.findings) if path is not None]
     _refuse_overlap(motion, results)
+    check_track_name(Path(job.output))
     for path in results:
         check_name(path)
         if path.is_file() and not engine.overwrite:
@@ -69,7 +71,7 @@ def write_poses(
 def draw_maps(
     job: PoseMapJob, engine: EngineSettings, report: Reporter, _renderers: Renderers
 ) -> Result:
-    """Draw the pose maps of a motion as pictures; those that are there are left as they are.
+    """Draw the pose maps of a motion as pictures; those that are there must be the same.
 
     Raises:
         MotionError: the motion cannot be read, holds nobody, or is pose maps already.
@@ -83,19 +85,45 @@ def draw_maps(
     refuse_empty(track, numbers, report)
     drawer = SmallDrawer(given or track.size)
     folder = Path(job.output)
-    written = 0
+
+    def drawn(number: int) -> bytes:
+        index = number - track.first
+        return encode_png(drawer.draw(track.points[index], track.scores[index], track.size))
+
+    there = [number for number in numbers if (folder / frame_name(number)).exists()]
+    if not engine.overwrite:
+        _refuse_others(folder, there, drawn)
+    kept = set() if engine.overwrite else set(there)
     for done, number in enumerate(numbers, start=1):
         path = folder / frame_name(number)
-        if engine.overwrite or not path.exists():
-            index = number - track.first
-            picture = drawer.draw(track.points[index], track.scores[index], track.size)
-            write_png(path, picture)
-            written += 1
+        if number not in kept:
+            write_bytes(path, drawn(number))
         report.frame(number, str(path))
         report.progress("encode", done, len(numbers), "pose maps")
-    kept = len(numbers) - written
-    report.log(f"{written} pose maps written" + (f", {kept} were there already" if kept else ""))
+    written = len(numbers) - len(kept)
+    report.log(
+        f"{written} pose maps written" + (f", {len(kept)} were there already" if kept else "")
+    )
     return Result(folder, len(numbers))
+
+
+def _refuse_others(folder: Path, there: list[int], drawn: Callable[[int], bytes]) -> None:
+    """Make sure that the pictures that are there are those that would be drawn.
+
+    Raises:
+        OutputError: one is something else: of other poses, or the user's own.
+    """
+    for number in there:
+        path = folder / frame_name(number)
+        try:
+            same = path.read_bytes() == drawn(number)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be read: {error.strerror or error}") from None
+        if not same:
+            raise OutputError(
+                f"{path} is there already and shows something else",
+                hint="Choose another folder, or say --overwrite to replace it.",
+            )
 
 
 def _refuse_overlap(motion: OpenMotion, results: list[Path]) -> None:

@@ -20,7 +20,7 @@ from marionext.errors import MotionError, OutputError
 from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
-from marionext.output import RenderFolder
+from marionext.output import RenderFolder, refuse_strangers
 from marionext.paths import refuse_overlap
 from marionext.planning import remember_speed
 from marionext.pose.formats import write_native
@@ -54,6 +54,9 @@ def render(
     maker = _Maker(job, engine, bundle, backend_of(bundle), renderers, report)
     results = result_files(job, select_frames(job.frames, motion.frames))
     _refuse_overlap(job, bundle, motion, results)
+    if not (Path(job.output.directory) / RECORD).is_file():
+        own = (Path(job.output.directory) / name for name in (_PREVIEW, "poses.npz"))
+        refuse_strangers((*results, *own))
     plan = _plan(maker, motion)
     begun = None if job.again is not None else plan
     with RenderFolder(
@@ -68,6 +71,7 @@ def render(
         staged = Staged(job, motion, character, report, kept=state)
         changed = maker.make(staged, folder, take, state)
         if take:
+            changed |= folder.record.stage.name != "finished"
             changed |= bool(folder.show(take, folder.take(take).numbers))
         videos = make_videos(job, staged, folder, report, changed=changed)
         folder.clear_state(take)
@@ -266,6 +270,12 @@ def _begin_take(maker: _Maker, plan: Record, again: str, folder: RenderFolder) -
                 f"a part of {folder.path} cannot be made again with another {what}{shown}",
                 hint="Take the job that is in its render.json, and change only the seed, the "
                 "edits and what steers the model.",
+            )
+    for name, digest in record.inputs.items():
+        if plan.inputs.get(name) != digest:
+            raise OutputError(
+                f"the file of the {name} is not the one that {folder.path} was rendered from",
+                hint="Say --motion or --character with the one that it was, or render it anew.",
             )
     maker.backend.check_kept(folder.takes.kept(0))
     return folder.begin_take(plan.job, plan.inputs, plan.identity, parse_frames(again)).number

@@ -33,11 +33,13 @@ def show_take(
         own = sorted(map(int, folder.record.take_frames(job.take)))
         numbers = parse_frames(job.frames) if job.frames is not None else tuple(own)
         if not numbers:
-            raise OutputError(f"{folder.path} has no take {job.take}")
-        changed = folder.show(job.take, numbers)
-        if not changed:
-            report.log(f"frames {format_frames(numbers)} are of take {job.take} already")
-            return Result(folder.path, len(folder.record.numbers))
+            begun = any(take.number == job.take for take in folder.record.takes)
+            raise OutputError(
+                f"take {job.take} of {folder.path} is not finished"
+                if begun
+                else f"{folder.path} has no take {job.take}",
+                hint="Give the command that it was begun with again." if begun else None,
+            )
         try:
             made = decode_job(folder.record.job)
         except SettingsError as error:
@@ -48,9 +50,14 @@ def show_take(
         # The folder may have been moved since.
         made = replace(made, output=replace(made.output, directory=str(folder.path)))
         folder.claim(result_files(made, folder.record.numbers))
+        # All that the videos need is opened before a frame is switched.
         staged = Staged(
             made, open_motion(made.motion), read_character(Path(made.character)), report
         )
-        videos = make_videos(made, staged, folder, report, changed=True)
+        unfinished = folder.record.stage.name != "finished"
+        changed = folder.show(job.take, numbers)
+        if not changed:
+            report.log(f"frames {format_frames(numbers)} are of take {job.take} already")
+        videos = make_videos(made, staged, folder, report, changed=bool(changed) or unfinished)
         folder.finish(folder.record.job, report.said)
     return Result(folder.path, len(folder.record.numbers), videos)

@@ -126,8 +126,8 @@ def test_a_damaged_animation_file_is_refused(tmp_path: Path) -> None:
     write_animation(swinging_arm(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(MotionError, match="not an animation written by Marionext"):
+    with pytest.raises(MotionError, match="expected an animation written by Marionext"):
         load(path)
     np.savez(path, points=np.zeros(3))
-    with pytest.raises(MotionError, match="not an animation written by Marionext"):
+    with pytest.raises(MotionError, match="expected an animation written by Marionext"):
         load(path)

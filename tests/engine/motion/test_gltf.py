@@ -491,7 +491,7 @@ def damaged(change: str) -> Builder:
         ("no accessor", "accessor 99 is not as glTF has it"),
         ("interpolation", "'SMOOTH' is not glTF's"),
         ("values", "need 6 numbers, found 3"),
-        ("text", "is not as glTF has it|malformed"),
+        ("text", "cannot be read as one|malformed"),
         ("list", "expected 'nodes' to be a list"),
     ],
 )

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marionext.edits import Offset
 from marionext.errors import SettingsError
-from marionext.frames import FrameRate
-from marionext.pose import PoseTrack, fit, fit_limbs, fit_linear
+from marionext.frames import FrameRange, FrameRate
+from marionext.pose import PoseTrack, apply, fit, fit_limbs, fit_linear
 from marionext.pose.skeleton import BODY, FACE, LEFT_HAND, POINT_COUNT, RIGHT_HAND
 
 BODIES = ["child", "tall"]
@@ -208,6 +209,27 @@ def test_a_motion_that_fits_is_not_touched_by_fitting_it_inside(dancer, standing
     assert limbs.points[seen].min() > 0.02 * min(roomy.size), "the clip has room"
     assert (limbs.points[seen] < 0.98 * np.array(roomy.size)).all()
     np.testing.assert_allclose(inside.points, limbs.points, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["none", "linear", "limbs", "inside"])
+def test_an_edit_moves_no_frame_but_its_own(motion, standing, mode):
+    reference = standing("child", centre=60)
+    edit = Offset(frames=FrameRange(motion.first + 10, motion.first + 13), by=(0.0, -300.0))
+    edited = apply(motion, (edit,))
+    plain = fit(motion, reference, mode).track
+    moved = fit(edited, reference, mode, measured=motion).track
+    others = [index for index in range(len(motion)) if not 10 <= index < 13]
+    assert moved.points[others].tobytes() == plain.points[others].tobytes()
+    lifted = plain.points[11, 0, :18] - moved.points[11, 0, :18]
+    assert (lifted[motion.scores[11, 0, :18] > 0.3, 1] > 10).all()
+
+
+def test_only_the_frames_that_are_rendered_are_spoken_of(motion, standing):
+    points = motion.points.copy()
+    points[: len(motion) // 2, 0, [7, *range(92, 113)], 0] -= 5000
+    late = range(motion.first + len(motion) // 2, motion.first + len(motion))
+    said = fit(motion.with_(points=points), standing("child"), "none", shown=late).report.warnings
+    assert not any("left hand" in text for text in said)
 
 
 def test_limbs_that_leave_the_picture_are_named_with_their_frames(motion, standing):

@@ -110,8 +110,9 @@ def test_pose_maps_are_a_job_that_keeps_what_is_there(
     events = run(engine, job)
     assert isinstance(events[-1], Finished)
     assert [event.frame for event in events if isinstance(event, FrameWritten)] == [103, 104]
+    assert isinstance(run(engine, {**job, "frames": "103-105"})[-1], Finished)
     (tmp_path / "maps" / "000103.png").write_bytes(b"mine")
-    run(engine, {**job, "frames": "103-105"})
+    assert isinstance(run(engine, job)[-1], Failed)
     assert (tmp_path / "maps" / "000103.png").read_bytes() == b"mine"
     with Image.open(tmp_path / "maps" / "000105.png") as drawn:
         assert drawn.size == (64, 128)

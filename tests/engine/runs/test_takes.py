@@ -304,3 +304,68 @@ def test_the_command_line_makes_lists_and_shows_takes(
     ).stdout
     assert "take 2" in listed
     assert "shown nowhere" in listed
+
+
+def test_showing_a_take_changes_nothing_where_the_videos_cannot_be_made(
+    engine: LocalEngine, job: dict[str, Any]
+) -> None:
+    first = frames_in(job)
+    video = Path(folder_of(job)) / "wave.mp4"
+    of_first = video.read_bytes()
+    run(engine, again(job, seed=5))
+    second, of_second = frames_in(job), video.read_bytes()
+    motion = Path(job["motion"]["path"])
+    away = motion.rename(motion.with_name("away.npz"))
+    assert isinstance(run(engine, show(job, 0))[-1], Failed)
+    assert frames_in(job) == second
+    away.rename(motion)
+    assert isinstance(run(engine, show(job, 0))[-1], Finished)
+    assert frames_in(job) == first
+    assert video.read_bytes() == of_first
+    # As a run leaves it that was killed when the frames were switched and the video was not.
+    video.write_bytes(of_second)
+    record = record_of(job).with_stage("encode")
+    record.write(Path(folder_of(job)) / "render.json")
+    assert isinstance(run(engine, show(job, 0))[-1], Finished)
+    assert video.read_bytes() == of_first
+
+
+def test_a_part_is_not_made_of_another_motion(
+    engine: LocalEngine, job: dict[str, Any], tmp_path: Path
+) -> None:
+    from marionext.pose.formats import read_track, write_track
+
+    first, motion = frames_in(job), Path(job["motion"]["path"])
+    track = read_track(motion)
+    write_track(track.with_(points=track.points[::-1].copy()), motion)
+    failed = run(engine, again(job))[-1]
+    assert isinstance(failed, Failed)
+    assert "file of the motion is not the one" in failed.message
+    assert frames_in(job) == first
+    assert record_of(job).takes == ()
+
+
+def test_a_part_is_made_again_where_everything_was_moved(
+    engine: LocalEngine, job: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    motion = Path(job["motion"]["path"]).rename(tmp_path / "elsewhere.npz")
+    folder = Path(folder_of(job)).rename(tmp_path / "moved")
+    assert main(["render", "--again", str(folder), "--frames", "104"]) == 2
+    assert "Say --motion with where it is now" in capsys.readouterr().err
+    arguments = ["--again", str(folder / "render.json"), "--motion", str(motion)]
+    assert main(["render", *arguments, "--frames", "104"]) == 0
+    assert Record.read(folder / "render.json").shown == {"104": 1}
+
+
+def test_a_take_that_was_stopped_before_its_video_is_continued(
+    engine: LocalEngine, job: dict[str, Any]
+) -> None:
+    folder = folder_of(job)
+    assert main(["render", "--again", folder, "--frames", "104"]) == 0
+    frames = frames_in(job)
+    record_of(job).with_stage("encode").write(Path(folder) / "render.json")
+    assert main(["render", "--again", folder, "--frames", "104"]) == 0
+    assert len(record_of(job).takes) == 1
+    assert frames_in(job) == frames
+    assert main(["render", "--again", folder, "--frames", "104"]) == 0
+    assert len(record_of(job).takes) == 2

@@ -13,8 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import reading
 from marionext.frames import FrameRate
-from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
+from marionext.limits import FRAME_NUMBER
+from marionext.pose.formats.files import (
+    check_poses,
+    frame_number_or_none,
+    read_json,
+    write_json,
+)
 from marionext.pose.formats.people import Coordinates, JsonFrame, assemble, flat, triplets
 from marionext.pose.formats.remarks import Remarks
 from marionext.pose.skeleton import BODY_NAMES
@@ -40,6 +47,7 @@ _COCO_NAMES = tuple(
 _FLAG_SCORES = np.array([0.0, 0.5, 1.0])
 """What COCO's visibility means as a score: not labelled; labelled but hidden; seen."""
 _LONGEST_GAP = 1000
+_MOST_HOLES_PER_IMAGE = 100
 
 
 def read_coco(
@@ -60,7 +68,18 @@ def read_coco(
     Raises:
         MotionError: the file is something else, holds no image, or the size is not known.
     """
-    remarks = remarks or Remarks()
+    with reading(path, MotionError, "COCO-WholeBody JSON"):
+        return _read(path, size, rate, first, coordinates, remarks or Remarks())
+
+
+def _read(
+    path: Path,
+    size: tuple[int, int] | None,
+    rate: FrameRate | None,
+    first: int | None,
+    coordinates: Coordinates | None,
+    remarks: Remarks,
+) -> PoseTrack:
     value = read_json(path)
     images: list[object] = []
     info: object = None
@@ -72,6 +91,8 @@ def read_coco(
         info = value.get("info")
     else:
         raise MotionError(f"expected COCO-WholeBody JSON in {path}, found no 'annotations'")
+    bytes_read = path.stat().st_size
+    check_poses(path, bytes_read, 1, len(annotations))
     poses: dict[int, list[NDArray[np.float64]]] = {}
     ids: dict[int, list[int | None]] = {}
     for index, annotation in enumerate(annotations):
@@ -105,8 +126,9 @@ def read_coco(
     if not frames:
         raise MotionError(f"expected at least one image in {path}, found none")
     return assemble(
-        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
-    )
+        frames, path, remarks, bytes_read=bytes_read,
+        size=size, rate=rate, first=first, coordinates=coordinates,
+    )  # fmt: skip
 
 
 def _parse_annotation(annotation: object, where: str) -> tuple[int, NDArray[np.float64]]:
@@ -169,6 +191,10 @@ def _number_images(
 def _is_sequence(numbers: list[int]) -> bool:
     """Tell whether numbers are those of a clip's frames: no implausibly long gap."""
     ordered = sorted(numbers)
+    if not ordered or ordered[-1] - ordered[0] > _MOST_HOLES_PER_IMAGE * (len(ordered) + 1):
+        return False
+    if max(abs(ordered[0]), abs(ordered[-1])) > FRAME_NUMBER:
+        return False
     return all(b - a <= _LONGEST_GAP for a, b in pairwise(ordered))
 
 

@@ -3,9 +3,17 @@
 from pathlib import Path
 
 from marionext.errors import MotionError
+from marionext.files import reading
 from marionext.frames import FrameRate
-from marionext.pose.formats.files import read_json, write_json
-from marionext.pose.formats.people import Coordinates, assemble, frame_object, parse_frame
+from marionext.limits import FRAME_NUMBER
+from marionext.pose.formats.files import check_poses, read_json, write_json
+from marionext.pose.formats.people import (
+    Coordinates,
+    assemble,
+    count_people,
+    frame_object,
+    parse_frame,
+)
 from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
@@ -27,19 +35,25 @@ def read_comfyui(
         MotionError: the file is something else, or the size of the picture is not known.
     """
     remarks = remarks or Remarks()
-    value = read_json(path)
-    if not isinstance(value, list) or not value:
-        raise MotionError(f"expected a list with one pose per frame in {path}, found none")
-    frames = {
-        index: parse_frame(entry, f"{path}, entry {index}", remarks)
-        for index, entry in enumerate(value)
-    }
-    number = value[0].get("frame") if isinstance(value[0], dict) else None
-    if first is None:
-        first = number if isinstance(number, int) else 0
-    return assemble(
-        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
-    )
+    with reading(path, MotionError, "POSE_KEYPOINT JSON"):
+        value = read_json(path)
+        if not isinstance(value, list) or not value:
+            raise MotionError(f"expected a list with one pose per frame in {path}, found none")
+        bytes_read = path.stat().st_size
+        check_poses(path, bytes_read, 1, sum(map(count_people, value)))
+        frames = {
+            index: parse_frame(entry, f"{path}, entry {index}", remarks)
+            for index, entry in enumerate(value)
+        }
+        number = value[0].get("frame") if isinstance(value[0], dict) else None
+        if first is None:
+            first = 0
+            if isinstance(number, int) and abs(number) <= FRAME_NUMBER:
+                first = number
+        return assemble(
+            frames, path, remarks, bytes_read=bytes_read,
+            size=size, rate=rate, first=first, coordinates=coordinates,
+        )  # fmt: skip
 
 
 def write_comfyui(track: PoseTrack, path: Path) -> None:

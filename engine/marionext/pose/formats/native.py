@@ -9,17 +9,16 @@ The same track is always the same bytes, so that a file's hash tells whether the
 """
 
 import io
-import tokenize
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.arrays import read_arrays
 from marionext.errors import MotionError, SettingsError
-from marionext.files import read_bytes, replacing
-from marionext.frames import FrameRate
+from marionext.files import reading, replacing
+from marionext.frames import FrameRate, check_number
 from marionext.pose.track import PoseTrack
 
 __all__ = ["NATIVE_VERSION", "read_native", "write_native"]
@@ -62,7 +61,17 @@ def read_native(path: Path) -> PoseTrack:
     Raises:
         MotionError: the file is missing, truncated, of a newer version, or something else.
     """
-    arrays = _load(path)
+    with reading(
+        path,
+        MotionError,
+        "a pose track (.npz)",
+        hint="The file may be cut off, or be something else with this name.",
+    ):
+        return _read(path)
+
+
+def _read(path: Path) -> PoseTrack:
+    arrays = read_arrays(path, MotionError)
     missing = [name for name in _REQUIRED if name not in arrays]
     if missing:
         found = ", ".join(arrays) or "none"
@@ -78,13 +87,15 @@ def read_native(path: Path) -> PoseTrack:
             hint="Update Marionext.",
         )
     try:
+        first = int(arrays.get("first", np.array(0)).item())
+        check_number("first", first)
         width, height = (int(value) for value in arrays["size"].reshape(-1))
         return PoseTrack(
             points=arrays["points"].astype(np.float32),
             scores=arrays["scores"].astype(np.float32),
             size=(width, height),
             rate=FrameRate.parse(str(arrays["rate"])),
-            first=int(arrays.get("first", np.array(0)).item()),
+            first=first,
             origins=arrays.get("origins", np.zeros(0)).astype(np.uint8),
             cleaned=bool(arrays.get("cleaned", np.array(False)).item()),
         )
@@ -92,36 +103,3 @@ def read_native(path: Path) -> PoseTrack:
         raise MotionError(f"{path} is not a sound pose track: {error}") from None
     except MotionError as error:
         raise MotionError(f"{path}: {error.message}", hint=error.hint) from None
-
-
-def _load(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read all arrays of an npz file, refusing pickled objects."""
-    try:
-        content = read_bytes(path)
-    except OSError as error:
-        raise MotionError(f"cannot read {path}: {error.strerror}") from None
-    try:
-        archive = np.load(io.BytesIO(content), allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            return {"without a name": archive}
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except (
-        EOFError,
-        KeyError,
-        MemoryError,
-        NotImplementedError,
-        OSError,
-        RuntimeError,
-        SyntaxError,
-        TypeError,
-        ValueError,
-        tokenize.TokenError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise MotionError(
-            f"expected a pose track (.npz) in {path}, found {len(content):,} bytes that cannot be "
-            f"read as one: {type(error).__name__} {error}",
-            hint="The file may be cut off, or be something else with this name.",
-        ) from None

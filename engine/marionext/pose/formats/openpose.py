@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from marionext.errors import MotionError
-from marionext.files import replacing_folder
+from marionext.files import reading, replacing_folder
 from marionext.frames import FrameRate
 from marionext.limits import FRAMES
-from marionext.pose.formats.files import frame_number_or_none, read_json, write_json
+from marionext.pose.formats.files import check_poses, frame_number_or_none, read_json, write_json
 from marionext.pose.formats.people import (
     Coordinates,
     assemble,
+    count_people,
     frame_object,
     parse_frame,
 )
@@ -42,14 +43,20 @@ def read_openpose(
             implausibly far apart, or the size of the picture is not known.
     """
     remarks = remarks or Remarks()
-    files = [path] if path.is_file() else list(frame_files(path))
-    frames = {
-        number: parse_frame(read_json(file), str(file), remarks)
-        for number, file in _by_number(files, path).items()
-    }
-    return assemble(
-        frames, str(path), remarks, size=size, rate=rate, first=first, coordinates=coordinates
-    )
+    with reading(path, MotionError, "OpenPose JSON"):
+        files = [path] if path.is_file() else list(frame_files(path))
+        bytes_read = people = 0
+        frames = {}
+        for number, file in _by_number(files, path).items():
+            bytes_read += file.stat().st_size
+            value = read_json(file)
+            people += count_people(value)
+            check_poses(path, bytes_read, 1, people)
+            frames[number] = parse_frame(value, str(file), remarks)
+        return assemble(
+            frames, path, remarks, bytes_read=bytes_read,
+            size=size, rate=rate, first=first, coordinates=coordinates,
+        )  # fmt: skip
 
 
 def frame_files(folder: Path) -> tuple[Path, ...]:

@@ -9,8 +9,8 @@ costs that part, not the clip. Editors write ``width`` and ``height`` for the ca
 ``--keypoint_scale`` 0, 3 and 4), and nothing in the file says which.
 """
 
-import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeGuard, cast
 
 import numpy as np
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from marionext.errors import MotionError, SettingsError
 from marionext.frames import FrameRate
+from marionext.limits import PICTURE_SIDE, quoted
+from marionext.pose.formats.files import check_poses
 from marionext.pose.formats.remarks import Remarks
 from marionext.pose.skeleton import (
     BODY,
@@ -34,6 +36,7 @@ __all__ = [
     "Coordinates",
     "JsonFrame",
     "assemble",
+    "count_people",
     "flat",
     "frame_object",
     "parse_frame",
@@ -73,6 +76,7 @@ _PARTS = {
     "right hand": (RIGHT_HAND, ("hand_right_keypoints_2d", "hand_right_keypoints")),
     "feet": (FEET, ("foot_keypoints_2d",)),
 }
+_LISTS = ("people", "keypoints")
 _BODY_KEYS = ("pose_keypoints_2d", "pose_keypoints")
 _SCORES = "marionext_scores"
 
@@ -91,6 +95,15 @@ class JsonFrame:
     """Frames per second, if the file says (ours do)."""
     ids: tuple[int | None, ...]
     """Who each of the people is, where the file tells: the same number is the same person."""
+
+
+def count_people(value: object) -> int:
+    """Return how many people a frame lists, before anything is made of them."""
+    if isinstance(value, list):
+        return sum(map(count_people, value[:1]))
+    if not isinstance(value, dict):
+        return 0
+    return sum(len(value[key]) for key in _LISTS if isinstance(value.get(key), list))
 
 
 def parse_frame(value: object, where: str, remarks: Remarks) -> JsonFrame:
@@ -232,7 +245,7 @@ def triplets(value: object, where: str) -> NDArray[np.float64]:
     for number in value:
         if not _is_number(number):
             raise MotionError(
-                f"{where}: expected finite numbers, found {number!r}",
+                f"{where}: expected finite numbers, found {quoted(number)}",
                 hint="Set unknown points to 0, 0 with score 0.",
             )
     return np.array(value, np.float64).reshape(-1, 3)
@@ -266,6 +279,7 @@ def to_pixels(
         MotionError: the size is needed, not known, and cannot be guessed.
     """
     known = points[scores > 0]
+    told = coordinates is not None
     if coordinates is None:
         coordinates = "pixels"
         if known.size and np.abs(known).max() <= _NORMALISED_AT_MOST:
@@ -284,11 +298,32 @@ def to_pixels(
             hint="Say --source-size with the size of the video, such as 1080x1920.",
         )
     if coordinates == "pixels":
-        return points, size
+        found = points if told else _parts_in_pixels(points, scores, size, where, remarks)
+        return found, size
     extent = np.array(size, np.float64)
     placed = points * extent if coordinates == "unit" else (points + 1) / 2 * extent
     # Unknown points stay at 0, so that reading what was written gives the same arrays.
     return np.where(scores[..., None] == 0, 0, placed), size
+
+
+def _parts_in_pixels(
+    points: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    size: tuple[int, int],
+    where: str,
+    remarks: Remarks,
+) -> NDArray[np.float64]:
+    """Bring parts to pixels whose coordinates are from 0 to 1 though others are pixels.
+
+    Some editors normalise the body alone.
+    """
+    placed = points.copy()
+    for name, part in (("body", BODY), *((name, place) for name, (place, _) in _PARTS.items())):
+        known = points[..., part, :][scores[..., part] > 0]
+        if len(known) > 1 and known.min() >= 0 and known.max() <= 1 and known.max() > 0:
+            placed[..., part, :] *= np.array(size, np.float64)
+            remarks.add(f"the {name}'s coordinates are taken as 0 to 1, others are pixels", where)
+    return placed
 
 
 def _usual_size(known: NDArray[np.float64]) -> tuple[int, int]:
@@ -306,14 +341,15 @@ def _usual_size(known: NDArray[np.float64]) -> tuple[int, int]:
     if fitting:
         return fitting[0]
     width, height = (int(-(-side // 64) * 64) for side in high)
-    return max(width, 64), max(height, 64)
+    return min(max(width, 64), PICTURE_SIDE), min(max(height, 64), PICTURE_SIDE)
 
 
 def assemble(
     frames: dict[int, JsonFrame],
-    where: str,
+    path: Path,
     remarks: Remarks,
     *,
+    bytes_read: int,
     size: tuple[int, int] | None,
     rate: FrameRate | None,
     first: int | None,
@@ -323,8 +359,9 @@ def assemble(
 
     Args:
         frames: frame number to frame, at least one.
-        where: the file or folder, for messages.
+        path: the file or folder, for messages.
         remarks: takes note of what was concluded.
+        bytes_read: of the file, or of all files.
         size: width and height, None to take the file's own.
         rate: None to take the file's own, or 30 where it has none.
         first: number of the first frame, None to take the file's.
@@ -333,9 +370,11 @@ def assemble(
     Raises:
         MotionError: the size is not known, or differs from frame to frame.
     """
+    where = str(path)
     start, stop = min(frames), max(frames) + 1
     slots = _slots(frames)
     people = max((max(places) + 1 for places in slots.values() if places), default=0)
+    check_poses(path, bytes_read, stop - start, people)
     points = np.zeros((stop - start, people, POINT_COUNT, 2))
     scores = np.zeros(points.shape[:3])
     for number, frame in frames.items():
@@ -347,6 +386,12 @@ def assemble(
     if size is None and len(sizes) > 1:
         found = ", ".join(f"{width}x{height}" for width, height in sizes[:3])
         raise MotionError(f"{where}: expected pictures of one size, found {found}")
+    if sizes and max(sizes[0]) > PICTURE_SIDE:
+        raise MotionError(
+            f"{where}: expected a picture of at most {PICTURE_SIDE:,} pixels a side, found "
+            f"{sizes[0][0]}x{sizes[0][1]}",
+            hint="Say --source-size with the size of the video, such as 1080x1920.",
+        )
     known = size or (sizes[0] if sizes else None)
     pixels, known = to_pixels(points, scores, known, coordinates, where, remarks)
     rates = [frame.rate for frame in frames.values() if frame.rate is not None]
@@ -450,7 +495,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     """Tell whether a JSON value is a finite number that float32 can hold."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < _LARGEST
+    return abs(value) < _LARGEST  # False for NaN; whole numbers may have any number of digits
 
 
 def _kind(value: object) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from marionext.errors import MotionError, OutputError
+from marionext.files import reading
 from marionext.frames import FrameRate
 from marionext.pose.formats.coco import read_coco, write_coco
 from marionext.pose.formats.comfyui import read_comfyui, write_comfyui
@@ -14,7 +15,7 @@ from marionext.pose.formats.people import Coordinates
 from marionext.pose.formats.remarks import Remarks
 from marionext.pose.track import PoseTrack
 
-__all__ = ["read_track", "write_track"]
+__all__ = ["check_track_name", "read_track", "write_track"]
 
 
 def read_track(
@@ -45,7 +46,8 @@ def read_track(
     if not path.exists():
         raise MotionError(f"expected a pose track, {path} does not exist")
     remarks = Remarks()
-    track = _read(path, size, rate, first, coordinates, remarks)
+    with reading(path, MotionError, "a pose track"):
+        track = _read(path, size, rate, first, coordinates, remarks)
     if say is not None:
         remarks.tell(say)
     return track
@@ -101,6 +103,7 @@ def write_track(track: PoseTrack, path: Path | str) -> None:
         OutputError: the ending is another, or nothing can be written there.
     """
     path = Path(path)
+    check_track_name(path)
     suffix = path.suffix.lower()
     if path.name.lower().endswith(".coco.json"):
         write_coco(track, path)
@@ -108,9 +111,17 @@ def write_track(track: PoseTrack, path: Path | str) -> None:
         write_comfyui(track, path)
     elif suffix == ".npz":
         write_native(track, path)
-    elif not suffix or path.is_dir():
-        write_openpose(track, path)
     else:
+        write_openpose(track, path)
+
+
+def check_track_name(path: Path) -> None:
+    """Make sure that a name says which form a track is to be written in, before hours of work.
+
+    Raises:
+        OutputError: it does not.
+    """
+    if path.suffix.lower() not in {"", ".json", ".npz"} and not path.is_dir():
         raise OutputError(
             f"expected a name ending in .npz, .json or .coco.json, or a folder, got {path}"
         )

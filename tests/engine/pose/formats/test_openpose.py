@@ -178,6 +178,17 @@ def test_normalised_points_cannot_be_placed_without_a_size(tmp_path):
     assert "--source-size" in caught.value.hint
 
 
+def test_a_body_from_0_to_1_beside_hands_in_pixels_is_brought_to_pixels(tmp_path):
+    body = [value for joint in range(18) for value in (0.02 * joint + 0.1, 0.5, 0.9)]
+    hand = [value for joint in range(21) for value in (300.0 + joint, 240.0, 0.9)]
+    people = [{"pose_keypoints_2d": body, "hand_left_keypoints_2d": hand}]
+    folder, said = write_frames(tmp_path / "a", {"0.json": people}), []
+    track = read_track(folder, size=(640, 480), say=said.append)
+    np.testing.assert_allclose(track.points[0, 0, 5], (0.2 * 640, 240), atol=0.01)
+    assert track.points[0, 0, 92].tolist() == [300, 240]
+    assert any("body's coordinates are taken as 0 to 1" in text for text in said)
+
+
 def test_one_bad_part_costs_that_part_and_not_the_clip(tmp_path):
     whole, said = person(), []
     faulty = {**person(), "face_keypoints_2d": [1.0, 2.0, 1.0] * 56}
