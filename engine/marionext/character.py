@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from marionext.errors import CharacterError
 from marionext.files import open_file, reading
@@ -55,6 +55,10 @@ def _read(path: Path) -> Character:
                 picture: Image.Image = ImageOps.exif_transpose(opened)
     except FileNotFoundError:
         raise CharacterError(f"no such picture: {path}") from None
+    except UnidentifiedImageError:  # Pillow's own words would name the file as Python sees it
+        raise CharacterError(
+            f"{path} is not a picture that can be read", hint="Give a PNG, JPEG or WebP file."
+        ) from None
     except Image.DecompressionBombError:
         raise _gigantic(path, "far more pixels") from None
     notes = []

@@ -152,14 +152,11 @@ def open_media(path: Path) -> Iterator[Any]:
         OSError: it is no regular file, or cannot be read.
         av.error.FFmpegError: it is no media file.
     """
+    options = {"protocol_whitelist": "none", "max_pixels": str(VIDEO_PIXELS)}
+    # Titles are in the characters of some country, now and then, and of no use here.
     with (
         open_file(path.absolute()) as file,
-        # Titles are in the characters of some country, now and then, and of no use here.
-        av.open(
-            file,
-            options={"protocol_whitelist": "none", "max_pixels": str(VIDEO_PIXELS)},
-            metadata_errors="replace",
-        ) as container,
+        av.open(file, options=options, metadata_errors="replace") as container,
     ):
         yield container
 
