@@ -19,6 +19,7 @@ from marionext.errors import JobCancelled
 __all__ = ["Interrupts"]
 
 _SECONDS_FOR_WORDS = 0.5
+_STDERR = 2
 
 
 class Interrupts:
@@ -52,6 +53,8 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     # RuntimeError: the signal came in the midst of writing to the same stream.
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         console.close()
-        console.say("Stopped. The same command goes on from here.")
+        # Past the console: what it is told while this very thread writes is written later, and
+        # there is no later.
+        os.write(_STDERR, b"Stopped. The same command goes on from here.\n")
         sys.stdout.flush()
     os._exit(JobCancelled.exit_status)
