@@ -212,7 +212,7 @@ class Staged:
             self._report.log(warning, warning=True)
         moved = fitted.track
         if min(moved.size) >= _LEAST_ADVISED:
-            for advice in pose.small_parts(moved):
+            for advice in pose.small_parts(pose.select(moved, self.numbers)):
                 self._report.log(advice)
         drawer, numbers = self._drawer(), self.numbers
         refuse_empty(moved, numbers, self._report)

@@ -27,6 +27,7 @@ from marionext.protocol import (
 )
 
 JobMaker = Callable[..., dict[str, Any]]
+DANCE = Path(__file__).parents[2] / "presets" / "motions" / "dance.bvh"
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +253,15 @@ def test_the_manifest_tells_how_the_frames_were_made(
     assert record["stage"]["name"] == "finished"
     assert not (tmp_path / "out" / "state").exists()
     assert np.load(tmp_path / "out" / "poses.npz")["points"].shape == (7, 1, 134, 2)
+
+
+def test_advice_counts_the_frames_that_are_made(engine: LocalEngine, make_job: JobMaker) -> None:
+    large = {"width": 256, "height": 256}
+    job = make_job(motion={"path": str(DANCE)}, frames="5-6", settings=large)
+    told = [event.text for event in run(engine, job) if isinstance(event, Log)]
+    advice = [text for text in told if " px in " in text]
+    assert advice
+    assert all(" in 2 of 2 frames" in text for text in advice)
 
 
 @pytest.mark.parametrize("name", ["motion.npz", "character.npz"])
