@@ -209,6 +209,12 @@ def _guess_legs(points: Floats, scores: Floats, stature: float) -> None:
         elif scores[knee] >= SEEN and scores[ankle] < SEEN:
             along = unit(points[knee] - points[hip])
             points[ankle], scores[ankle] = points[knee] + along * shin * stature, _GUESSED
+        if scores[ankle] >= SEEN and min(scores[side.heel], scores[side.toe]) < SEEN:
+            along = unit(points[ankle] - points[knee]) * stature
+            points[side.heel], points[side.toe] = (
+                points[ankle] + along * share for share in (0.015, 0.06)
+            )
+            scores[[side.heel, side.toe]] = _GUESSED
 
 
 def _read_trunk(

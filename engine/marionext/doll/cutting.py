@@ -1,10 +1,11 @@
 """Cut a figure into parts along its skeleton.
 
-Each part has a field: the distance of every pixel from its bones, in radii of the limb. Cores, where
-the fields leave no doubt, grow until they meet at an edge of the picture (watershed: Meyer 1992);
-parts overlap in discs around the joints they share, and go on behind what lies over them.
+Each part has a field: the distance of every pixel from its bones, in radii of the limb. Fields and
+colours together say which part a pixel belongs to; parts overlap in discs around the joints they
+share, and go on behind what lies over them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.doll.anatomy import BONES, SIDES, Anatomy
+from marionext.doll.guided import GuidedFilter
 from marionext.doll.masking import find_figure
 from marionext.doll.shapes import capsule, places, smooth, unit
 
@@ -23,7 +25,25 @@ Picture = NDArray[np.uint8]
 
 _NOWHERE = 9.0
 """A distance at which nothing belongs to a part."""
-_KIN = {
+_CLOTH = 0.3
+"""Distance of what is under a skirt from the skirt; of legs under it from the legs:"""
+_UNDER = 1.6
+_CORE = 0.7
+"""Up to this distance from its bones a part shows its own colours."""
+_COLOUR = 1.2
+"""What a strange colour costs, in radii."""
+_UNLIKE = 30.0
+"""Distance of two colours in CIELAB that are as unlike as can be."""
+_FARTHEST = 4.0
+_SMOOTHED = 0.012
+"""Radius in statures in which costs are smoothed."""
+_SLIVER = 0.008
+"""Half the width in statures of what is too thin to be a part."""
+_OVERLAP = 0.015
+"""How far parts go on under or over those beside them, in statures."""
+_EDGE = 0.04
+"""Width in statures of what an arm may hide of the trunk's edge."""
+_JOINED = {
     "upper_arm": ("forearm",),
     "forearm": ("upper_arm", "hand"),
     "hand": ("forearm",),
@@ -32,6 +52,19 @@ _KIN = {
     "foot": ("shin",),
 }
 """Parts of the same limb that share a joint."""
+_BESIDE = {
+    "trunk": {"neck", "skirt", "right_thigh", "left_thigh"},
+    "neck": {"trunk", "head"},
+    "head": {"neck"},
+    "skirt": {"trunk"},
+}
+_HIDERS = (
+    (("trunk",), ("arm", "hand", "neck")),
+    (("skirt",), ("arm", "hand")),
+    (("neck",), ("arm", "hand", "head")),
+    (("head", "arm"), ("arm", "hand")),
+    (("thigh", "shin", "foot"), ("arm", "hand", "skirt", "thigh", "shin", "foot")),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +138,8 @@ class _Fields:
         self._by_name["trunk"] = np.maximum(self.barrel, 0.97)
         self._head()
         self._skirt()
+        self.hem = 0.0
+        """How far down a skirt goes from the hips, in pixels, once it is found."""
         self.names = tuple(self._by_name)
         self.stack = np.stack(list(self._by_name.values()))
         """(parts, h, w)"""
@@ -215,109 +250,163 @@ class _Fields:
         gaps = np.flatnonzero(~filled)
         gaps = gaps[gaps > 2]
         hem = float(steps[gaps[0]] if len(gaps) else steps[-1] + 0.02) * stature
-        limbs = [
-            k
-            for k, name in enumerate(self.names)
-            if name.endswith(("hand", "forearm", "shin", "foot"))
-        ]
         cloth = (-self.up < hem) & (-self.up > 0.035 * stature) & (self.stack[index] < _NOWHERE)
-        if limbs:
-            cloth &= self.stack[limbs].min(axis=0) > 1.25
-        self.stack[index] = np.where(cloth, np.minimum(self.stack[index], 0.3), _NOWHERE)
+        arms = [k for k, name in enumerate(self.names) if name.endswith(("hand", "forearm"))]
+        if arms:
+            cloth &= self.stack[arms].min(axis=0) > 1.25
+        # Where exactly it ends, colours tell better.
+        near_hem = np.clip((-self.up / hem - 0.85) / 0.15, 0, 1)
+        self.stack[index] = np.where(cloth, _CLOTH + near_hem, _NOWHERE)
+        covered = cloth & (-self.up < 0.85 * hem)
+        for k, name in enumerate(self.names):
+            if name.endswith(("thigh", "shin")):
+                self.stack[k] = np.where(covered, np.maximum(self.stack[k], _UNDER), self.stack[k])
+        self.hem = hem
         return hem
 
 
 def _label(picture: Picture, fields: _Fields, figure: Floats) -> NDArray[np.int32]:
-    """Return which part each pixel belongs to: cores grow until they meet at an edge."""
+    """Return which part each pixel belongs to.
+
+    A part costs a pixel its distance and how unlike the part's core its colour is; costs are
+    smoothed along the picture's edges (cost-volume filtering: Rhemann et al. 2011), and the
+    cheapest part has it.
+    """
     names, stack = fields.names, fields.stack
-    nearest, best = stack.argmin(axis=0), stack.min(axis=0)
-    markers = np.zeros(nearest.shape, np.int32)
-    for index, name in enumerate(names):
-        others = np.delete(stack, index, axis=0).min(axis=0)
-        if name == "trunk":
-            core = (fields.barrel < 0.75) & (others > 1.25)
-        elif name == "head":
-            core = (fields.skull < 0.75) & (others > 1.0)
-        elif name == "skirt":
-            core = stack[index] < 0.5
-        else:
-            core = stack[index] < (0.8 if name.endswith("hand") else 0.55)
-        markers[core & (nearest == index)] = index + 1
+    lab = cv2.cvtColor(np.asarray(picture, np.float32) / 255, cv2.COLOR_RGB2LAB)
     solid = figure > 0.5
-    nobody, outside = len(names) + 1, len(names) + 2
-    markers[(best > 3.0) & solid & (markers == 0)] = nobody
-    markers[~solid] = outside
-    flooded = cv2.watershed(np.ascontiguousarray(picture[..., ::-1]), markers.copy())
-    grown = np.where(flooded > len(names), 0, flooded).clip(0).astype(np.float32)
-    grown = cv2.dilate(grown, np.ones((3, 3), np.uint8)).astype(np.int32)
-    flooded = np.where(flooded == -1, grown, flooded)
-    lost = (flooded < 1) | (flooded > nobody)
-    label = np.where(lost, nearest, flooded - 1)
-    # An edge far from the bones is not believed.
-    own = np.take_along_axis(stack, np.minimum(label, len(names) - 1)[None], axis=0)[0]
-    wrong = (own > best + 0.9) & (label < len(names))
-    return np.where(wrong, nearest, label).astype(np.int32)
+    nearest = stack.argmin(axis=0)
+    cores = {
+        name: solid & (nearest == index) & (fields.shape_of(name) < _CORE)
+        for index, name in enumerate(names)
+    }
+    if "skirt" in cores:
+        cores["skirt"] &= -fields.up < 0.6 * fields.hem
+    smoothed = GuidedFilter(picture, max(round(_SMOOTHED * fields.anatomy.stature), 1))
+    costs = np.empty_like(stack)
+    for index, name in enumerate(names):
+        twin = name.replace("right_", "left_") if "right_" in name else name
+        twin = twin if twin != name else name.replace("left_", "right_")
+        core = cores[name] | cores.get(twin, cores[name])
+        cost = np.minimum(stack[index], _FARTHEST) + _COLOUR * _unlike(lab, lab[core])
+        costs[index] = smoothed(cost.astype(np.float32))
+        costs[index][stack[index] >= _NOWHERE] = 2 * _NOWHERE
+    label = costs.argmin(axis=0)
+    # A piece that hangs apart from its part belongs to the next best.
+    for index, name in enumerate(names):
+        _, pieces, stats, _ = cv2.connectedComponentsWithStats(
+            ((label == index) & solid).astype(np.uint8), connectivity=4
+        )
+        if len(stats) <= 2:
+            continue
+        held = np.unique(pieces[cores[name]])
+        held = held[held > 0] if (held > 0).any() else [1 + int(stats[1:, 4].argmax())]
+        costs[index][(pieces > 0) & ~np.isin(pieces, held)] = 2 * _NOWHERE
+    return costs.argmin(axis=0).astype(np.int32)
 
 
-def _kin(name: str) -> set[str]:
-    """Return the parts that hang together with a part."""
-    if name == "trunk":
-        limbs = {f"{side}_{part}" for side in SIDES for part in ("upper_arm", "thigh")}
-        return {*limbs, "neck", "skirt"}
-    if name in ("neck", "head", "skirt"):
-        return {"trunk", "neck", "head"} - {name} if name != "skirt" else {"trunk"}
+def _unlike(lab: Floats, core: Floats) -> Floats:
+    """Return how unlike a part's colours each pixel is, 0 to 1: (h, w)."""
+    if len(core) < 8:
+        return np.full(lab.shape[:2], 0.5, np.float32)
+    cv2.setRNGSeed(1)
+    some = np.ascontiguousarray(core[:: max(len(core) // 2000, 1)], np.float32)
+    count = min(5, len(some))
+    rule = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 8, 1.0)
+    _, which, centres = cv2.kmeans(some, count, None, rule, 1, cv2.KMEANS_PP_CENTERS)
+    # A colour that is hardly in the core may be a bit of something else.
+    common = np.bincount(which.ravel(), minlength=count) > 0.04 * len(some)
+    best = np.full(lab.shape[:2], np.inf, np.float32)
+    for centre in centres[common]:
+        best = np.minimum(best, np.square(lab - centre).sum(axis=-1))
+    return np.asarray(np.minimum(np.sqrt(best) / _UNLIKE, 1), np.float32)
+
+
+def _beside(name: str) -> set[str]:
+    """Return the parts that a part goes on a little under or over."""
+    if name in _BESIDE:
+        return _BESIDE[name]
     side, _, part = name.partition("_")
-    kin = {f"{side}_{other}" for other in _KIN[part]}
-    return kin | ({"trunk"} if part in ("upper_arm", "thigh") else set())
+    return {f"{side}_{other}" for other in _JOINED[part]}
+
+
+def _over(name: str) -> tuple[str, ...]:
+    """Return the ends of the names of parts that may hide a part."""
+    for ends, over in _HIDERS:
+        if name.endswith(ends):
+            return over
+    return ()
 
 
 def _piece(name: str, fields: _Fields, labels: NDArray[np.int32], figure: Floats) -> Piece | None:
     """Return where a part is, or None where there is too little of it."""
     names, anatomy = fields.names, fields.anatomy
-    index, stature = names.index(name), anatomy.stature
-    kin, own = _kin(name), fields[name]
-    mine = labels == index
-    if name == "skirt" and not mine.any():
+    stature = anatomy.stature
+    solid = figure > 0.5
+    mine = (labels == names.index(name)) & solid
+    if not mine.any():
         return None
-    part = smooth(cv2.GaussianBlur(mine.astype(np.float32), (0, 0), 0.7), 0.2, 0.8)
-    strange = [k for k, other in enumerate(names) if other != name and other not in kin]
-    strangers = fields.stack[strange].min(axis=0) if strange else np.full_like(own, _NOWHERE)
-    free = strangers > own
+
+    def among(chosen: Callable[[str], bool]) -> Bools:
+        return np.isin(labels, [k for k, other in enumerate(names) if chosen(other)]) & solid
+
+    beside = _beside(name)
+    known = mine | (among(beside.__contains__) & _near(mine, _OVERLAP * stature))
+    if name == "trunk":
+        hips = among(lambda other: other.endswith("thigh")) & (fields.up > -0.02 * stature)
+        known |= hips & (fields.barrel < 0.95)
     bone = BONES.get(name)
+    hidden = np.zeros_like(mine)
+    joined = among(beside.__contains__)
     if bone is not None:
         for joint, radius in ((bone.start, bone.radius), (bone.end, bone.end_radius)):
             place = anatomy.points[joint]
-            disc = smooth(capsule(fields.where, place, place, radius * stature), 1.15, 0.95)
-            part = np.maximum(part, disc * free)
-        part = part * (own < 2.6)
-    elif not name.endswith("hand") and kin & set(names):
-        kinsmen = fields.stack[[k for k, other in enumerate(names) if other in kin]].min(axis=0)
-        part = np.maximum(part, smooth(kinsmen - own, -0.2, -0.1) * free)
-    if name == "head":
-        high = (fields.where - anatomy.trunk.neck) @ anatomy.trunk.up > 0.02 * stature
-        part = part * np.maximum(high, mine)
-    part = _without_crumbs(part * figure)
-    shape = smooth(fields.shape_of(name), *((0.9, 0.75) if name == "trunk" else (1.0, 0.85)))
-    whole = part if name.endswith("hand") else np.maximum(part, shape * figure)
-    known = part
-    if bone is not None and (shape * mine).sum() < 0.65 * shape.sum():
-        whole = np.maximum(part, shape)  # mostly hidden, or cut by the edge of the picture
-    if name in ("trunk", "neck", "head"):
-        front = [
-            k
-            for k, other in enumerate(names)
-            if other.endswith(("arm", "hand")) or (other == "head" and name == "neck")
-        ]
-        clear = cv2.erode(figure, np.ones((3, 3), np.uint8)) > 0.7
-        known = np.maximum(part, whole * ~np.isin(labels, front) * clear)
+            disc = capsule(fields.where, place, place, radius * stature) < 1.05
+            known |= disc & joined
+            # At the shoulder it is the trunk's cloth that is seen.
+            hidden |= disc & among(lambda other: other in ("trunk", "skirt"))
+    soft = _soft(known)
+    if not name.endswith(("hand", "foot")):
+        soft = _without_slivers(soft, _SLIVER * stature)
+    soft = _without_crumbs(soft * figure)
+    shape = fields.shape_of(name) < (0.85 if name == "trunk" else 0.95)
+    front = among(lambda other: other.endswith(_over(name)) and other != name)
+    if not name.endswith("hand"):
+        hidden |= shape & front
+    if name == "trunk":
+        # Where an arm lies over the trunk's edge, the edge goes on behind it.
+        wide = 2 * round(_EDGE * stature) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+        closed = cv2.morphologyEx((known | hidden).astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+        hidden |= closed & front & (fields.barrel < 1.2)
     elif name == "skirt":
-        front = [k for k, other in enumerate(names) if other.endswith(("forearm", "hand"))]
-        behind = (own < _NOWHERE) & np.isin(labels, front) & (figure > 0.5)
-        behind &= -fields.up > 0.03 * stature
-        whole = np.maximum(part, cv2.GaussianBlur(behind.astype(np.float32), (0, 0), 1))
-    if whole.max() < 0.3 or (known > 0.5).sum() < 4:
+        hidden |= (fields[name] < _NOWHERE) & front
+    whole = np.maximum(soft, _soft(hidden))
+    if bone is not None and (shape & mine).sum() < 0.65 * shape.sum():
+        # Mostly hidden, or cut by the edge of the picture.
+        whole = np.maximum(whole, _soft(shape))
+    if (soft > 0.5).sum() < 4:
         return None
-    return Piece(np.asarray(known, np.float32), np.asarray(whole, np.float32))
+    return Piece(soft, whole)
+
+
+def _near(where: Bools, reach: float) -> Bools:
+    wide = 2 * max(round(reach), 1) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    return np.asarray(cv2.dilate(where.astype(np.uint8), kernel) > 0)
+
+
+def _soft(where: Bools) -> Floats:
+    return smooth(cv2.GaussianBlur(where.astype(np.float32), (0, 0), 0.7), 0.2, 0.8)
+
+
+def _without_slivers(part: Floats, half: float) -> Floats:
+    """Leave out what is thinner than a part can be, such as a rest of sleeve along the trunk."""
+    wide = 2 * max(round(half), 1) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    kept = cv2.morphologyEx(part, cv2.MORPH_OPEN, kernel)
+    near = cv2.dilate(kept, np.ones((3, 3), np.uint8))
+    return np.asarray(np.minimum(part, near), np.float32)
 
 
 def _without_crumbs(part: Floats) -> Floats:

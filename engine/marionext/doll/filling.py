@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_patches", "fill_smoothly"]
+__all__ = ["fill_background", "fill_patches", "fill_smoothly"]
 
 Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
@@ -21,6 +21,10 @@ _OFFSETS = np.array(
 )
 _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _ROUNDS = 4
+_RING = 0.04
+"""Width of the ring on which filling along rows is tried, as a part of the shorter side."""
+_PLAIN = 3.0
+"""Mean error there, of 255, up to which rows are believed without a look at patches."""
 _FAR = 40.0
 """A patch that much worse (of 255) is as bad as one that far away:"""
 _UP = 0.1
@@ -57,7 +61,60 @@ def fill_smoothly(colours: Floats, weight: Floats) -> Floats:
     return np.asarray(colours * weight[..., None] + above * (1 - weight[..., None]), np.float32)
 
 
-def fill_patches(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+    """Fill in what stands behind a figure: along rows where that is how the picture is, or patches.
+
+    Drawn backgrounds and plain walls go on straight from the hole's left to its right. Whether this
+    is one is tried on what is known: a ring around the hole is filled in the same way.
+
+    Args:
+        picture: (h, w, 3) RGB.
+        hole: (h, w).
+    """
+    if not hole.any() or hole.all():
+        return picture.copy()
+    wide = max(round(min(hole.shape) * _RING), 2)
+    kernel = np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)
+    larger = cv2.dilate(hole.astype(np.uint8), kernel) > 0
+    ring = larger & ~hole
+    if not ring.any() or larger.all():
+        return _fill_rows(picture, hole)
+
+    def wrong(filled: Picture) -> float:
+        return float(np.abs(filled[ring].astype(np.float32) - picture[ring]).mean())
+
+    rows = wrong(_fill_rows(picture, larger))
+    if rows < _PLAIN or rows < wrong(fill_patches(picture, larger, _LONG_SIDES[:2])):
+        return _fill_rows(picture, hole)
+    return fill_patches(picture, hole)
+
+
+def _fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+    """Fill a hole straight between what is to its left and to its right."""
+    height, width = hole.shape
+    weight = (~hole).astype(np.float32)
+    smooth = fill_smoothly(picture.astype(np.float32), weight)
+    columns = np.arange(width)
+    last = np.maximum.accumulate(np.where(hole, -1, columns), axis=1)
+    following = np.where(hole, width, columns)[:, ::-1]
+    following = np.minimum.accumulate(following, axis=1)[:, ::-1]
+    # A single pixel may be noise or an outline's rest: three in a row say more.
+    blurred = cv2.blur(picture.astype(np.float32) * weight[..., None], (3, 1))
+    blurred /= np.maximum(cv2.blur(weight, (3, 1)), 1e-3)[..., None]
+    rows = np.arange(height)[:, None]
+    left = blurred[rows, np.maximum(last, 0)]
+    right = blurred[rows, np.minimum(following, width - 1)]
+    from_left = np.where(last < 0, 0, 1 / np.maximum(columns - last, 1))
+    from_right = np.where(following >= width, 0, 1 / np.maximum(following - columns, 1))
+    total = from_left + from_right
+    line = left * from_left[..., None] + right * from_right[..., None]
+    line = np.where((total > 0)[..., None], line / np.maximum(total, 1e-9)[..., None], smooth)
+    return np.where(hole[..., None], np.clip(line + 0.5, 0, 255), picture).astype(np.uint8)
+
+
+def fill_patches(
+    picture: Picture, hole: NDArray[np.bool_], sides: tuple[int, ...] = _LONG_SIDES
+) -> Picture:
     """Fill a hole with patches from the rest of the picture, so that textures go on.
 
     From coarse to fine, each place in the hole takes over from where its surroundings are found
@@ -68,6 +125,7 @@ def fill_patches(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     Args:
         picture: (h, w, 3) RGB.
         hole: (h, w).
+        sides: pixels of the longer side in which is looked, from coarse to fine.
 
     Returns:
         (h, w, 3), as the picture outside of the hole.
@@ -76,7 +134,7 @@ def fill_patches(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
         return picture.copy()
     height, width = hole.shape
     field = gone = None
-    for side in _LONG_SIDES:
+    for side in sides:
         scale = min(side / max(height, width), 1.0)
         size = (max(round(width * scale), 8), max(round(height * scale), 8))
         level = _Level.of(picture, hole, size)

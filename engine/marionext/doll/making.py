@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 
 from marionext.doll.anatomy import Anatomy, read_anatomy
 from marionext.doll.cutting import Cut, cut
-from marionext.doll.filling import fill_patches, fill_smoothly
+from marionext.doll.filling import fill_background, fill_smoothly
 from marionext.doll.ground import shadow_place
+from marionext.doll.guided import GuidedFilter
 from marionext.doll.model import Doll, Layer, Shadow
 from marionext.doll.shapes import places
 from marionext.errors import CharacterError
@@ -25,8 +26,8 @@ _LONGEST = 1536
 """Pixels of a doll's longer side; a larger picture is made smaller."""
 _CUTTING = 448
 """Pixels of the longer side in which a figure is cut; outlines are found again at full size."""
-_MARGIN = 0.2
-"""Space around the picture for what its edge cuts off, in statures."""
+_MARGIN = 0.1
+"""Space around joints beyond the edge of the picture, in statures."""
 _LIMB_ENDS = [3, 4, 6, 7, 9, 10, 12, 13]
 
 
@@ -123,8 +124,10 @@ def _bounded(
 def _margin(anatomy: Anatomy, size: tuple[int, int]) -> int:
     """Return the pixels to lay around a picture that cuts limbs off."""
     ends = anatomy.points[_LIMB_ENDS]
-    cut_off = bool(((ends < 0) | (ends > size)).any())
-    return round(min(_MARGIN * anatomy.stature, max(size))) if cut_off else 0
+    beyond = float(max((-ends).max(), (ends - size).max()))
+    if beyond <= 0:
+        return 0
+    return round(min(beyond + _MARGIN * anatomy.stature, 1.2 * max(size)))
 
 
 def _holds(mask: Floats, anatomy: Anatomy) -> bool:
@@ -176,9 +179,8 @@ def _at_full_size(
     if scale >= 1:
         return figure
     rough = cv2.resize(figure, (width, height), interpolation=cv2.INTER_CUBIC)
-    guide = np.asarray(wide, np.float32) / 255
     radius = max(round(2 / scale), 2)
-    fine = cv2.ximgproc.guidedFilter(guide, rough.astype(np.float32), radius, 1e-4)
+    fine = GuidedFilter(wide, radius, 1e-4)(rough.astype(np.float32))
     # What is inside or outside for sure stays so; only the rim follows the picture.
     low = cv2.erode(rough, np.ones((3, 3), np.uint8), iterations=radius)
     high = cv2.dilate(rough, np.ones((3, 3), np.uint8), iterations=radius)
@@ -242,7 +244,7 @@ def _background(
             light_left = float(np.clip(np.percentile(light[bare], 10), 0.45, 1))
             shadow = Shadow(light_left, tall)
             hole = ((hole > 0) | spot).astype(np.uint8)
-    background = fill_patches(picture, hole > 0)
+    background = fill_background(picture, hole > 0)
     return background, (hole > 0).astype(np.uint8) * 255, shadow
 
 

@@ -17,41 +17,44 @@ _SHIFT = 4
 """Fractional bits of OpenCV's sub-pixel coordinates."""
 
 
-def bend(joints: Floats, along: Floats, aside: Floats, lengths: Floats) -> Floats:
-    """Return places on a limb that bends at its joints like a hose.
+def bend(
+    start: Floats,
+    end: Floats,
+    along: Floats,
+    aside: Floats,
+    usual: float,
+    turns: tuple[float, float] = (0.0, 0.0),
+) -> Floats:
+    """Return places on a bone whose cloth turns along with the bones beside it, like a hose.
 
     Directions turn gradually around a joint, so that cloth neither tears outside nor folds into
     spikes inside.
 
     Args:
-        joints: (n, 2) pixels, from the trunk outwards.
-        along: (m,) places along it: 0.5 is the middle of the first bone; below 0 and above n - 1 it
-            goes straight on.
+        start: (2,) pixels.
+        end: (2,).
+        along: (m,) places along it, 0 to 1; beyond both ends the scale is the usual one.
         aside: (k,) pixels to the right of it, seen along it.
-        lengths: (n - 1,) usual lengths of the bones in pixels: the scale beyond both ends.
+        usual: length of the bone in pixels when it is not foreshortened.
+        turns: by how many radians the bones before and after it are turned against it, more than
+            they are in the picture.
 
     Returns:
         (m, k, 2) pixels.
     """
-    bones = np.diff(joints, axis=0)
-    # A bone that points at the viewer has no direction of its own: it goes on like its neighbour.
-    ways = bones.copy()
-    for index in range(len(bones)):
-        other = bones[index - 1] if index else bones[min(1, len(bones) - 1)]
-        ways[index] += 0.02 * lengths[index] * other / max(float(np.hypot(*other)), 1e-6)
-    angles = np.unwrap(np.arctan2(ways[:, 1], ways[:, 0]))
-    angle = np.full(along.shape, angles[0], np.float32)
-    for joint in range(1, len(bones)):
-        share = np.clip((along - joint + _BENT) / (2 * _BENT), 0, 1)
-        angle += (angles[joint] - angles[joint - 1]) * share * share * (3 - 2 * share)
-    bone = np.clip(along.astype(int), 0, len(bones) - 1)
-    share = along - bone
-    inner = np.clip(share, 0, 1)
-    straight = np.stack([np.cos(angles), np.sin(angles)], axis=1)[bone]
-    centre = joints[bone] + bones[bone] * inner[:, None]
-    centre = centre + straight * ((share - inner) * lengths[bone])[:, None]
-    normal = across(np.stack([np.cos(angle), np.sin(angle)], axis=1))
-    return np.asarray(centre[:, None] + normal[:, None] * aside[:, None], np.float32)
+    bone = end - start
+    angle = float(np.arctan2(bone[1], bone[0]))
+    before, after = turns
+    angles = angle + after * _step(along, 1.0) + before * (1 - _step(along, 0.0))
+    ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    inner = np.clip(along, 0, 1)
+    centre = start + bone * inner[:, None] + ways * ((along - inner) * usual)[:, None]
+    return np.asarray(centre[:, None] + across(ways)[:, None] * aside[:, None], np.float32)
+
+
+def _step(along: Floats, joint: float) -> Floats:
+    share = np.clip((along - joint + _BENT) / (2 * _BENT), 0, 1)
+    return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 def inverse_map(
