@@ -60,7 +60,9 @@ def draw_hand(canvas: Canvas, costume: Costume, body: Anatomy, side: str) -> Non
     canvas.lay(part, box, colours * line[..., None], line, valid)
 
 
-def _shapes(joints: Floats, box: tuple[int, int, int, int], stature: float) -> tuple[Floats, Floats]:
+def _shapes(
+    joints: Floats, box: tuple[int, int, int, int], stature: float
+) -> tuple[Floats, Floats]:
     """Return how much of each pixel the hand covers, and the hand with its outline: (h, w)."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top

@@ -283,5 +283,3 @@ class _Skirt:
         """Return left and right edge at some depths below the hips, in pixels."""
         share = np.clip(low / self.down, 0, 1.3)
         return -seat + (self.left + seat) * share, seat + (self.right - seat) * share
-
-

@@ -164,9 +164,7 @@ def _cut(
     small = read_anatomy((anatomy.points + margin) * ratio, anatomy.scores)
     picture = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
     within = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-    return cut(
-        np.asarray(picture, np.uint8), small, within, mask=brought(mask), hint=brought(hint)
-    )
+    return cut(np.asarray(picture, np.uint8), small, within, mask=brought(mask), hint=brought(hint))
 
 
 def _at_full_size(
