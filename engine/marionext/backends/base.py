@@ -96,6 +96,13 @@ class Renderer(ABC, Generic[_S]):
     device: str = "cpu"
     """Kind of the device it works on."""
 
+    def prepare(self, staged: Staged) -> None:
+        """Make what is made once for a character: it says nothing about the pace of frames.
+
+        Raises:
+            CharacterError: the character cannot be used.
+        """
+
     @abstractmethod
     def render(
         self, staged: Staged, settings: _S, work: Work, report: Reporter

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.capture.landmarkers import BodySegmenter
-from marionext.capture.models import locate_models
 
 __all__ = ["segment_person"]
 
@@ -26,6 +25,8 @@ def segment_person(picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         DeviceError: the detector cannot be loaded on this machine.
     """
     import cv2  # noqa: PLC0415 - reading videos needs no OpenCV
+
+    from marionext.capture.models import locate_models  # noqa: PLC0415 - it is a program, too
 
     height, width = picture.shape[:2]
     scale = min(1.0, _LARGEST_SIDE / max(height, width))

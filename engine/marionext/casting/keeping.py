@@ -127,7 +127,7 @@ def _packed(value: object, arrays: list[Any]) -> Any:
         }
     if isinstance(value, tuple):
         return [_packed(item, arrays) for item in value]
-    return value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _unpacked(hint: Any, value: Any, arrays: dict[str, Any]) -> Any:
@@ -147,6 +147,8 @@ def _unpacked(hint: Any, value: Any, arrays: dict[str, Any]) -> Any:
         hints = typing.get_type_hints(hint)
         fields = {name: _unpacked(hints[name], item, arrays) for name, item in value.items()}
         return typing.cast(type, hint)(**fields)
+    if hint is float and type(value) is int:
+        return float(value)
     if type(value) is not hint:
         raise TypeError(f"{value!r} is no {hint}")
     return value

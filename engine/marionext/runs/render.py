@@ -105,6 +105,7 @@ class _Maker:
             report.log("every frame is there already")
             return False
         renderer = self.renderers.open(self.backend, self.bundle, job.settings, self.engine, report)
+        renderer.prepare(staged)
         started = report.seconds
         for number, picture in renderer.render(
             staged, job.settings, self._work(missing, folder, take, state), report

@@ -109,6 +109,10 @@ class DollBackend(Backend[DollSettings]):
 class DollRenderer(Renderer[DollSettings]):
     """Draws frames; what mends them (``settings.refine``) has its place here."""
 
+    def prepare(self, staged: Staged) -> None:
+        """Make the dolls, or find them where they are kept."""
+        _ = staged.dolls
+
     def render(
         self, staged: Staged, settings: DollSettings, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
@@ -119,4 +123,4 @@ class DollRenderer(Renderer[DollSettings]):
             index = number - track.first
             drawn = drawer.draw(track.points[index], track.scores[index])
             yield number, drawn.picture
-            report.progress("decode", done, len(work.missing))
+            report.progress("draw", done, len(work.missing))
