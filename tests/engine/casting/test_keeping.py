@@ -61,7 +61,7 @@ def test_a_doll_of_another_picture_pose_or_outline_is_another(
     Image.fromarray((pixels[..., 2] < 200).astype(np.uint8) * 255).save(mask)
     open_doll(character_file, print, mask=mask)
     assert len(kept()) == 3
-    os.rename(mask, tmp_path / "hero.mask.png")
+    mask.rename(tmp_path / "hero.mask.png")
     open_doll(character_file, print)
     assert len(kept()) == 3, "the same outline under another name"
 
