@@ -1,6 +1,7 @@
 """A doll made ready to be drawn at one scale: textures, and colours for what no layer shows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from marionext.doll.shapes import places
 
 __all__ = ["BALL", "Costume"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 BALL = 1.12
 """Radius of the ball that a head turns as, in the head's."""
