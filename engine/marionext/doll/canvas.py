@@ -44,9 +44,9 @@ class Texture:
         """
         height, width = layer.pixels.shape[:2]
         alpha = layer.pixels[..., 3:].astype(np.float32) / 255
-        colours = layer.pixels[..., :3].astype(np.float32)
+        colours: Floats = layer.pixels[..., :3].astype(np.float32)
         pixels: Floats = np.dstack([colours * alpha, alpha])
-        seen = layer.seen.astype(np.float32) / 255
+        seen: Floats = layer.seen.astype(np.float32) / 255
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC

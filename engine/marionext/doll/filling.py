@@ -252,8 +252,8 @@ class _Level:
         """Take over places where they fit better, in place."""
         height, width = self.gone.shape
         at = np.clip(places, 0, (height - 1, width - 1)).astype(np.int32)
-        right = self._source[at[:, 0], at[:, 1]]
-        right = np.flatnonzero(right if allowed is None else right & allowed)
+        usable = self._source[at[:, 0], at[:, 1]]
+        right = np.flatnonzero(usable if allowed is None else usable & allowed)
         cost = np.square(target[right] - self._patches(*at[right].T)).sum(axis=1)
         cost += self._far(right, at[right])
         better = right[cost < best[right]]
