@@ -25,7 +25,7 @@ from marionext.reporting import Reporter
 from marionext.settings import Settings
 from marionext.sources import OpenMotion, select_frames
 
-__all__ = ["Staged", "character_pose", "pose_beside", "refuse_empty"]
+__all__ = ["Staged", "character_pose", "cropped_pose", "pose_beside", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
@@ -296,7 +296,7 @@ def character_pose(
     height, width = picture.shape[:2]
     beside = pose_beside(character)
     if beside is not None:
-        return _cropped_pose(read_track(beside), (width, height))
+        return cropped_pose(read_track(beside), (width, height))
     from marionext import capture  # noqa: PLC0415 - loads a detector
 
     try:
@@ -315,9 +315,9 @@ def character_pose(
         )
 
 
-def _cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
+def cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
     """Bring the pose of a whole picture to the part that covers a frame, as the picture was."""
-    from marionext.diffusion.cropping import crop_geometry  # noqa: PLC0415 - torch
+    from marionext.diffusion.cropping import crop_geometry  # noqa: PLC0415 - a room of networks
 
     resized, corner = crop_geometry(*track.size, size)
     scale = np.array(resized, np.float32) / np.array(track.size, np.float32)

@@ -4,8 +4,6 @@ Sizes and rounding follow the reference implementation to the bit.
 """
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from marionext.errors import CharacterError
@@ -54,6 +52,10 @@ def fit_character(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
         raise CharacterError(
             f"expected a picture of shape (h, w, 3) and 8 bits, got {picture.shape} {picture.dtype}"
         )
+    # Here, so that who only wants the geometry (live poses) waits for no torch.
+    import torch  # noqa: PLC0415
+    import torch.nn.functional as F  # noqa: PLC0415
+
     height, width = picture.shape[:2]
     (to_width, to_height), (left, top) = crop_geometry(width, height, size)
     pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
