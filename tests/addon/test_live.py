@@ -1,0 +1,46 @@
+"""The live preview in real Blenders."""
+
+import numpy as np
+import pytest
+
+from marionext.codec import decode
+from marionext.jobs import LivePose
+from marionext.posing import Poser
+from marionext.reporting import Reporter
+
+pytestmark = pytest.mark.blender
+
+QUICK = 0.15
+"""Seconds that a picture may lag behind; machines that test are busy, so the median counts."""
+
+
+def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside) -> None:
+    found = inside.run("live")
+
+    on, message, left = found["without character"]
+    assert (on, message, left) == (False, "no picture of the character is chosen", [])
+    assert found["on"] == [True, "", ["_frame_changed", "_updated"]]
+    assert found["size"] == [128, 192]
+    assert min(found["changes"]) > 30
+    assert np.median(found["lags"]) < QUICK
+
+    asked = decode(LivePose, found["asked"])
+    drawn = Poser().draw(asked, Reporter("", lambda _event: None, lambda: False))
+    shown = np.load(inside.folder / "shown.npy")
+    assert np.abs(shown.astype(int) - drawn).max() <= 1
+
+    # What the fit is measured on is what a render records.
+    shape, error = found["recorded"]
+    assert shape[:2] == [4, 1]
+    assert error < 0.01
+    assert found["idle"] == [0, 1, True], "nothing is asked, and nothing measured, without a change"
+    assert found["after a bone"] == 1
+    assert found["after a key"] == 3
+
+    assert found["images in the file"] == []
+    assert found["after saving"] == [True, True]
+    words, left = found["dead engine"]
+    assert words == "The engine ended unexpectedly "
+    assert left == []
+    assert found["another file"] == [False, "", [], False]
+    assert found["disabled"] == [[], False, False, []]
