@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """See a render: Image Editor, sequencer, camera background, folder; and make the reference."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,22 @@ class MARIONEXT_OT_show_live(bpy.types.Operator):
             )
             return {"CANCELLED"}
         space.image = image
+        _fill(context, space)
         return {"FINISHED"}
+
+
+def _fill(context: Any, space: Any) -> None:
+    """Have an Image Editor show the whole of its image, as large as it can."""
+    area = next((area for area in context.window.screen.areas if area.spaces.active == space), None)
+    if area is None:
+        return
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    # An editor that was only just opened may not know its size yet.
+    with (
+        suppress(RuntimeError),
+        context.temp_override(window=context.window, area=area, region=region),
+    ):
+        bpy.ops.image.view_all(fit_view=True)
 
 
 class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):

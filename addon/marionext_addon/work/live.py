@@ -75,6 +75,8 @@ class _Preview:
         self.asked_at = 0.0
         self.lag = 0.0
         """Seconds from the last question that was answered to its picture."""
+        self.drawing = 0.0
+        """Seconds of them that the engine took."""
         self.shown = 0
         """Pictures so far."""
         self.pixels: NDArray[np.float32] | None = None
@@ -141,7 +143,7 @@ class _Preview:
         )
 
     def _show(self, posed: Posed) -> None:
-        self.lag = time.monotonic() - self.asked_at
+        self.lag, self.drawing = time.monotonic() - self.asked_at, posed.seconds
         self.shown += 1
         size = (posed.width, posed.height)
         if self.pixels is None or self.pixels.shape[:2] != (size[1], size[0]):
