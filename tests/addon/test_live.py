@@ -37,7 +37,7 @@ def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside) ->
     assert error < 0.01
     assert found["idle"] == [0, 1, True], "nothing is asked, and nothing measured, without a change"
     assert found["after a bone"] == 1
-    assert found["after a key"] == 3
+    assert found["after a key"] == 4
 
     assert found["images in the file"] == []
     assert found["after saving"] == [True, True]

@@ -6,9 +6,9 @@ newest picture to the image *Marionext Live*. Nothing waits: a pose that was ove
 drawn.
 
 A render fits its motion as a whole. So that the preview agrees with it, poses spread over the
-range are recorded once, in small pieces, and the engine measures the fit on them; they are recorded
-again when the settings or, after a moment of rest, the animation have changed. A bone that is moved
-by hand thus moves against a fit that stands still.
+range are recorded, in small pieces, and the engine measures the fit on them; they are recorded
+again when the settings or, after a moment of rest, poses or animation have changed. A bone thus
+moves against a fit that stands still while it is moved.
 """
 
 import shutil
@@ -28,6 +28,7 @@ from marionext.errors import CharacterError, EngineError
 from marionext.frames import FrameRate
 from marionext.hosts import LivePictures
 from marionext.jobs import LivePose
+from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Posed
 
@@ -64,15 +65,19 @@ class _Preview:
         self.moved = True
         """Whether the pose may have changed since it was read."""
         self.animated = 0.0
-        """When the animation was changed, on the monotonic clock; 0: not since it was measured."""
+        """When the motion was changed, on the monotonic clock; 0: not since it was measured."""
         self.measured: object = None
         """What the poses that the fit is measured on were recorded for."""
         self.motion: str | None = None
         """Their file."""
+        self.track: PoseTrack | None = None
+        """What is in it."""
         self.measuring: Generator[None, None, None] | None = None
         self.measurements = 0
         self.asked: LivePose | None = None
         self.asked_at = 0.0
+        self.frame = 0.0
+        """Of the scene, when the pose was read last."""
         self.lag = 0.0
         """Seconds from the last question that was answered to its picture."""
         self.drawing = 0.0
@@ -137,10 +142,18 @@ class _Preview:
         )
         if pose == self.asked:
             return  # what has changed is not in the picture
+        if scene.frame_current_final == self.frame and not self._is_seen(pose):
+            self.animated = time.monotonic()  # not the timeline has moved, but something in it
+        self.frame = scene.frame_current_final
         self.asked, self.asked_at = pose, time.monotonic()
         self.pictures.ask(
             pose, command=engine.find().call("worker"), environment=engine.environment()
         )
+
+    def _is_seen(self, pose: LivePose) -> bool:
+        """Tell whether the figure stands as it was asked for last, whatever else is new."""
+        asked = self.asked
+        return asked is None or (asked.points, asked.scores) == (pose.points, pose.scores)
 
     def _show(self, posed: Posed) -> None:
         self.lag, self.drawing = time.monotonic() - self.asked_at, posed.seconds
@@ -203,6 +216,9 @@ class _Preview:
         )
         recorded = yield from _without_values(steps)
         self.measurements += 1
+        if self.track is not None and _is_same(self.track, recorded.track):
+            return
+        self.track = recorded.track
         # Another name each time, so that a question says which it means.
         path = self.folder / f"motion-{self.measurements}.npz"
         write_native(recorded.track, path)
@@ -233,6 +249,14 @@ def _spread(times: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return tuple(times[round(n * last / (_MEASURED - 1))] for n in range(_MEASURED))
 
 
+def _is_same(track: PoseTrack, other: PoseTrack) -> bool:
+    return (
+        (track.size, track.points.shape) == (other.size, other.points.shape)
+        and np.allclose(track.points, other.points, atol=0.01)
+        and np.allclose(track.scores, other.scores, atol=0.01)
+    )
+
+
 def _rate(times: tuple[Fraction, ...], shot: shots.Shot) -> FrameRate:
     """Return how many of the times a second has."""
     if len(times) < 2:
@@ -244,6 +268,13 @@ def _form(scene: Any) -> object:
     """Return what changes with every setting that the fit depends on."""
     settings = scene.marionext
     chosen = choices.chosen_camera(scene)
+    # Where markers switch the scene's camera, it is another one from frame to frame.
+    marked = tuple(
+        (marker.frame, marker.camera.name)
+        for marker in scene.timeline_markers
+        if marker.camera is not None
+    )
+    looking = scene.camera.name if scene.camera is not None and not marked else None
     people = tuple(
         (armature.name_full, person.preset)
         for person, armature in zip(settings.people, choices.armatures(scene), strict=False)
@@ -258,7 +289,7 @@ def _form(scene: Any) -> object:
         cameras.Frame.of(scene),
         settings.fit,
         None if chosen is None else chosen.name,
-        None if scene.camera is None else scene.camera.name,
+        marked or looking,
     )
 
 

@@ -127,14 +127,15 @@ def story():
     bone.rotation_euler = (0.0, 0.0, 1.2)
     bpy.context.view_layer.update()
     next_picture()
-    pump_for(1.5)
+    pump_for(0.5)
     answer["after a bone"] = preview().measurements
-    scene.marionext.fit = "LETTERBOX"
     pump_until(lambda: preview().measurements == 2)
+    scene.marionext.fit = "LETTERBOX"
+    pump_until(lambda: preview().measurements == 3)
     bone.keyframe_insert("rotation_euler", frame=scene.frame_current)
     bpy.context.view_layer.update()
-    live().previews[0].animated = time.monotonic()
-    pump_until(lambda: preview().measurements == 3)
+    preview().animated = preview().animated or time.monotonic()  # handlers need a window's loop
+    pump_until(lambda: preview().measurements == 4)
     pump_for(2.5)
     answer["after a key"] = preview().measurements
 
