@@ -7,6 +7,7 @@ changed by hand.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import pose as poses
-from marionext.character import read_character
-from marionext.doll import Doll, DollDrawer, make_doll
+from marionext.casting import doll_pose, find_files, open_doll
+from marionext.doll import Doll, DollDrawer
 from marionext.errors import CharacterError, MotionError, SettingsError
 from marionext.frames import FrameRate
 from marionext.jobs import LivePose
@@ -27,16 +28,14 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.reporting import Reporter
-from marionext.staging import character_pose, cropped_pose
+from marionext.staging import cropped_pose
 
-__all__ = ["Poser", "doll_of"]
+__all__ = ["Poser"]
 
 _CHARACTERS = 4
 """That are kept; each takes some ten megabytes."""
 _MOTIONS = 4
 _RATE = FrameRate(Fraction(24))
-_BESIDE = (".pose.npz", ".mask.png")
-"""What may lie beside a character's picture and belongs to it."""
 
 _Stamp = tuple[tuple[str, int, int], ...]
 
@@ -83,7 +82,7 @@ class Poser:
         known = self._character(user_path(asked.character), report)
         if asked.fit != "none" or asked.motion is not None:
             motion = None if asked.motion is None else self._motion(user_path(asked.motion))
-            reference = cropped_pose(_pose_of(known.doll), size)
+            reference = cropped_pose(doll_pose(known.doll), size)
             before = points
             points = _fitted(points, scores, size, reference, asked.fit, motion)
             if depths is not None:
@@ -94,17 +93,17 @@ class Poser:
         return np.ascontiguousarray(drawer.draw(points, scores, depths).picture)
 
     def _character(self, path: Path, report: Reporter) -> _Known:
-        stamp = _stamp_of(path, CharacterError, "character")
+        stamp = _character_stamp(path)
         known = self._characters.pop(path, None)
         if known is None or known.stamp != stamp:
-            known = _Known(stamp, doll_of(path, report))
+            known = _Known(stamp, open_doll(path, report.log))
         # The last one used is the last one to be forgotten.
         self._characters[path] = known
         _forget_oldest(self._characters, _CHARACTERS)
         return known
 
     def _motion(self, path: Path) -> PoseTrack:
-        stamp = _stamp_of(path, MotionError, "motion")
+        stamp = _motion_stamp(path)
         known = self._motions.pop(path, None)
         if known is None or known[0] != stamp:
             known = stamp, read_native(path)
@@ -113,51 +112,34 @@ class Poser:
         return known[1]
 
 
-def doll_of(character: Path, report: Reporter) -> Doll:
-    """Take a character apart.
-
-    Args:
-        character: its picture.
-        report: told what is not known.
-
-    Raises:
-        CharacterError: it cannot be read, or nobody is found in it.
-    """
-    picture = read_character(character).pixels
-    found = character_pose(character, picture, report)
-    if not found.people:
-        raise CharacterError(
-            f"expected a person in {character}, nobody was found",
-            hint="Give a picture of the whole figure, or its pose beside it "
-            f"({character.stem}.pose.npz).",
-        )
-    return make_doll(picture, found.points[0, 0], found.scores[0, 0])
-
-
 def _forget_oldest(kept: dict[Path, Any], count: int) -> None:
     while len(kept) > count:
         del kept[next(iter(kept))]
 
 
-def _stamp_of(path: Path, fault: type[CharacterError | MotionError], what: str) -> _Stamp:
-    """Return what changes when a file does, or one beside it that belongs to it, or in it.
+def _character_stamp(path: Path) -> _Stamp:
+    """Return what changes when a character's picture does, or a file that belongs to it.
 
     Raises:
-        EngineError: of the kind ``fault``: it is not there.
+        CharacterError: it is not there.
     """
-    if path.is_dir():
-        files: Sequence[Path] = sorted(path.iterdir())
-    else:
-        files = [path, *(path.with_suffix(ending) for ending in _BESIDE)]
+    if not path.exists():
+        raise CharacterError(f"no such character: {path}", hint="Was it moved? Choose it again.")
+    return _stamp_of(find_files(path).all)
+
+
+def _motion_stamp(path: Path) -> _Stamp:
+    if not path.is_file():
+        raise MotionError(f"no such motion: {path}", hint="Record it again.")
+    return _stamp_of((path,))
+
+
+def _stamp_of(files: Sequence[Path]) -> _Stamp:
     stamp = []
     for file in files:
-        try:
+        with suppress(OSError):  # who reads it says what is the matter
             found = file.stat()
-        except OSError:
-            continue
-        stamp.append((file.name, found.st_mtime_ns, found.st_size))
-    if not stamp or not path.exists():
-        raise fault(f"no such {what}: {path}", hint="Was it moved? Choose it again.")
+            stamp.append((file.name, found.st_mtime_ns, found.st_size))
     return tuple(stamp)
 
 
@@ -186,16 +168,6 @@ def _array(name: str, numbers: tuple[Any, ...], shape: tuple[int, ...]) -> NDArr
     if not (np.abs(array) <= PICTURE_SIDE).all():  # so NaN is refused as well
         raise SettingsError(f"{name}: expected numbers from -{PICTURE_SIDE} to {PICTURE_SIDE}")
     return array.astype(np.float32)
-
-
-def _pose_of(doll: Doll) -> PoseTrack:
-    """Return the pose of a character in its own picture, one frame."""
-    return PoseTrack(
-        points=doll.points[None, None],
-        scores=doll.scores[None, None],
-        size=doll.size,
-        rate=_RATE,
-    )
 
 
 def _fitted(

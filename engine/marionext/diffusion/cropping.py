@@ -4,35 +4,14 @@ Sizes and rounding follow the reference implementation to the bit.
 """
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from marionext.character import crop_geometry
 from marionext.errors import CharacterError
 
-__all__ = ["crop_geometry", "fit_character"]
-
-
-def crop_geometry(
-    width: int, height: int, size: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return how a picture is resized to cover a frame, and where it is cut out.
-
-    Args:
-        width: of the picture, in pixels.
-        height: of the picture.
-        size: width and height of the frame.
-
-    Returns:
-        Width and height to resize to; left and top of the crop.
-    """
-    frame_width, frame_height = size
-    ratio = height / width
-    if ratio < frame_height / frame_width:
-        resized = (int(np.ceil(frame_height / ratio)), frame_height)
-    else:
-        resized = (frame_width, int(np.ceil(frame_width * ratio)))
-    # Python's round takes halves to the even number, as the reference does.
-    corner = (round((resized[0] - frame_width) / 2), round((resized[1] - frame_height) / 2))
-    return resized, corner
+__all__ = ["fit_character"]
 
 
 def fit_character(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -52,10 +31,6 @@ def fit_character(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[
         raise CharacterError(
             f"expected a picture of shape (h, w, 3) and 8 bits, got {picture.shape} {picture.dtype}"
         )
-    # Here, so that who only wants the geometry (live poses) waits for no torch.
-    import torch  # noqa: PLC0415
-    import torch.nn.functional as F  # noqa: PLC0415
-
     height, width = picture.shape[:2]
     (to_width, to_height), (left, top) = crop_geometry(width, height, size)
     pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float()
