@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from marionext import pose as poses
+from marionext.casting import open_doll, write_layered
 from marionext.client import EngineProcess
 from marionext.codec import encode
 from marionext.errors import CharacterError, EngineError, MotionError, SettingsError
@@ -83,6 +84,24 @@ def test_a_picture_that_was_changed_is_seen_at_once(character_file: Path, dance:
     Image.fromarray(pixels[..., ::-1].copy()).save(character_file)
     after = poser.draw(live(character_file, dance), quiet())
     assert np.abs(before.astype(int) - after).max() > 50
+
+
+def test_a_layered_doll_is_a_character_and_says_which_layer_it_lacks(
+    character_file: Path, dance: PoseTrack, tmp_path: Path
+) -> None:
+    folder = tmp_path / "hero.doll"
+    write_layered(open_doll(character_file, lambda _text: None), folder)
+    poser = Poser()
+    asked = live(folder, dance, 2)
+    layered, flat = (
+        poser.draw(asked, quiet()),
+        poser.draw(live(character_file, dance, 2), quiet()),
+    )
+    assert np.abs(layered.astype(int) - flat).mean() < 2
+    gone = max(folder.glob("*.png"))
+    gone.unlink()
+    with pytest.raises(CharacterError, match=gone.stem):
+        poser.draw(asked, quiet())
 
 
 def test_another_size_is_the_same_picture_larger(character_file: Path, dance: PoseTrack) -> None:
@@ -162,7 +181,7 @@ def test_a_picture_with_nobody_in_it_is_refused_in_words(
         points=dance.points[:1, :0], scores=dance.scores[:1, :0], origins=dance.origins[:1, :0]
     )
     write_native(empty, tmp_path / "room.pose.npz")
-    with pytest.raises(CharacterError, match="nobody was found"):
+    with pytest.raises(CharacterError, match="nobody is in it"):
         Poser().draw(live(nobody, dance), quiet())
 
 

@@ -35,7 +35,6 @@ from marionext.protocol import Failed, Posed
 from ..scene import cameras, choices, recording, rig
 from ..scene.live import Watcher
 from ..state import changes
-from ..state.paths import absolute
 from . import engine, jobs, reference, shots
 from .editors import image_editors, redraw
 from .runner import runner
@@ -299,16 +298,13 @@ def _is_playing() -> bool:
 
 
 def _character(scene: Any) -> Path:
-    """Return the character's picture, or its folder.
+    """Return the file of the character's picture, or the folder of a layered doll.
 
     Raises:
         CharacterError: there is none yet.
     """
-    settings = scene.marionext
-    if settings.character_source == "IMAGE":
-        path = absolute(settings.character)
-        is_doll = path.suffix == ".doll" and path.is_dir()
-        return path if is_doll else jobs.character_picture(scene)
+    if scene.marionext.character_source == "IMAGE":
+        return jobs.character_picture(scene)
     picture = reference.current_picture(scene, shots.shot_of(scene, "DRAFT"))
     if picture is None:
         raise CharacterError(
