@@ -16,7 +16,7 @@ QUICK = 0.15
 """Seconds that a picture may lag behind; machines that test are busy, so the best counts."""
 
 
-def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside) -> None:
+def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside, monkeypatch) -> None:
     found = inside.run("live")
 
     on, message, left = found["without character"]
@@ -26,6 +26,7 @@ def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside) ->
     assert min(found["changes"]) > 30
     assert min(found["lags"]) < QUICK
 
+    monkeypatch.setenv("MARIONEXT_HOME", str(inside.home))  # where the engine keeps its doll
     asked = decode(LivePose, found["asked"])
     drawn = Poser().draw(asked, Reporter("", lambda _event: None, lambda: False))
     shown = np.load(inside.folder / "shown.npy")

@@ -38,8 +38,8 @@ def _came(render: Any) -> None:
     # Frames that cannot be shown yet, or whose folder is gone, hold up no render.
     with suppress(EngineError, OSError):
         folder = Path(render.folder)
-        if first and render.is_open and render.kind == "DRAFT":
-            _show(folder, render.name)
+        if first and render.kind == "DRAFT":
+            _show(render)
         shown = results.shown_images(folder)
         if shown:
             results.find_pictures(folder, coming=render.is_open)
@@ -48,11 +48,11 @@ def _came(render: Any) -> None:
             redraw(shown)
 
 
-def _show(folder: Path, name: str) -> None:
+def _show(render: Any) -> None:
     for space, _ in image_editors():
         if space.image is None or results.is_result(space.image):
-            pictures = results.find_pictures(folder, coming=True)
-            space.image = results.as_image(pictures, name)
+            pictures = results.find_pictures(Path(render.folder), coming=render.is_open)
+            space.image = results.as_image(pictures, render.name)
             results.set_image_user(space.image_user, pictures)
             return
 

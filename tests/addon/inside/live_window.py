@@ -135,6 +135,7 @@ def undo(rig):
 
 def draft(scene):
     editor().image = None
+    scene.marionext.model = "puppet"  # slow enough to be looked at
     ANSWER["draft began"], ANSWER["frames seen"] = [], []
     scene.frame_set(104)
     bpy.ops.marionext.draft()
