@@ -271,7 +271,9 @@ def _half(wide: float, stature: float, full: float, deep: float, more: float) ->
     """Return half the width of a barrel in pixels, of which joints stand ``wide`` aside."""
     share = abs(wide) / stature
     full = max(full, share)
-    return (float(np.hypot(share, deep * np.sqrt(max(1 - (share / full) ** 2, 0)))) + more) * stature
+    return (
+        float(np.hypot(share, deep * np.sqrt(max(1 - (share / full) ** 2, 0)))) + more
+    ) * stature
 
 
 _LAYOUT = np.c_[head_layout(0.5)[:73], np.ones(73, np.float32)]

@@ -30,6 +30,8 @@ class Texture:
     corner: tuple[float, float]
     scale: tuple[float, float]
     """Texels a pixel of the doll's picture."""
+    share_seen: float
+    """How much of it was seen in the picture, 0 to 1."""
 
     @classmethod
     def of(cls, layer: Layer, scale: float) -> "Texture":
@@ -59,6 +61,7 @@ class Texture:
             np.ascontiguousarray(np.clip(seen, 0, 1)),
             (float(layer.corner[0]), float(layer.corner[1])),
             (size[0] / width, size[1] / height),
+            float((seen * pixels[..., 3]).sum() / max(float(pixels[..., 3].sum()), 1e-6)),
         )
 
     def texels(self, where: Floats) -> tuple[Floats, Floats]:

@@ -75,9 +75,7 @@ class Costume:
 def _grid(texture: Texture) -> Floats:
     """Return the places of the texture's texels in the doll's picture: (h, w, 2)."""
     height, width = texture.seen.shape
-    return np.asarray(
-        places((0, 0, width, height)) / texture.scale + texture.corner, np.float32
-    )
+    return np.asarray(places((0, 0, width, height)) / texture.scale + texture.corner, np.float32)
 
 
 def _head_colours(texture: Texture, body: Anatomy) -> tuple[Floats, Floats | None]:

@@ -39,6 +39,8 @@ _SMOOTHED = 0.012
 """Radius in statures in which costs are smoothed."""
 _SLIVER = 0.008
 """Half the width in statures of what is too thin to be a part."""
+_BEYOND = 0.15
+"""How far a part goes on beyond the edge of the picture, in statures."""
 _OVERLAP = 0.015
 """How far parts go on under or over those beside them, in statures."""
 _EDGE = 0.04
@@ -111,8 +113,29 @@ def cut(
         figure = find_figure(picture, anatomy, fields.nearest_bone(), hint, inside)
     hem = fields.find_skirt(figure)
     labels = _label(picture, fields, figure)
-    pieces = {name: _piece(name, fields, labels, figure) for name in fields.names}
-    return Cut(figure, {name: piece for name, piece in pieces.items() if piece is not None}, hem)
+    reach = _BEYOND * anatomy.stature
+    pieces = {}
+    for name in fields.names:
+        piece = _piece(name, fields, labels, figure)
+        if piece is not None:
+            if name in ("trunk", "skirt") or name.endswith(("thigh", "shin")):
+                piece = Piece(piece.known, _beyond(piece.whole, inside, reach))
+            pieces[name] = piece
+    return Cut(figure, pieces, hem)
+
+
+def _beyond(whole: Floats, inside: Bools, reach: float) -> Floats:
+    """Let a part go on below the lower edge of a picture that cuts it, for a stretch."""
+    if inside.all():
+        return whole
+    rows, columns = np.nonzero(inside)
+    top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+    height, width = inside.shape
+    around = ((top, height - bottom), (left, width - right))
+    wide = np.pad(whole[top:bottom, left:right], around, mode="edge")
+    wide[:bottom] = 0
+    far = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(np.maximum(whole, wide * smooth(far, reach, 0.9 * reach)), np.float32)
 
 
 class _Fields:

@@ -26,9 +26,7 @@ _LEVELS = 5
 _LARGEST_SCALE = 2.0
 
 
-def cover(
-    picture: tuple[int, int], frame: tuple[int, int]
-) -> tuple[float, tuple[float, float]]:
+def cover(picture: tuple[int, int], frame: tuple[int, int]) -> tuple[float, tuple[float, float]]:
     """Return how a picture covers a frame, as `fit_character` does: its scale, left and top."""
     scale = max(frame[0] / picture[0], frame[1] / picture[1])
     return scale, ((picture[0] * scale - frame[0]) / 2, (picture[1] * scale - frame[1]) / 2)
@@ -188,5 +186,3 @@ def _cropped(doll: Doll, size: tuple[int, int]) -> tuple[Floats, Floats]:
         cut = resized[at[1] : at[1] + size[1], at[0] : at[0] + size[0]]
         found.append(np.ascontiguousarray(cut, dtype=np.float32))
     return found[0], found[1] / 255
-
-

@@ -24,7 +24,9 @@ _ROUNDS = 4
 _RING = 0.04
 """Width of the ring on which filling along rows is tried, as a part of the shorter side."""
 _PLAIN = 3.0
-"""Mean error there, of 255, up to which rows are believed without a look at patches."""
+"""Mean error there, of 255, up to which rows are believed."""
+_GRAIN = 0.75
+"""Difference of neighbouring pixels, of 255, from which on a picture has a grain."""
 _FAR = 40.0
 """A patch that much worse (of 255) is as bad as one that far away:"""
 _UP = 0.1
@@ -65,7 +67,8 @@ def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     """Fill in what stands behind a figure: along rows where that is how the picture is, or patches.
 
     Drawn backgrounds and plain walls go on straight from the hole's left to its right. Whether this
-    is one is tried on what is known: a ring around the hole is filled in the same way.
+    is one is told by a ring around the hole: it is filled in the same way and held against what is
+    there; and a drawing has no grain.
 
     Args:
         picture: (h, w, 3) RGB.
@@ -79,12 +82,10 @@ def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     ring = larger & ~hole
     if not ring.any() or larger.all():
         return _fill_rows(picture, hole)
-
-    def wrong(filled: Picture) -> float:
-        return float(np.abs(filled[ring].astype(np.float32) - picture[ring]).mean())
-
-    rows = wrong(_fill_rows(picture, larger))
-    if rows < _PLAIN or rows < wrong(fill_patches(picture, larger, _LONG_SIDES[:2])):
+    tried = _fill_rows(picture, larger)[ring].astype(np.float32)
+    wrong = float(np.abs(tried - picture[ring]).mean())
+    steps = np.abs(np.diff(picture.astype(np.float32).mean(axis=-1), axis=1, append=0))
+    if wrong < _PLAIN or float(np.median(steps[ring])) < _GRAIN:
         return _fill_rows(picture, hole)
     return fill_patches(picture, hole)
 
@@ -113,7 +114,7 @@ def _fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
 
 
 def fill_patches(
-    picture: Picture, hole: NDArray[np.bool_], sides: tuple[int, ...] = _LONG_SIDES
+    picture: Picture, hole: NDArray[np.bool_], usable: NDArray[np.bool_] | None = None
 ) -> Picture:
     """Fill a hole with patches from the rest of the picture, so that textures go on.
 
@@ -125,7 +126,7 @@ def fill_patches(
     Args:
         picture: (h, w, 3) RGB.
         hole: (h, w).
-        sides: pixels of the longer side in which is looked, from coarse to fine.
+        usable: (h, w) what patches may be taken from; None: all outside of the hole.
 
     Returns:
         (h, w, 3), as the picture outside of the hole.
@@ -133,11 +134,12 @@ def fill_patches(
     if not hole.any() or hole.all():
         return picture.copy()
     height, width = hole.shape
+    usable = ~hole if usable is None else usable & ~hole
     field = gone = None
-    for side in sides:
+    for side in _LONG_SIDES:
         scale = min(side / max(height, width), 1.0)
         size = (max(round(width * scale), 8), max(round(height * scale), 8))
-        level = _Level.of(picture, hole, size)
+        level = _Level.of(picture, hole, usable, size)
         if level is None:
             continue
         level.match(level.start(field, gone))
@@ -160,21 +162,28 @@ class _Level:
         self._rng = np.random.default_rng(1)
 
     @classmethod
-    def of(cls, picture: Picture, hole: NDArray[np.bool_], size: tuple[int, int]) -> "_Level | None":
+    def of(
+        cls,
+        picture: Picture,
+        hole: NDArray[np.bool_],
+        usable: NDArray[np.bool_],
+        size: tuple[int, int],
+    ) -> "_Level | None":
         """Bring a picture to a size; None where too little is known to take anything from."""
-        known = cv2.resize((~hole).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        known = cv2.resize(usable.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         colours = cv2.resize(
-            picture.astype(np.float32) * ~hole[..., None], size, interpolation=cv2.INTER_AREA
+            picture.astype(np.float32) * usable[..., None], size, interpolation=cv2.INTER_AREA
         )
         colours = np.asarray(colours / np.maximum(known, 1e-6)[..., None], np.float32)
-        gone = known < 0.7
+        gone = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.3
         # Sources are places whose whole patch is known.
-        source = cv2.dilate(gone.astype(np.uint8), np.ones((_PATCH, _PATCH), np.uint8)) == 0
+        unknown = (known < 0.7).astype(np.uint8)
+        source = cv2.dilate(unknown, np.ones((_PATCH, _PATCH), np.uint8)) == 0
         source[:_HALF], source[-_HALF:] = False, False
         source[:, :_HALF], source[:, -_HALF:] = False, False
         if source.sum() < 16 or not gone.any():
             return None
-        return cls(fill_smoothly(colours, (~gone).astype(np.float32)), gone, source)
+        return cls(fill_smoothly(colours, (unknown == 0).astype(np.float32)), gone, source)
 
     def start(
         self, field: NDArray[np.int32] | None, gone: NDArray[np.bool_] | None

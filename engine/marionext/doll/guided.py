@@ -26,16 +26,19 @@ class GuidedFilter:
         self._window = (2 * radius + 1, 2 * radius + 1)
         self._guide = picture.astype(np.float32) / 255
         self._mean = self._box(self._guide)
-        products = self._guide[..., :, None] * self._guide[..., None, :]
-        height, width = picture.shape[:2]
-        products = self._box(products.reshape(height, width, 9)).reshape(height, width, 3, 3)
-        spread = products - self._mean[..., :, None] * self._mean[..., None, :]
-        self._inverse = np.linalg.inv(spread + sharp * np.eye(3, dtype=np.float32))
+        pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        a, b, c, d, e, f = (
+            self._box(self._guide[..., i] * self._guide[..., j])
+            - self._mean[..., i] * self._mean[..., j]
+            + (sharp if i == j else 0.0)
+            for i, j in pairs
+        )
+        # The inverse of the symmetric matrix ((a, b, c), (b, d, e), (c, e, f)).
+        inverse = (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e)
+        self._inverse = (*inverse, a * d - b * b)
+        self._whole = a * inverse[0] + b * inverse[1] + c * inverse[2]
 
     def _box(self, values: Floats) -> Floats:
-        if values.ndim == 3 and values.shape[2] > 4:
-            layers = [self._box(values[..., k]) for k in range(values.shape[2])]
-            return np.stack(layers, axis=-1)
         return np.asarray(
             cv2.boxFilter(values, cv2.CV_32F, self._window, borderType=cv2.BORDER_REFLECT)
         )
@@ -44,7 +47,12 @@ class GuidedFilter:
         """Smooth a map (h, w)."""
         mean = self._box(values)
         together = self._box(self._guide * values[..., None]) - self._mean * mean[..., None]
-        slope = np.einsum("hwij,hwj->hwi", self._inverse, together).astype(np.float32)
+        p, q, r, s, t, u = self._inverse
+        x, y, z = together[..., 0], together[..., 1], together[..., 2]
+        slope = np.stack(
+            [p * x + q * y + r * z, q * x + s * y + t * z, r * x + t * y + u * z], axis=-1
+        )
+        slope /= self._whole[..., None]
         rest = mean - (slope * self._mean).sum(axis=-1)
         return np.asarray(
             (self._box(slope) * self._guide).sum(axis=-1) + self._box(rest), np.float32

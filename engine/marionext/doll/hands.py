@@ -52,13 +52,17 @@ def draw_hand(canvas: Canvas, costume: Costume, body: Anatomy, side: str) -> Non
     if texture is not None and detailed and _worthy(texture):
         own = costume.body.points[numbers.hand]
         where = _laid(joints, own, box, body.stature)
-        colours = texture.take(texture.colours, where, beyond=True)
         valid = texture.take(texture.seen, where)
+        # Beyond the hand that is in the picture there is nothing but skin.
+        skin = costume.skin[side]
+        colours = skin + (texture.take(texture.colours, where) - skin) * valid[..., None]
     canvas.lay(part, box, colours * (costume.rim * edge)[..., None], edge, valid)
     canvas.lay(part, box, colours * line[..., None], line, valid)
 
 
-def _shapes(joints: Floats, box: tuple[int, int, int, int], stature: float) -> tuple[Floats, Floats]:
+def _shapes(
+    joints: Floats, box: tuple[int, int, int, int], stature: float
+) -> tuple[Floats, Floats]:
     """Return how much of each pixel the hand covers, and the hand with its outline: (h, w)."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top

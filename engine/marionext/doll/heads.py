@@ -104,7 +104,9 @@ class _Ball:
         right = np.array([-there.up[1], there.up[0]], np.float32)
         own_right = np.array([-here.up[1], here.up[0]], np.float32)
         # Hair that stands out moves in the picture's plane; it is mirrored with the head.
-        same = there.rotation[0, 0] * here.rotation[0, 0] + there.rotation[0, 2] * here.rotation[0, 2]
+        same = (
+            there.rotation[0, 0] * here.rotation[0, 0] + there.rotation[0, 2] * here.rotation[0, 2]
+        )
         flip = 1.0 if same >= 0 else -1.0
         flat = (
             here.centre
@@ -122,9 +124,7 @@ class _Ball:
         seen = np.where(other[..., None], mirrored, seen)
         ball = here.centre + np.stack([seen[..., 0], -seen[..., 1]], axis=-1) * (BALL * here.radius)
         surface = _Surface(ball, flat, own, seen[..., 2], far)
-        surface.source = np.asarray(
-            flat + (ball - flat) * surface.inside[..., None], np.float32
-        )
+        surface.source = np.asarray(flat + (ball - flat) * surface.inside[..., None], np.float32)
         surface.flat = np.asarray(flat, np.float32)
         return surface
 

@@ -23,7 +23,7 @@ _BEFORE = {"forearm": "upper_arm", "shin": "thigh"}
 _AFTER = {"upper_arm": "forearm", "thigh": "shin"}
 _MOST_BENT = 2.2
 """Radians by which cloth turns at a joint."""
-_LEAST_WORTH = 0.12
+_LEAST_WORTH = 0.25
 """A part that is seen worse, see `_worth`, is drawn in its plain colour."""
 
 
@@ -88,13 +88,14 @@ def _way(body: Anatomy, part: str) -> Floats | None:
 
 
 def _worth(costume: Costume, part: str) -> float:
-    """Tell how well a part is seen in the doll's picture."""
-    if costume.texture(part) is None:
+    """Tell how well a part is seen in the doll's picture, 0 to 1."""
+    texture = costume.texture(part)
+    if texture is None:
         return 0.0
     bone, body = BONES[part], costume.body
-    span = body.points[bone.end] - body.points[bone.start]
-    share = float(np.hypot(*span)) / (bone.usual * body.stature)
-    return float(min(body.scores[bone.start], body.scores[bone.end])) * min(share, 0.6)
+    span = length(body.points[bone.end] - body.points[bone.start])
+    share = span / (bone.usual * body.stature)
+    return texture.share_seen * min(share / 0.6, 1.0)
 
 
 def _lay(canvas: Canvas, part: str, texture: Texture, mesh: Floats, source: Floats) -> None:
@@ -282,5 +283,3 @@ class _Skirt:
         """Return left and right edge at some depths below the hips, in pixels."""
         share = np.clip(low / self.down, 0, 1.3)
         return -seat + (self.left + seat) * share, seat + (self.right - seat) * share
-
-

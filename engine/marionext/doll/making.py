@@ -6,11 +6,10 @@ from numpy.typing import NDArray
 
 from marionext.doll.anatomy import Anatomy, read_anatomy
 from marionext.doll.cutting import Cut, cut
-from marionext.doll.filling import fill_background, fill_smoothly
-from marionext.doll.ground import shadow_place
+from marionext.doll.filling import fill_background, fill_patches, fill_smoothly
+from marionext.doll.ground import find_shadow
 from marionext.doll.guided import GuidedFilter
 from marionext.doll.model import Doll, Layer, Shadow
-from marionext.doll.shapes import places
 from marionext.errors import CharacterError
 
 __all__ = ["MAKER", "make_doll"]
@@ -28,6 +27,7 @@ _CUTTING = 448
 """Pixels of the longer side in which a figure is cut; outlines are found again at full size."""
 _MARGIN = 0.1
 """Space around joints beyond the edge of the picture, in statures."""
+_CLOTHES = ("trunk", "skirt", "thigh")
 _LIMB_ENDS = [3, 4, 6, 7, 9, 10, 12, 13]
 
 
@@ -164,9 +164,7 @@ def _cut(
     small = read_anatomy((anatomy.points + margin) * ratio, anatomy.scores)
     picture = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
     within = cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-    return cut(
-        np.asarray(picture, np.uint8), small, within, mask=brought(mask), hint=brought(hint)
-    )
+    return cut(np.asarray(picture, np.uint8), small, within, mask=brought(mask), hint=brought(hint))
 
 
 def _at_full_size(
@@ -207,13 +205,18 @@ def _layer(
     left, right = max(int(columns.min()) - 2, 0), int(columns.max()) + 3
     box = np.s_[top:bottom, left:right]
     # Colours on the rim are mixed with what is behind.
-    inner = cv2.erode(np.asarray(figure[box], np.float32), np.ones((3, 3), np.uint8)) > 0.7
+    inner = figure[box] > 0.9
     weight = ((known[box] > 0.6) & inner).astype(np.float32)
     if weight.sum() < 3:
         weight = (known[box] > 0.3).astype(np.float32)
     if not weight.any():
         return None
     colours = fill_smoothly(wide[box].astype(np.float32), weight)
+    hidden = (whole[box] > 0.05) & (weight < 0.5)
+    if name.endswith(_CLOTHES) and hidden.mean() > 0.02:
+        # A hand that lay on a patterned shirt leaves pattern behind, not fog.
+        fog = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
+        colours = fill_patches(fog, hidden, weight > 0.5).astype(np.float32)
     pixels = np.dstack([colours, whole[box] * 255])
     return Layer(
         part=name,
@@ -229,30 +232,16 @@ def _background(
     """Fill in what the figure hides, and find its shadow on the floor."""
     rim = max(round(anatomy.stature * 0.008), 1)
     hole = cv2.dilate((figure > 0.05).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=rim)
-    floor = _floor(anatomy, picture.shape)
+
+    def light(floor: Bools) -> Floats:
+        known = 1 - ((hole > 0) | floor).astype(np.float32)
+        around = fill_smoothly(picture.astype(np.float32), known).sum(axis=-1)
+        return np.asarray((picture.sum(axis=-1, dtype=np.float32) + 3) / (around + 3))
+
+    found = find_shadow(light, anatomy, (figure < 0.5) & (hole == 0))
     shadow = None
-    if floor is not None:
-        spot, tall = floor
-        spot &= figure < 0.5
-        filled = fill_smoothly(
-            picture.astype(np.float32), 1 - ((hole > 0) | spot).astype(np.float32)
-        )
-        light = (picture.sum(axis=-1, dtype=np.float32) + 3) / (filled.sum(axis=-1) + 3)
-        bare = spot & (hole == 0)
-        dark = bare & (light < 0.97)
-        if bare.sum() > 20 and dark.sum() > 0.25 * bare.sum():
-            light_left = float(np.clip(np.percentile(light[bare], 10), 0.45, 1))
-            shadow = Shadow(light_left, tall)
-            hole = ((hole > 0) | spot).astype(np.uint8)
+    if found is not None:
+        shadow, floor = found
+        hole = ((hole > 0) | (floor & (figure < 0.5))).astype(np.uint8)
     background = fill_background(picture, hole > 0)
     return background, (hole > 0).astype(np.uint8) * 255, shadow
-
-
-def _floor(anatomy: Anatomy, shape: tuple[int, ...]) -> tuple[Bools, float] | None:
-    """Return where a shadow would be, under the feet, and half its height in statures."""
-    spot = shadow_place(anatomy)
-    if spot is None:
-        return None
-    place, wide, tall = spot
-    away = (places((0, 0, shape[1], shape[0])) - place) / (wide, tall)
-    return np.asarray((away * away).sum(axis=-1) < 1), tall / anatomy.stature

@@ -57,10 +57,12 @@ class Layer:
 class Shadow:
     """The shadow under the feet."""
 
-    light: float
-    """What it leaves of the floor's light in its middle."""
+    dark: float
+    """How much of the floor's light it takes in its middle, 0 to 1."""
     tall: float
     """Half its height in statures."""
+    wide: float
+    """Half its width, in widths that are usual for the feet's stance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

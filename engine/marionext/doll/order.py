@@ -35,9 +35,7 @@ class Order:
     """Sides whose forearm lies over the upper arm."""
 
 
-def decide(
-    body: Anatomy, depths: Floats | None = None, last: Order | None = None
-) -> Order:
+def decide(body: Anatomy, depths: Floats | None = None, last: Order | None = None) -> Order:
     """Decide what lies over what.
 
     Args:
