@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from marionext.capture.models import locate_models
 from marionext.client import EngineProcess
+from marionext.errors import ModelError
 from marionext.local import LocalEngine
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track, write_track
@@ -313,6 +315,25 @@ def test_a_picture_whose_pose_is_not_known_says_how_to_give_it_and_the_folder_st
     assert "models pull mediapipe" in str(failed.hint)
     aside.rename(beside)
     finished(engine, job)
+
+
+def test_a_picture_in_which_nobody_is_found_is_refused_with_what_to_do(
+    engine: LocalEngine,
+    make_doll_job: JobMaker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MARIONEXT_HOME")
+    try:
+        locate_models()
+    except ModelError as error:
+        pytest.skip(f"{error.message} ({error.hint})")
+    character = tmp_path / "meadow.png"
+    Image.new("RGB", (200, 300), (90, 160, 60)).save(character)
+    failed = refused(engine, make_doll_job(character=str(character)))
+    assert failed.code == "character"
+    assert "nobody was found" in failed.message
+    assert "meadow.pose.npz" in str(failed.hint)
 
 
 def test_a_pose_of_nobody_is_refused(
