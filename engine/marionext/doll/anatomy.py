@@ -78,6 +78,8 @@ _TRUNK = 0.295
 """From neck to hip joint."""
 _HEAD = 0.08
 """Radius of a head."""
+_LEAST_HEAD, _MOST_HEAD = 0.65, 1.5
+"""How much smaller or larger than the body's a head may be."""
 _EYES_AND_EARS = [0, 14, 15, 16, 17]
 _HEAD_POINTS = np.r_[FACE, _EYES_AND_EARS]
 
@@ -115,6 +117,10 @@ class Head:
     """(2,) middle of the skull, pixels."""
     radius: float
     """Pixels; hair stands out of it."""
+    scale: float
+    """Radius that the face's points alone tell, pixels."""
+    known: float
+    """How well they are known, 0 to 1."""
     rotation: Floats
     """(3, 3) from the head's axes (its left, up, front) to the picture's (right, up, near)."""
     up: Floats
@@ -306,7 +312,8 @@ def _read_head(
     rows = left @ right
     rotation = np.vstack([rows, np.cross(rows[0], rows[1])]).astype(np.float32)
     shows = "face" if face else "back" if back else "side"
-    head = _ball(fit[3], rotation, float(values.mean()), stature, shows, like)
+    known = float(np.clip((weight[:68].mean() - 0.2) / 0.3, 0, 1))
+    head = _ball(fit[3], rotation, float(values.mean()), known, stature, shows, like)
     return head, float(np.tanh(3 * rotation[0, 2]))
 
 
@@ -330,22 +337,37 @@ def _guess_head(
         up = -up
     rows = np.array([[aside[0], up[0], 0], [-aside[1], -up[1], 0]])
     rotation = np.vstack([rows, np.cross(rows[0], rows[1])]).astype(np.float32)
-    return _ball(centre, rotation, _HEAD * stature, stature, shows, like)
+    return _ball(centre, rotation, _HEAD * stature, 0.0, stature, shows, like)
 
 
 def _ball(
-    centre: Floats, rotation: Floats, scale: float, stature: float, shows: str, like: Anatomy | None
+    centre: Floats,
+    rotation: Floats,
+    scale: float,
+    known: float,
+    stature: float,
+    shows: str,
+    like: Anatomy | None,
 ) -> Head:
-    """Put a head together; the skull's middle is a little above and behind the face's."""
+    """Put a head together; the skull's middle is a little above and behind the face's.
+
+    The size of a head that is seen before follows the face where it shows, else the body.
+    """
     if like is None:
         radius = float(np.clip(scale, 0.06 * stature, 0.16 * stature))
     else:
         radius = like.head.radius / like.stature * stature
+        if like.head.known:
+            by_face = like.head.radius / like.head.scale * scale
+            by_face = float(np.clip(by_face, _LEAST_HEAD * radius, _MOST_HEAD * radius))
+            radius += (by_face - radius) * min(known, like.head.known)
     skull = rotation @ np.array([0, 0.12, -0.06], np.float32) * radius
     up = rotation @ np.array([0, 1, 0], np.float32)
     return Head(
         centre=np.array([centre[0] + skull[0], centre[1] - skull[1]], np.float32),
         radius=radius,
+        scale=max(scale, 1e-3),
+        known=known,
         rotation=rotation,
         up=unit(np.array([up[0], -up[1]], np.float32)),
         shows=shows,

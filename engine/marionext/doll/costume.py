@@ -92,8 +92,7 @@ def _head_colours(texture: Texture, body: Anatomy) -> tuple[Floats, Floats | Non
     own = np.stack([flat[..., 0], -flat[..., 1], near], axis=-1) @ head.rotation
     alpha = texture.pixels[..., 3]
     face = (own[..., 2] > 0.1) & (own[..., 1] < 0.45) & (near > 0)
-    chin = own[..., 1] < -0.55
-    weight = ((alpha > 0.9) & ~face & ~chin).astype(np.float32)
+    weight = ((alpha > 0.9) & ~face).astype(np.float32)
     if weight.sum() < 8:
         weight = (alpha > 0.9).astype(np.float32)
     nape = fill_smoothly(texture.colours, weight) if weight.any() else texture.colours

@@ -31,6 +31,16 @@ _NOWHERE = 9.0
 _CLOTH = 0.3
 """Distance of what is under a skirt from the skirt; of legs under it from the legs:"""
 _UNDER = 1.6
+_SKIRT_TOP, _BAND = 0.05, 0.02
+"""Where cloth below the hips is looked for, and the height of bands, in statures."""
+_LEAST_BANDS = 4
+"""What is shorter is a shirt that hangs out."""
+_SEAM = 0.006
+"""Half the width of the strip between the legs, in statures."""
+_APART = 0.085
+"""Legs whose bones are farther from each other show what is between them."""
+_FLARE = 0.055
+"""How far from a thigh's bone cloth is no trousers any more, in statures."""
 _CORE = 0.7
 """Up to this distance from its bones a part shows its own colours."""
 _COLOUR = 1.2
@@ -61,7 +71,7 @@ _JOINED = {
 """Parts of the same limb that share a joint."""
 _BESIDE = {
     "trunk": {"neck", "skirt", "right_thigh", "left_thigh"},
-    "neck": {"trunk", "head"},
+    "neck": {"head"},
     "head": {"neck"},
     "skirt": {"trunk"},
 }
@@ -253,31 +263,24 @@ class _Fields:
         return np.asarray(np.minimum(np.min(fields, axis=0), _NOWHERE), np.float32)
 
     def find_skirt(self, figure: Floats) -> float | None:
-        """Decide whether what is beside the thighs is a skirt, and how far down it goes.
+        """Decide whether there is a skirt (or a coat), and how far down it goes.
 
-        A skirt fills its place from the hips down without a gap; the ragged edges of trousers do
-        not, and are left to the thighs.
+        A skirt is there where it can be told from trousers: between legs that stand apart, or well
+        beside them.
         """
         if "skirt" not in self.names:
             return None
-        stature, index = self._stature, self.names.index("skirt")
-        nearest = self.stack.argmin(axis=0)
-        solid = figure > 0.5
-        own = (nearest == index) & solid
-        thighs = np.isin(nearest, [k for k, name in enumerate(self.names) if "thigh" in name])
-        steps = np.arange(0.04, min(1.5 * self._knees / stature, 0.5), 0.02)
-        shares = []
-        for low in steps:
-            band = (-self.up > low * stature) & (-self.up < (low + 0.02) * stature)
-            mine = int((own & band).sum())
-            shares.append(mine / max(int((thighs & solid & band).sum()) + mine, 1))
-        filled = np.array(shares) > 0.22
-        if filled[:3].sum() < 2 or filled.sum() < 3:
+        index = self.names.index("skirt")
+        stature = self._stature
+        between, beside = self._cloth_by_depth(figure)
+        cloth = between | beside
+        # Trousers part, and narrow, not far below the hips.
+        if len(cloth) < _LEAST_BANDS or not cloth[:_LEAST_BANDS].all():
             self.stack[index] = _NOWHERE
             return None
-        gaps = np.flatnonzero(~filled)
-        gaps = gaps[gaps > 2]
-        hem = float(steps[gaps[0]] if len(gaps) else steps[-1] + 0.02) * stature
+        gaps = np.flatnonzero(~cloth)
+        bands = int(gaps[0]) if len(gaps) else len(cloth)
+        hem = (_SKIRT_TOP + bands * _BAND) * stature
         cloth = (-self.up < hem) & (-self.up > 0.035 * stature) & (self.stack[index] < _NOWHERE)
         arms = [k for k, name in enumerate(self.names) if name.endswith(("hand", "forearm"))]
         if arms:
@@ -291,6 +294,43 @@ class _Fields:
                 self.stack[k] = np.where(covered, np.maximum(self.stack[k], _UNDER), self.stack[k])
         self.hem = hem
         return hem
+
+    def _cloth_by_depth(self, figure: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return for bands from the hips down whether there is cloth between legs that stand apart.
+
+        Returns:
+            (bands,) between them; (bands,) well beside them on both sides.
+        """
+        anatomy, trunk, stature = self.anatomy, self.anatomy.trunk, self._stature
+        aside = (self.where - trunk.hips) @ trunk.right
+        lines = []
+        for side in SIDES.values():
+            leg = anatomy.points[list(side.leg)] - trunk.hips
+            low, out = -(leg @ trunk.up), leg @ trunk.right
+            rising = np.argsort(low)
+            lines.append(np.interp(-self.up, low[rising], out[rising]))
+        left, right = np.minimum(*lines), np.maximum(*lines)
+        middle = np.abs(aside - (left + right) / 2) < _SEAM * stature
+        apart = right - left > _APART * stature
+        limbs = [k for k, name in enumerate(self.names) if name.endswith(("hand", "arm"))]
+        free = self.stack[limbs].min(axis=0) > 1.3 if limbs else np.ones_like(middle)
+        solid = figure > 0.5
+        wide = _FLARE * stature
+        ring = 0.02 * stature
+        sides = [
+            ((left - aside) > wide) & ((left - aside) < wide + ring),
+            ((aside - right) > wide) & ((aside - right) < wide + ring),
+        ]
+        count = max(int((min(1.4 * self._knees / stature, 0.45) - _SKIRT_TOP) / _BAND), 1)
+        between, beside = np.zeros(count, bool), np.zeros(count, bool)
+        for band in range(count):
+            low = (_SKIRT_TOP + band * _BAND) * stature
+            here = (-self.up >= low) & (-self.up < low + _BAND * stature)
+            inner = here & middle & apart & free
+            between[band] = inner.sum() > 2 and solid[inner].mean() > 0.9
+            outer = [here & each & free for each in sides]
+            beside[band] = all(each.sum() > 2 and solid[each].mean() > 0.7 for each in outer)
+        return between, beside
 
 
 def _label(picture: Picture, fields: _Fields, figure: Floats) -> Labels:

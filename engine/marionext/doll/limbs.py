@@ -97,7 +97,8 @@ def _worth(costume: Costume, part: str) -> float:
     bone, body = BONES[part], costume.body
     span = length(body.points[bone.end] - body.points[bone.start])
     share = span / (bone.usual * body.stature)
-    return texture.share_seen * min(share / 0.6, 1.0)
+    # A foot is nearly always seen from its front.
+    return texture.share_seen * (1.0 if part.endswith("foot") else min(share / 0.6, 1.0))
 
 
 def _lay(canvas: Canvas, part: str, texture: Texture, mesh: Floats, source: Floats) -> None:

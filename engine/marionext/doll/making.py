@@ -20,7 +20,7 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
-MAKER = 1
+MAKER = 3
 """Version of what is made of a picture: a doll of another version is made anew."""
 
 _LONGEST = 1536

@@ -44,8 +44,10 @@ def find_figure(
     seed[near < _OUTLINE] = cv2.GC_PR_FGD
     seed[near < _NEAR] = cv2.GC_FGD
     if hint is not None:
-        seed[(hint > 0.3) & ((near < _FAR) | (hair < 1))] = cv2.GC_PR_FGD
-        seed[(hint > 0.9) & (near < 2)] = cv2.GC_FGD
+        # Segmenters are coarse: they close the gap between legs, or below an arm.
+        around = (near < _FAR) | (hair < 1)
+        seed[(hint > 0.8) & around & (seed != cv2.GC_FGD)] = cv2.GC_PR_FGD
+        seed[(hint > 0.5) & (near < 1.5) & (seed != cv2.GC_FGD)] = cv2.GC_PR_FGD
         seed[(hint < 0.05) & (near > 0.9)] = cv2.GC_BGD
     seed[~inside] = cv2.GC_BGD
     sure = seed == cv2.GC_FGD
