@@ -20,6 +20,8 @@ Picture = NDArray[np.uint8]
 
 _NEAR, _OUTLINE, _FAR = 0.7, 1.05, 3.0
 """Distances from the skeleton in radii of the limbs: surely figure, probably, surely not."""
+_CLOTH = 6.0
+"""How far wide clothes may reach, where a segmenter sees them."""
 _HAIR = 2.3
 """How far hair may stand out, in radii of the head."""
 
@@ -45,10 +47,11 @@ def find_figure(
     seed[near < _NEAR] = cv2.GC_FGD
     if hint is not None:
         # Segmenters are coarse: they close the gap between legs, or below an arm.
-        around = (near < _FAR) | (hair < 1)
-        seed[(hint > 0.8) & around & (seed != cv2.GC_FGD)] = cv2.GC_PR_FGD
+        seed[(hint > 0.5) & (near < _CLOTH) & (seed == cv2.GC_BGD)] = cv2.GC_PR_BGD
+        seed[(hint > 0.8) & (seed == cv2.GC_PR_BGD)] = cv2.GC_PR_FGD
         seed[(hint > 0.5) & (near < 1.5) & (seed != cv2.GC_FGD)] = cv2.GC_PR_FGD
-        seed[(hint < 0.05) & (near > 0.9)] = cv2.GC_BGD
+        # They also miss what stands off: bows, horns, tufts of hair.
+        seed[(hint < 0.05) & (near > 0.9) & (hair > 0.8)] = cv2.GC_BGD
     seed[~inside] = cv2.GC_BGD
     sure = seed == cv2.GC_FGD
     if sure.sum() < 20 or not (seed == cv2.GC_BGD).any():
