@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 import stat
+import struct
 import tomllib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ __all__ = [
     "explain",
     "hash_files",
     "in_words",
+    "is_cut_off",
     "is_folder",
     "open_file",
     "own_folder",
@@ -58,6 +60,7 @@ PART = ".part"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _BLOCK = 1 << 22
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @contextlib.contextmanager
@@ -352,6 +355,24 @@ def read_bytes(path: Path) -> bytes:
     """
     with open_file(path) as file:
         return file.read()
+
+
+def is_cut_off(content: bytes) -> bool:
+    """Tell whether a PNG promises more than there is of it; other files are not judged.
+
+    Libraries take the memory that a part of the file is said to need before they look for it.
+    """
+    at = len(_PNG)
+    if not content.startswith(_PNG):
+        return False
+    while at < len(content):
+        if at + 8 > len(content):
+            return True
+        length, kind = struct.unpack_from(">I4s", content, at)
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    return at > len(content)
 
 
 def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:

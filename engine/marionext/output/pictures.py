@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
+from marionext.files import is_cut_off
 
 __all__ = ["Pictures"]
 
@@ -35,7 +36,8 @@ class Pictures:
                     f"frame {path} cannot be read: {error.strerror or error}",
                     hint="Render it again.",
                 ) from None
-            picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+            whole = len(content) > 0 and not is_cut_off(content.tobytes())
+            picture = cv2.imdecode(content, cv2.IMREAD_COLOR) if whole else None
             if picture is None:
                 raise OutputError(f"frame {path} is damaged", hint="Delete it and render again.")
             return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), dtype=np.uint8)

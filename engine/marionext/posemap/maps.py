@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.files import open_file, read_bytes, reading
+from marionext.files import is_cut_off, open_file, read_bytes, reading
 from marionext.footage import FIRST_FRAME, Shown, probe
 from marionext.footage.timing import nearest_frames
 from marionext.frames import FrameRange, FrameRate, check_count, format_frames
@@ -318,8 +318,10 @@ class _Folder:
 
     def _decoded(self, path: Path) -> NDArray[np.uint8]:
         self._size(path)  # before memory is taken for it
-        content = np.frombuffer(read_bytes(path), dtype=np.uint8)
-        decoded = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if len(content) else None
+        content = read_bytes(path)
+        decoded = None
+        if content and not is_cut_off(content):
+            decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None:
             raise MotionError(f"{path} cannot be read as a picture: it is damaged or cut off")
         if decoded.dtype != np.uint8:

@@ -1,3 +1,4 @@
+import resource
 from fractions import Fraction
 from pathlib import Path
 
@@ -210,3 +211,16 @@ def test_the_authors_own_maps_are_recognised_in_a_compressed_video() -> None:
     )
     assert all(is_pose_map(frame[:, :half]) for frame in frames)
     assert not any(is_pose_map(frame[:, half:]) for frame in frames)
+
+
+def test_a_picture_that_promises_gigabytes_takes_no_memory_for_them(tmp_path):
+    picture = np.zeros((8, 8, 3), np.uint8)
+    content = bytearray(cv2.imencode(".png", picture)[1].tobytes())
+    at = content.index(b"IDAT")
+    content[at - 4 : at] = (0x7FFFFFFF).to_bytes(4, "big")
+    (tmp_path / "000001.png").write_bytes(content)
+    maps = read_maps(tmp_path, palette="controlnext")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(MotionError, match="damaged or cut off"):
+        maps.frame(1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
