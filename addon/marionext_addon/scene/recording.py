@@ -282,6 +282,7 @@ class _Recorder:
         track = PoseTrack(
             points=np.concatenate([part.points for part in tracks]),
             scores=np.concatenate([part.scores for part in tracks]),
+            depths=np.concatenate([part.depths for part in tracks]),
             size=self.size,
             rate=self.moments.rate,
             first=self.moments.first,

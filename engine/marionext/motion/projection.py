@@ -186,10 +186,37 @@ def _turned_away(axes: Floats, sight: Singles) -> Singles:
     return np.asarray(seen, dtype=np.float32)
 
 
+def _nearer(depth: Floats, camera: Camera, places: Floats, size: tuple[int, int]) -> Floats:
+    """Return how much nearer to the camera than the neck points are, in pixels: (frames, 134).
+
+    A metre counts as many pixels as it takes up across the view at the neck.
+    """
+    neck = _BODY["neck"]
+    aside = places[:, neck] + _STEP * camera.views[:, 0, :3]
+    ends, _ = camera.project(np.stack([places[:, neck], aside], axis=1), size)
+    scale = np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1) / _STEP
+    nearer = (depth[:, [neck]] - depth) * scale[:, None]
+    return np.clip(np.where(depth > 0, nearer, 0.0), -1e5, 1e5)
+
+
+_STEP = 0.1
+"""Metres."""
+
+
 class _Seen:
     """One person through the camera: places in metres, pixels and scores."""
 
-    __slots__ = ("ends", "hiding", "pixels", "places", "radii", "scores", "sight", "starts")
+    __slots__ = (
+        "depths",
+        "ends",
+        "hiding",
+        "pixels",
+        "places",
+        "radii",
+        "scores",
+        "sight",
+        "starts",
+    )
 
     def __init__(
         self,
@@ -216,6 +243,7 @@ class _Seen:
         self.pixels = np.where(
             (depth > 0)[..., None] & known[:, None], np.clip(pixels, -1e5, 1e5), 0.0
         )
+        self.depths = _nearer(depth, camera, places, size)
         self.places = (places - origin[:, None]).astype(np.float32)
         self.sight = _sight(camera, self.places, origin)
         if has_head:
@@ -277,6 +305,8 @@ class View:
     """(frames, 134, 2), y down."""
     scores: Singles
     """(frames, 134), as a detector would give them."""
+    depths: Singles
+    """(frames, 134): how much nearer than the neck each point is, in pixels."""
 
 
 def view_people(
@@ -334,6 +364,7 @@ def view_people(
             places=person.places + origin[:, None],
             pixels=person.pixels.astype(np.float32),
             scores=person.scores.astype(np.float32),
+            depths=person.depths.astype(np.float32),
         )
         for person in views
     )
@@ -353,6 +384,7 @@ def project_people(
     return PoseTrack(
         points=np.stack([view.pixels for view in views], axis=1),
         scores=np.stack([view.scores for view in views], axis=1),
+        depths=np.stack([view.depths for view in views], axis=1),
         size=size,
         rate=first.rate,
         first=first.first,

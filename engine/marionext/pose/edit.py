@@ -56,6 +56,7 @@ def apply(track: PoseTrack, edits: Iterable[PoseEdit]) -> PoseTrack:
             the pivot is never seen.
     """
     points, scores, origins = track.points.copy(), track.scores.copy(), track.origins.copy()
+    depths = track.depths.copy()
     for place, edit in enumerate(edits):
         if edit.person >= track.people:
             raise MotionError(
@@ -73,7 +74,10 @@ def apply(track: PoseTrack, edits: Iterable[PoseEdit]) -> PoseTrack:
             ) from None
         block = (part.rows[:, None], edit.person, part.joints)
         points[block], scores[block], origins[block] = changed
-    return track.with_(points=points, scores=scores, origins=origins)
+        if track.knows_depths and isinstance(edit, Mirror | Swap):
+            other = (part.rows[:, None], edit.person, _MIRRORED[part.joints])
+            depths[block] = depths[other]
+    return track.with_(points=points, scores=scores, origins=origins, depths=depths)
 
 
 def mirror(

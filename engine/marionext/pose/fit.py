@@ -236,7 +236,8 @@ def _brought_inside(track: PoseTrack, measured: PoseTrack) -> tuple[PoseTrack, f
     place = np.clip(middle, margin + half, np.maximum(size - margin - half, margin + half))
     points = (track.points - middle) * scale + place
     known = track.scores[..., None] > 0
-    return track.with_(points=np.where(known, points, track.points).astype(np.float32)), scale
+    moved = np.where(known, points, track.points).astype(np.float32)
+    return track.with_(points=moved, depths=track.depths * np.float32(scale)), scale
 
 
 def _outside(track: PoseTrack, shown: Sequence[int] | None) -> list[str]:

@@ -90,7 +90,8 @@ def apply_linear(
     points = track.points.astype(np.float64) * fit.scale + np.array(fit.shift)
     if not move_unknown:
         points = np.where(track.scores[..., None] == 0, 0, points)
-    return track.with_(points=points.astype(np.float32), size=size)
+    depths = track.depths * np.float32(np.mean(fit.scale))
+    return track.with_(points=points.astype(np.float32), size=size, depths=depths)
 
 
 def reference_person(

@@ -150,6 +150,7 @@ def _some(track: PoseTrack, people: NDArray[np.bool_] | NDArray[np.int64]) -> Po
         points=track.points[:, people],
         scores=track.scores[:, people],
         origins=track.origins[:, people],
+        depths=track.depths[:, people] if track.knows_depths else track.depths,
     )
 
 

@@ -62,7 +62,13 @@ def resample(
         weight = weight[..., None]
         between = track.points[before] * (1 - weight) + track.points[after] * weight
         points = np.where(both[..., None], between, points)
-    return track.with_(points=points, scores=scores, origins=track.origins[nearest], rate=rate)
+    return track.with_(
+        points=points,
+        scores=scores,
+        origins=track.origins[nearest],
+        depths=track.depths[nearest] if track.knows_depths else track.depths,
+        rate=rate,
+    )
 
 
 def trim(track: PoseTrack, frames: FrameRange) -> PoseTrack:
@@ -108,5 +114,6 @@ def _taken(track: PoseTrack, which: slice | NDArray[np.int64], first: int) -> Po
         points=track.points[which],
         scores=track.scores[which],
         origins=track.origins[which],
+        depths=track.depths[which] if track.knows_depths else track.depths,
         first=first,
     )

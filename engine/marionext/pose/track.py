@@ -30,6 +30,11 @@ def _detected() -> NDArray[np.uint8]:
     return np.zeros(0, np.uint8)
 
 
+def _unknown() -> NDArray[np.float32]:
+    """Stand for depths that are not known."""
+    return np.zeros(0, np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PoseTrack:
     """2-D keypoints over time: the truth that pose maps are drawn from.
@@ -51,6 +56,9 @@ class PoseTrack:
     """Frame number of the first pose in its source."""
     origins: NDArray[np.uint8] = field(default_factory=_detected)
     """(frames, people, 134): an `Origin` each; left out: all detected."""
+    depths: NDArray[np.float32] = field(default_factory=_unknown)
+    """(frames, people, 134): how much nearer to the viewer than the neck each point is, in pixels
+    ``size``; empty where that is not known: detectors do not tell, rigs do."""
     cleaned: bool = False
     """Whether nothing is left to mend: it was cleaned, or is a rig's. Cleaning it again would take
     noise out that is not there, and what was set by hand with it."""
@@ -78,6 +86,11 @@ class PoseTrack:
             raise MotionError(f"expected origins of shape {scores.shape}, got {origins.shape}")
         if origins.max(initial=0) > max(Origin):
             raise MotionError(f"origins are 0 to {max(Origin)}, got {origins.max()}")
+        depths = np.ascontiguousarray(self.depths, dtype=np.float32)
+        if depths.size and depths.shape != scores.shape:
+            raise MotionError(f"expected depths of shape {scores.shape}, got {depths.shape}")
+        if not np.isfinite(depths).all():
+            raise MotionError("expected depths that are finite, got NaN or infinite ones")
         if not len(points):
             raise MotionError("a pose track has at least one frame, got none")
         finite = np.isfinite(points).all(axis=(1, 2, 3)) & np.isfinite(scores).all(axis=(1, 2))
@@ -93,10 +106,16 @@ class PoseTrack:
         object.__setattr__(self, "points", points)
         object.__setattr__(self, "scores", scores)
         object.__setattr__(self, "origins", origins)
+        object.__setattr__(self, "depths", depths if depths.size else _unknown())
 
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.points)
+
+    @property
+    def knows_depths(self) -> bool:
+        """Whether it is known what is nearer to the viewer."""
+        return bool(self.depths.size)
 
     @property
     def people(self) -> int:
@@ -111,8 +130,12 @@ class PoseTrack:
     def with_(self, **changes: object) -> Self:
         """Return a copy with some fields replaced, checked again.
 
-        Origins need not be given where the shape changes, as long as all points are detected.
+        Origins need not be given where the shape changes, as long as all points are detected; depths
+        that do not fit any more are forgotten.
         """
         if "scores" in changes and not self.origins.any():
             changes.setdefault("origins", _detected())
+        scores = changes.get("scores", self.scores)
+        if self.depths.size and np.shape(scores) != self.depths.shape:
+            changes.setdefault("depths", _unknown())
         return replace(self, **changes)  # type: ignore[arg-type]

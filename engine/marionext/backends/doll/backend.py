@@ -120,9 +120,11 @@ class DollRenderer(Renderer[DollSettings]):
         track = staged.fitted
         drawer = DollDrawer(staged.dolls, settings.size)
         # Of all frames, whichever are missing: what lies over what in one depends on those before.
-        orders = drawer.plan(track.points, track.scores)
+        depths = track.depths if track.knows_depths else None
+        orders = drawer.plan(track.points, track.scores, depths)
         for done, number in enumerate(work.missing, start=1):
             index = number - track.first
-            drawn = drawer.draw(track.points[index], track.scores[index], orders=orders[index])
+            near = None if depths is None else depths[index]
+            drawn = drawer.draw(track.points[index], track.scores[index], near, orders[index])
             yield number, drawn.picture
             report.progress("draw", done, len(work.missing))

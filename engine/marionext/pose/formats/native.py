@@ -2,8 +2,9 @@
 
 Arrays: ``points`` (frames, people, 134, 2) float32, ``scores`` (frames, people, 134) float32,
 ``size`` (width, height), ``rate`` as text (``30000/1001``), ``first``, ``version``; where not all
-points are detected also ``origins`` (frames, people, 134) uint8, and of a track that needs no
-clean-up ``cleaned``, which readers may leave alone.
+points are detected also ``origins`` (frames, people, 134) uint8, of a rig ``depths`` (frames,
+people, 134) float32, and of a track that needs no clean-up ``cleaned``, which readers may leave
+alone.
 
 The same track is always the same bytes, so that a file's hash tells whether the motion changed.
 """
@@ -45,6 +46,8 @@ def write_native(track: PoseTrack, path: Path) -> None:
     }
     if track.origins.any():
         arrays["origins"] = track.origins
+    if track.knows_depths:
+        arrays["depths"] = track.depths
     if track.cleaned:
         arrays["cleaned"] = np.array(True)
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -97,6 +100,7 @@ def _read(path: Path) -> PoseTrack:
             rate=FrameRate.parse(str(arrays["rate"])),
             first=first,
             origins=arrays.get("origins", np.zeros(0)).astype(np.uint8),
+            depths=arrays.get("depths", np.zeros(0)).astype(np.float32),
             cleaned=bool(arrays.get("cleaned", np.array(False)).item()),
         )
     except (TypeError, ValueError, SettingsError) as error:
