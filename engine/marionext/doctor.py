@@ -255,9 +255,16 @@ def _memory() -> Iterator[Finding]:
         return
     free = f", {available / GIB:.1f} GiB of it free" if available is not None else ""
     level: Literal["ok", "note"] = "ok" if total >= 6 * GIB else "note"
-    mend = None if level == "ok" else "The large model needs 16 GiB; doll and puppet are content with 4."
+    mend = (
+        None
+        if level == "ok"
+        else "The large model needs 16 GiB; doll and puppet are content with 4."
+    )
     yield Finding(
-        topic="memory", level=level, text=f"{total / GIB:.1f} GiB of memory{free}", mend=mend
+        topic="memory",
+        level=level,
+        text=f"{total / GIB:.1f} GiB of memory{free}",
+        mend=None if level == "ok" else mend,
     )
 
 

@@ -194,7 +194,7 @@ class Staged:
                 self._report.log(f"{error.message}: it is made again", warning=True)
         self._report.progress("models", 0, 1, "cutting out the character")
         doll = open_doll(character, self._report.log, detector=self._job.motion.detector)
-        if kept is not None and doll.layers:  # INTERIM, as in `marionext.casting.open_doll`
+        if kept is not None:
             write_kept(doll, kept, "")
         return doll
 

@@ -236,6 +236,7 @@ CHINESE: dict[str, str] = {
     "Model": "模型",
     "The model that paints": "用于绘制的模型",
     "Paper doll": "纸偶",
+    "The character's own picture, cut along its skeleton and bent to each pose: photographs and drawings at any size, in hundredths of a second a frame, on any processor.": "角色自身的图片，沿骨架剪开并弯成每个姿势：照片与手绘皆可，任意尺寸，每帧百分之几秒，任何处理器均可运行。",
     "Puppet": "木偶（Puppet）",
     "Small networks of the same classes, trained from scratch by this project on figures that it draws itself: drawn characters, trained at 128x192 and 256x384, on any processor.": "结构相同的小型网络，由本项目用自己绘制的人物从头训练：手绘角色，以 128x192 和 256x384 训练，任何处理器均可运行。",
     "Stable Video Diffusion XT 1.1 with ControlNeXt-SVD v2": "Stable Video Diffusion XT 1.1 与 ControlNeXt-SVD v2",

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from marionext.doll import Doll
+from marionext.doll import Doll, read_doll, write_doll
 from marionext.errors import CharacterError, OutputError
 from marionext.files import explain, is_folder, own_folder, read_bytes, read_json, write_bytes
 from marionext.paths import is_inside
@@ -66,10 +66,7 @@ def read_layered(folder: Path) -> Doll:
             f"folder without {DOLL_FILE}",
             hint="Give a picture, or make such a folder with: marionext doll PICTURE -o FOLDER",
         )
-    from marionext.doll import read_doll  # type: ignore[attr-defined]  # noqa: PLC0415 - INTERIM
-
-    doll: Doll = read_doll(folder)
-    return doll
+    return read_doll(folder)
 
 
 def write_layered(doll: Doll, folder: Path, *, overwrite: bool = False) -> None:
@@ -84,8 +81,6 @@ def write_layered(doll: Doll, folder: Path, *, overwrite: bool = False) -> None:
     Raises:
         OutputError: the folder holds something else, or cannot be written.
     """
-    from marionext.doll import write_doll  # type: ignore[attr-defined]  # noqa: PLC0415 - INTERIM
-
     own = _own_files(folder, overwrite=overwrite)
     with tempfile.TemporaryDirectory(prefix="marionext-") as work:
         made = Path(work) / "doll"
@@ -98,7 +93,8 @@ def write_layered(doll: Doll, folder: Path, *, overwrite: bool = False) -> None:
                     f"{folder / name} is there already, and {DOLL_FILE} does not list it",
                     hint="Move it away, or choose another folder.",
                 )
-        own_folder(folder)
+        for place in {folder, *((folder / name).parent for name in names)}:
+            own_folder(place)
         # The list comes last: what a run that is killed leaves is a doll that lacks parts, which
         # is said when it is read, and may be overwritten.
         for path in own:
