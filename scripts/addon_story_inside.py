@@ -378,7 +378,8 @@ def look_live() -> Steps:
     check(in_view(bpy.ops.marionext.show_live) == {"FINISHED"}, "an Image Editor for it")
     settings().overlay = True
     bpy.context.scene.frame_set(FIRST)
-    for frame in range(FIRST, min(FIRST + 12, REQUEST["last_frame"]) + 1, 3):
+    yield from settle()
+    for frame in range(FIRST + 3, min(FIRST + 12, REQUEST["last_frame"]) + 1, 3):
         pictures = live.previews[0].shown
         bpy.context.scene.frame_set(frame)
         yield from until(_more(live, pictures), f"a picture of frame {frame}", seconds=30)

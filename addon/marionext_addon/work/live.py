@@ -58,7 +58,8 @@ class _Preview:
     """What exists while the preview is on."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="marionext-live-"))
+        # Within Blender's own, which it takes away when it quits.
+        self.folder = Path(tempfile.mkdtemp(prefix="marionext-live-", dir=bpy.app.tempdir))
         self.watcher = Watcher(draft=True)
         self.pictures = LivePictures(runner.engine)
         self.moved = True

@@ -70,6 +70,9 @@ def steps():
     yield from scrub(scene)
     yield from play()
     picture("live")
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
+    yield
+    ANSWER["shown after saving"] = editor().image.name
     yield from undo(rig)
     # Undo may have changed the animation: the fit is measured again.
     yield from until(lambda: not preview().animated and preview().measuring is None)

@@ -78,7 +78,7 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
 def draw_live(context: Any, layout: Any) -> None:
     """Draw the switch of the live preview, and what it has to say."""
     session = context.window_manager.marionext
-    layout.prop(session, "live", icon="PLAY", toggle=True)
+    layout.prop(session, "live", icon="HIDE_OFF", toggle=True)
     if session.live_message and not session.live:
         write_problem(layout, context, translated(session.live_message), say(session.live_hint))
     elif session.live_message:
