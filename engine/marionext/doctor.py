@@ -261,7 +261,10 @@ def _memory() -> Iterator[Finding]:
         else "The large model needs 16 GiB; doll and puppet are content with 4."
     )
     yield Finding(
-        topic="memory", level=level, text=f"{total / GIB:.1f} GiB of memory{free}", mend=mend
+        topic="memory",
+        level=level,
+        text=f"{total / GIB:.1f} GiB of memory{free}",
+        mend=None if level == "ok" else mend,
     )
 
 

@@ -5,6 +5,7 @@ whose turn follows from how narrow the shoulders look.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from marionext.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 __all__ = ["BONES", "SIDES", "Anatomy", "Bone", "Head", "Side", "Trunk", "read_anatomy"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 SEEN = 0.12
 """From this score on a joint is where it is said to be: a doll's limb wants a place, and a guess
@@ -162,7 +163,7 @@ def read_anatomy(
     _guess_legs(points, scores, stature)
     _guess_hips(points, scores, stature)
     head, facing_right = _read_head(points, scores, stature, like)
-    trunk = _read_trunk(points, scores, stature, facing_right, like, depths)
+    trunk = _read_trunk(points, stature, facing_right, like, depths)
     if head is None:
         head = _guess_head(points, scores, stature, trunk, like)
     return Anatomy(points, scores, stature, trunk, head)
@@ -219,7 +220,6 @@ def _guess_legs(points: Floats, scores: Floats, stature: float) -> None:
 
 def _read_trunk(
     points: Floats,
-    scores: Floats,
     stature: float,
     facing_right: float,
     like: Anatomy | None,

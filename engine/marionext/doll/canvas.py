@@ -1,6 +1,7 @@
 """What a frame is drawn on, and the textures it is drawn with."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from marionext.doll.model import PART_NAMES, Drawn, Layer
 
 __all__ = ["Canvas", "Texture"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
@@ -43,9 +44,9 @@ class Texture:
         """
         height, width = layer.pixels.shape[:2]
         alpha = layer.pixels[..., 3:].astype(np.float32) / 255
-        colours = layer.pixels[..., :3].astype(np.float32)
-        pixels = np.dstack([colours * alpha, alpha])
-        seen = layer.seen.astype(np.float32) / 255
+        colours: Floats = layer.pixels[..., :3].astype(np.float32)
+        pixels: Floats = np.dstack([colours * alpha, alpha])
+        seen: Floats = layer.seen.astype(np.float32) / 255
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -96,7 +97,8 @@ class Canvas:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
-        return self._parts.shape[1], self._parts.shape[0]
+        height, width = self.picture.shape[:2]
+        return int(width), int(height)
 
     def lay(self, part: str, box: Box, colours: Floats, alpha: Floats, valid: Floats) -> None:
         """Lay a piece over what is there.

@@ -7,6 +7,8 @@ share, and go on behind what lies over them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +21,9 @@ from marionext.doll.shapes import capsule, places, smooth, unit
 
 __all__ = ["Cut", "Piece", "cut"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
+Labels = NDArray[np.signedinteger[Any]]
 Picture = NDArray[np.uint8]
 
 _NOWHERE = 9.0
@@ -43,6 +46,8 @@ _BEYOND = 0.15
 """How far a part goes on beyond the edge of the picture, in statures."""
 _OVERLAP = 0.015
 """How far parts go on under or over those beside them, in statures."""
+_TUCKED = 0.06
+"""How far a skirt goes on under the trunk, which is turned otherwise."""
 _EDGE = 0.04
 """Width in statures of what an arm may hide of the trunk's edge."""
 _JOINED = {
@@ -192,7 +197,7 @@ class _Fields:
             if detailed:
                 for finger in range(5):
                     joints = hand[4 * finger + 1 : 4 * finger + 5]
-                    for start, stop in zip(joints[:-1], joints[1:], strict=True):
+                    for start, stop in pairwise(joints):
                         bone_field = capsule(self.where, start, stop, 0.012 * stature)
                         field = np.minimum(field, bone_field)
             self._by_name[f"{name}_hand"] = field
@@ -288,7 +293,7 @@ class _Fields:
         return hem
 
 
-def _label(picture: Picture, fields: _Fields, figure: Floats) -> NDArray[np.int32]:
+def _label(picture: Picture, fields: _Fields, figure: Floats) -> Labels:
     """Return which part each pixel belongs to.
 
     A part costs a pixel its distance and how unlike the part's core its colour is; costs are
@@ -323,9 +328,9 @@ def _label(picture: Picture, fields: _Fields, figure: Floats) -> NDArray[np.int3
         if len(stats) <= 2:
             continue
         held = np.unique(pieces[cores[name]])
-        held = held[held > 0] if (held > 0).any() else [1 + int(stats[1:, 4].argmax())]
+        held = held[held > 0] if (held > 0).any() else stats[1:, 4].argmax(keepdims=True) + 1
         costs[index][(pieces > 0) & ~np.isin(pieces, held)] = 2 * _NOWHERE
-    return costs.argmin(axis=0).astype(np.int32)
+    return np.asarray(costs.argmin(axis=0), np.int32)
 
 
 def _unlike(lab: Floats, core: Floats) -> Floats:
@@ -361,7 +366,7 @@ def _over(name: str) -> tuple[str, ...]:
     return ()
 
 
-def _piece(name: str, fields: _Fields, labels: NDArray[np.int32], figure: Floats) -> Piece | None:
+def _piece(name: str, fields: _Fields, labels: Labels, figure: Floats) -> Piece | None:
     """Return where a part is, or None where there is too little of it."""
     names, anatomy = fields.names, fields.anatomy
     stature = anatomy.stature
@@ -374,7 +379,8 @@ def _piece(name: str, fields: _Fields, labels: NDArray[np.int32], figure: Floats
         return np.isin(labels, [k for k, other in enumerate(names) if chosen(other)]) & solid
 
     beside = _beside(name)
-    known = mine | (among(beside.__contains__) & _near(mine, _OVERLAP * stature))
+    overlap = _TUCKED if name == "skirt" else _OVERLAP
+    known = mine | (among(beside.__contains__) & _near(mine, overlap * stature))
     if name == "trunk":
         hips = among(lambda other: other.endswith("thigh")) & (fields.up > -0.02 * stature)
         known |= hips & (fields.barrel < 0.95)

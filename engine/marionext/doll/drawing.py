@@ -1,6 +1,7 @@
 """Draw dolls in poses, frame by frame."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from marionext.doll.order import Order, decide
 
 __all__ = ["DollDrawer", "cover"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 _COARSER = 1.6
 """A figure that is so many times smaller than its doll is drawn from textures of half the size."""

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_background", "fill_patches", "fill_smoothly"]
+__all__ = ["fill_background", "fill_patches", "fill_rows", "fill_smoothly"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
+Places = NDArray[np.signedinteger[Any]]
 
 _LONG_SIDES = (32, 64, 128)
 """Pixels in which patches are looked for, from coarse to fine; details come back from the full
@@ -81,16 +82,16 @@ def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     larger = cv2.dilate(hole.astype(np.uint8), kernel) > 0
     ring = larger & ~hole
     if not ring.any() or larger.all():
-        return _fill_rows(picture, hole)
-    tried = _fill_rows(picture, larger)[ring].astype(np.float32)
+        return fill_rows(picture, hole)
+    tried = fill_rows(picture, larger)[ring].astype(np.float32)
     wrong = float(np.abs(tried - picture[ring]).mean())
     steps = np.abs(np.diff(picture.astype(np.float32).mean(axis=-1), axis=1, append=0))
     if wrong < _PLAIN or float(np.median(steps[ring])) < _GRAIN:
-        return _fill_rows(picture, hole)
+        return fill_rows(picture, hole)
     return fill_patches(picture, hole)
 
 
-def _fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+def fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     """Fill a hole straight between what is to its left and to its right."""
     height, width = hole.shape
     weight = (~hole).astype(np.float32)
@@ -185,9 +186,7 @@ class _Level:
             return None
         return cls(fill_smoothly(colours, (unknown == 0).astype(np.float32)), gone, source)
 
-    def start(
-        self, field: NDArray[np.int32] | None, gone: NDArray[np.bool_] | None
-    ) -> NDArray[np.int32]:
+    def start(self, field: Places | None, gone: NDArray[np.bool_] | None) -> Places:
         """Return first matches: those of the coarser scale, or any."""
         height, width = self.gone.shape
         sources = np.argwhere(self._source)
@@ -205,7 +204,7 @@ class _Level:
         inner[self._rows[right], self._columns[right]] = inner[found[right, 0], found[right, 1]]
         return np.where(right[:, None], found, chance).astype(np.int32)
 
-    def match(self, picked: NDArray[np.int32]) -> None:
+    def match(self, picked: Places) -> None:
         """Search and vote in turns."""
         self._picked = picked
         height, width = self.gone.shape
@@ -230,13 +229,13 @@ class _Level:
                 self._try(self._picked + aside, None, target, best)
             self._vote()
 
-    def field(self) -> NDArray[np.int32]:
+    def field(self) -> Places:
         """Return for each place of the hole where to take it from: (h, w, 2) row and column."""
         field = np.zeros((*self.gone.shape, 2), np.int32)
         field[self.gone] = self._picked
         return field
 
-    def _patches(self, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> Floats:
+    def _patches(self, rows: Places, columns: Places) -> Floats:
         """Return the patches around places: (n, values)."""
         taken = self._wide[
             rows[:, None] + _HALF + _OFFSETS[:, 0], columns[:, None] + _HALF + _OFFSETS[:, 1]
@@ -245,7 +244,7 @@ class _Level:
 
     def _try(
         self,
-        places: NDArray[np.int32],
+        places: Places,
         allowed: NDArray[np.bool_] | None,
         target: Floats,
         best: Floats,
@@ -253,14 +252,14 @@ class _Level:
         """Take over places where they fit better, in place."""
         height, width = self.gone.shape
         at = np.clip(places, 0, (height - 1, width - 1)).astype(np.int32)
-        right = self._source[at[:, 0], at[:, 1]]
-        right = np.flatnonzero(right if allowed is None else right & allowed)
+        usable = self._source[at[:, 0], at[:, 1]]
+        right = np.flatnonzero(usable if allowed is None else usable & allowed)
         cost = np.square(target[right] - self._patches(*at[right].T)).sum(axis=1)
         cost += self._far(right, at[right])
         better = right[cost < best[right]]
         self._picked[better], best[better] = at[better], cost[cost < best[right]]
 
-    def _far(self, which: Any, places: NDArray[np.int32]) -> Floats:
+    def _far(self, which: Any, places: Places) -> Floats:
         """Return what it costs to take from far away, above all from higher or lower."""
         height, width = self.gone.shape
         up = (places[:, 0] - self._rows[which]) / (_UP * height)
@@ -286,7 +285,7 @@ class _Level:
 def _copy(
     picture: Picture,
     hole: NDArray[np.bool_],
-    field: NDArray[np.int32],
+    field: Places,
     gone: NDArray[np.bool_],
 ) -> Picture:
     """Copy at full size what the field says, soft where pieces meet."""

@@ -1,6 +1,7 @@
 """The shadow under the feet: found in the character's picture, drawn where the feet are."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from marionext.doll.shapes import places
 
 __all__ = ["draw_shadow", "find_shadow"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 
 _TALL = 0.055

@@ -1,12 +1,14 @@
 """Smooth a map along the edges of a picture (guided filter: He, Sun and Tang 2010)."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["GuidedFilter"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 class GuidedFilter:

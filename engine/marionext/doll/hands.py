@@ -1,5 +1,7 @@
 """Draw hands: shapes from their 21 points, skin from the doll's picture."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from marionext.doll.shapes import length, places, unit
 
 __all__ = ["draw_hand"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 
 _PALM = [0, 1, 5, 9, 13, 17]
@@ -85,7 +87,7 @@ def _shapes(
     return found[0], found[1]
 
 
-def _view(joints: Floats, detailed: bool) -> str:  # noqa: FBT001
+def _view(joints: Floats, detailed: bool) -> str:
     """Tell an open hand from a closed one by how far the fingertips are from the palm."""
     if not detailed:
         return "closed"

@@ -1,5 +1,7 @@
 """Draw the head as a ball that turns, with its face drawn to the face's points."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +14,7 @@ from marionext.skeleton import FACE
 
 __all__ = ["draw_head"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 _FACE = np.r_[FACE, 0, 14:16]
 _SIDEWAYS = 0.6

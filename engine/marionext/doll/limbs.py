@@ -1,5 +1,7 @@
 """Draw limbs, neck, trunk and skirt: each as a map from the frame back to the doll's picture."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from marionext.doll.shapes import capsule, length, places, smooth, unit
 
 __all__ = ["draw_limb", "draw_neck", "draw_skirt", "draw_trunk"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Box = tuple[int, int, int, int]
 
 _REACH = 0.09

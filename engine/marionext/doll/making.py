@@ -1,4 +1,6 @@
-"""Make a doll of a picture: find the figure, cut it, fill in what is hidden and what is behind it."""
+"""Make a doll of a picture: find the figure, cut it, fill in what is hidden and behind it."""
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from marionext.errors import CharacterError
 
 __all__ = ["MAKER", "make_doll"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
@@ -183,7 +185,7 @@ def _at_full_size(
     low = cv2.erode(rough, np.ones((3, 3), np.uint8), iterations=radius)
     high = cv2.dilate(rough, np.ones((3, 3), np.uint8), iterations=radius)
     fine = np.where(low > 0.5, 1.0, np.where(high < 0.5, 0.0, fine))
-    return np.clip((fine - 0.2) / 0.6, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((fine - 0.2) / 0.6, 0, 1), np.float32)
 
 
 def _layer(

@@ -1,8 +1,10 @@
 """Find the figure in its picture: its outline, where nobody has drawn one.
 
-A cut of least cost between colours of figure and background (GrabCut: Rother et al. 2004), seeded by
-the skeleton and, where there is one, by what a person segmenter thinks.
+A cut of least cost between colours of figure and background (GrabCut: Rother et al. 2004), seeded
+by the skeleton and, where there is one, by what a person segmenter thinks.
 """
+
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,10 +15,10 @@ from marionext.doll.shapes import capsule, places, smooth
 
 __all__ = ["find_figure"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
 
-_NEAR, _OUTLINE, _FAR = 0.5, 1.05, 3.0
+_NEAR, _OUTLINE, _FAR = 0.7, 1.05, 3.0
 """Distances from the skeleton in radii of the limbs: surely figure, probably, surely not."""
 _HAIR = 2.3
 """How far hair may stand out, in radii of the head."""

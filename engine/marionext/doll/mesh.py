@@ -1,5 +1,7 @@
 """Draw bent meshes: for each pixel of a frame, where in the picture its colour comes from."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from marionext.doll.shapes import across, places
 
 __all__ = ["bend", "inverse_map"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Box = tuple[int, int, int, int]
 
 _BENT = 0.3

@@ -5,6 +5,7 @@ no files (`marionext.doll.folders` keeps it as layered pictures that a person ca
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 __all__ = ["PART_NAMES", "VIEWS", "Doll", "Drawn", "Layer", "Shadow"]
 
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 PART_NAMES = (
     "background",

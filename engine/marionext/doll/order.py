@@ -5,6 +5,7 @@ flickers between before and behind.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from marionext.doll.shapes import capsule, unit
 
 __all__ = ["Order", "decide"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 _HOLD = 0.015
 """How far past the border a pose must be before a decision changes, in statures."""

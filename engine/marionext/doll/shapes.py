@@ -3,12 +3,14 @@
 Places are (x, y) in pixels; the centre of the top left pixel is (0.5, 0.5).
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["across", "capsule", "length", "places", "smooth", "unit"]
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 
 def length(vector: Floats) -> float:
