@@ -29,7 +29,7 @@ from marionext.record import RECORD, Record
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
 from marionext.runs.videos import make_videos, result_files
-from marionext.settings import SvdSettings
+from marionext.settings import DollSettings, SvdSettings
 from marionext.sources import OpenMotion, open_motion, select_frames
 from marionext.staging import Staged
 
@@ -203,8 +203,10 @@ def _refuse_overlap(maker: _Maker, motion: OpenMotion, results: tuple[Path, ...]
     }
     for name, files in maker.backend.characters(job).items():
         reads[f"the {name}"] = files
-    if Path(job.character).is_dir():
-        reads["the doll"] = (Path(job.character),)
+    others = job.settings.others if isinstance(job.settings, DollSettings) else ()
+    layered = tuple(path for path in map(Path, (job.character, *others)) if path.is_dir())
+    if layered:
+        reads["the layered doll"] = layered
     if motion.presets:
         reads["the rig preset"] = motion.presets
     if job.output.sound is not None:
