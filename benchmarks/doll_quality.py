@@ -17,7 +17,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -28,6 +30,9 @@ from marionext import presets
 from marionext.doll import DollDrawer, make_doll
 from marionext.files import write_bytes, write_text
 from marionext.training.figures.clips import Clip, make_clip
+
+if TYPE_CHECKING:
+    from marionext.backends.doll.refiner import Refiner
 
 Frames = NDArray[np.uint8]
 
@@ -61,16 +66,33 @@ def unmoved(clip: Clip) -> Made:
 
 def warped(clip: Clip) -> Made:
     """Draw the doll of the reference in each pose."""
+    return dolled(clip, None)
+
+
+def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
+    """Draw the doll of the reference in each pose, and mend it if there is a refiner."""
     began = time.perf_counter()
-    drawer = DollDrawer(
-        [make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])], clip.size
-    )
+    doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
+    drawer = DollDrawer([doll], clip.size)
     ready = time.perf_counter()
-    frames = [
-        drawer.draw(points, scores).picture
-        for points, scores in zip(clip.points[1:], clip.scores[1:], strict=True)
-    ]
+    frames = []
+    for points, scores in zip(clip.points[1:], clip.scores[1:], strict=True):
+        drawn = drawer.draw(points, scores)
+        if refiner is None:
+            frames.append(drawn.picture)
+        else:
+            frames.append(refiner.refine(drawn, points, scores, doll.background))
     return Made(np.stack(frames), (time.perf_counter() - ready) / len(frames), ready - began)
+
+
+def refined_way(weights: Path, size: tuple[int, int]) -> Way:
+    """Load the refiner; return how it mends a clip."""
+    import torch  # noqa: PLC0415 - the warp alone needs none
+
+    from marionext.backends.doll.refiner import Refiner  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    return partial(dolled, refiner=Refiner.load(weights, size))
 
 
 def puppet_way(size: tuple[int, int]) -> Way:
@@ -110,6 +132,8 @@ class Plan:
     frames: int
     size: tuple[int, int]
     puppet: bool
+    weights: Path
+    """Of the refiner; may be missing."""
 
     def ways(self) -> dict[str, Way]:
         """Return the ways of making frames, by name, ready for use."""
@@ -117,6 +141,8 @@ class Plan:
         if self.puppet:
             ways["puppet"] = puppet_way(self.size)
         ways["warp"] = warped
+        if self.weights.is_file():
+            ways["refined"] = refined_way(self.weights, self.size)
         return ways
 
 
@@ -223,12 +249,15 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--size", default="128x192", help="width and height")
     parser.add_argument("--puppet", action="store_true", help="measure the puppet, too")
+    parser.add_argument(
+        "--refiner", type=Path, default=presets.folder("doll") / "refiner.safetensors"
+    )
     parser.add_argument("--processes", type=int, default=2, help="clips measured at a time")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet to this PNG")
     options = parser.parse_args()
     width, height = (int(side) for side in options.size.split("x"))
-    plan = Plan(options.frames, (width, height), options.puppet)
+    plan = Plan(options.frames, (width, height), options.puppet, options.refiner)
     seeds = [FIRST_SEED + number for number in range(options.clips)]
     count = options.processes
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -286,7 +286,7 @@ class Refiner:
 
     def __init__(self, network: RefinerNetwork, size: tuple[int, int]) -> None:
         """Plan the size at which the network looks at the frames."""
-        self._network = channels_last(network.eval())
+        self.network = channels_last(network.eval())
         self._size = size
         shrink = min(1.0, (PIXELS / (size[0] * size[1])) ** 0.5)
         self._seen = round(size[0] * shrink), round(size[1] * shrink)
@@ -328,7 +328,7 @@ class Refiner:
         view = view_of(drawn, pose_map, background, self._seen)
         height, width = view.pixels.shape[-2:]
         padding = (0, -width % STEP, 0, -height % STEP)
-        correction = self._network(
+        correction = self.network(
             View(
                 F.pad(view.pixels, padding, mode="replicate"),
                 F.pad(view.parts[None].float(), padding, mode="replicate")[0].long(),
