@@ -6,6 +6,10 @@ The clips of ``puppet_quality.py``, and the measures of ``clip_measures.py``. A 
 one way of making the frames: the reference picture unmoved, the puppet (``--puppet``: slow), the
 doll's warp alone, the warp refined (where there are weights). The sheet shows the clips that the
 best way does worst, middling and best: the reference, then for some moments truth and each way.
+
+    python benchmarks/doll_quality.py --photos PICTURE ... --dance VIDEO [--size 256x384]
+
+measures pictures for which there is no truth: see ``photographs.py``.
 """
 
 import argparse
@@ -242,6 +246,33 @@ def write_sheet(path: Path, scores: list[Score], plan: Plan) -> None:
     write_bytes(path, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
 
 
+def photos(options: argparse.Namespace, plan: Plan) -> int:
+    """Measure photographs, print a table, write JSON and a sheet."""
+    from photographs import measure_photos  # noqa: PLC0415 - loads detectors
+
+    ways = plan.ways()
+    del ways["unmoved"]
+    scores, strips = [], []
+    print("picture                way      faces kept        distance")
+    for some, strip in measure_photos(options.photos, options.dance, plan.size, plan.frames, ways):
+        for score in some:
+            share = score.kept / max(score.faces, 1)
+            print(
+                f"{score.picture:<22} {score.way:<8} {score.kept:3d} of {score.faces:3d}",
+                f"{share:5.0%}   {score.distance:7.4f}",
+                flush=True,
+            )
+        scores += some
+        strips.append(strip)
+    if options.sheet:
+        width = min(strip.shape[1] for strip in strips)
+        picture = np.vstack([strip[:, :width] for strip in strips])
+        write_bytes(options.sheet, cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+    if options.json:
+        write_text(options.json, json.dumps([asdict(score) for score in scores], indent=1) + "\n")
+    return 0
+
+
 def main() -> int:
     """Measure, print a table, write JSON and a sheet."""
     parser = argparse.ArgumentParser(description="Measure the doll on clips it never saw.")
@@ -255,9 +286,15 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2, help="clips measured at a time")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet to this PNG")
+    parser.add_argument("--photos", type=Path, nargs="+", help="pictures, in place of the clips")
+    parser.add_argument("--dance", type=Path, help="the video that they dance")
     options = parser.parse_args()
+    if options.photos and not options.dance:
+        parser.error("--photos needs --dance VIDEO")
     width, height = (int(side) for side in options.size.split("x"))
     plan = Plan(options.frames, (width, height), options.puppet, options.refiner)
+    if options.photos:
+        return photos(options, plan)
     seeds = [FIRST_SEED + number for number in range(options.clips)]
     count = options.processes
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
