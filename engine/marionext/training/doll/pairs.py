@@ -128,9 +128,10 @@ class StepPairs:
         stock: clips at hand.
         renewed: clips drawn in a step, may be less than 1.
         frames: frames of a clip.
-        size: width and height of the pairs; every ``large``-th clip is drawn at twice the size,
-            and pieces of this size are cut out around the figure.
-        large: 0: none is.
+        size: width and height of the clips.
+        large: every so many-th clip is drawn at twice the size; 0: none is.
+        piece: width and height of the pairs: they are cut out around the figure, since the empty
+            background teaches nothing.
     """
 
     def __init__(
@@ -142,9 +143,10 @@ class StepPairs:
         frames: int,
         size: tuple[int, int],
         large: int,
+        piece: tuple[int, int],
     ) -> None:
         self._seed, self._batch, self._stock, self._renewed = seed, batch, stock, renewed
-        self._frames, self._size, self._large = frames, size, large
+        self._frames, self._size, self._large, self._piece = frames, size, large, piece
         self._clips: dict[int, Pairs] = {}
 
     def __call__(self, step: int) -> Pairs:
@@ -175,16 +177,15 @@ class StepPairs:
         index = int(rng.integers(len(pairs)))
         view, truth = pairs.view, pairs.truth[index]
         pixels, parts = view.pixels[index], view.parts[index]
-        width, height = self._size
-        if truth.shape[1:] != (height, width):
-            places = torch.nonzero(pixels[3] > 0.5)
-            middle = places[int(rng.integers(len(places)))].tolist() if len(places) else [0, 0]
-            top, left = (
-                int(np.clip(at - side * rng.uniform(0.25, 0.75), 0, whole - side))
-                for at, side, whole in zip(middle, (height, width), truth.shape[1:], strict=True)
-            )
-            piece = np.s_[..., top : top + height, left : left + width]
-            pixels, parts, truth = pixels[piece], parts[piece], truth[piece]
+        width, height = self._piece
+        places = torch.nonzero(pixels[3] > 0.5)
+        middle = places[int(rng.integers(len(places)))].tolist() if len(places) else [0, 0]
+        top, left = (
+            int(np.clip(at - side * rng.uniform(0.25, 0.75), 0, whole - side))
+            for at, side, whole in zip(middle, (height, width), truth.shape[1:], strict=True)
+        )
+        piece = np.s_[..., top : top + height, left : left + width]
+        pixels, parts, truth = pixels[piece], parts[piece], truth[piece]
         if rng.uniform() < RECOLOURED:
             pixels, truth = _recoloured(pixels, truth, rng)
         return Pairs(View(pixels[None], parts[None]), truth[None])

@@ -49,14 +49,16 @@ CRISP = 1.0
 class RefinerSettings:
     """What decides the weights of a training."""
 
-    batch: int = 8
+    batch: int = 12
     stock: int = 48
-    renewed: float = 0.5
+    renewed: float = 0.25
     """Clips drawn in a step."""
     frames: int = 8
     size: tuple[int, int] = (128, 192)
     large: int = 4
-    """Every so many-th clip is drawn at twice the size, and pieces are cut out of it."""
+    """Every so many-th clip is drawn at twice the size."""
+    piece: tuple[int, int] = (96, 144)
+    """What is cut out of frames of either size."""
     rate: float = 1e-3
     average: float = 0.998
     seed: int = 0
@@ -73,7 +75,14 @@ class RefinerSettings:
     def pairs(self) -> StepPairs:
         """Return what draws the pairs of each step."""
         return StepPairs(
-            self.seed, self.batch, self.stock, self.renewed, self.frames, self.size, self.large
+            self.seed,
+            self.batch,
+            self.stock,
+            self.renewed,
+            self.frames,
+            self.size,
+            self.large,
+            self.piece,
         )
 
 

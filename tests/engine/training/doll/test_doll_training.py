@@ -27,6 +27,7 @@ TINY = RefinerSettings(
     frames=2,
     size=(64, 96),
     large=2,
+    piece=(48, 64),
     widths=(8, 16, 16, 16),
     depths=((0, 1), (1, 1), (1, 1), (1, 0)),
     bfloat16=False,
@@ -77,11 +78,11 @@ def test_a_steps_pairs_do_not_depend_on_the_steps_before() -> None:
     assert torch.equal(pairs.truth, again.truth)
 
 
-def test_the_pairs_of_large_clips_are_pieces_of_the_same_size() -> None:
-    large = StepPairs(0, 3, 1, 0.0, 2, (64, 96), 1)(0)
-    assert large.view.pixels.shape == (3, 11, 96, 64)
-    assert large.view.parts.shape == (3, 96, 64)
-    assert large.truth.shape == (3, 3, 96, 64)
+def test_pairs_are_pieces_around_the_figure() -> None:
+    large = StepPairs(0, 3, 1, 0.0, 2, (64, 96), 1, (48, 64))(0)
+    assert large.view.pixels.shape == (3, 11, 64, 48)
+    assert large.view.parts.shape == (3, 64, 48)
+    assert large.truth.shape == (3, 3, 64, 48)
     # Cut out where the figure is.
     assert (large.view.coverage.amax(dim=(1, 2, 3)) > 0.5).all()
 
@@ -129,7 +130,9 @@ def test_pairs_made_worse_are_still_pictures() -> None:
 def test_what_is_exported_is_what_renders_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = RefinerSettings(batch=1, stock=1, renewed=0.0, frames=1, size=(64, 96))
+    settings = RefinerSettings(
+        batch=1, stock=1, renewed=0.0, frames=1, size=(64, 96), piece=(64, 96)
+    )
     train_refiner(settings, tmp_path, steps=1, anneal=0, resume=False)
     weights = tmp_path / "made" / "refiner.safetensors"
     assert main(["doll-export", "--out", str(tmp_path), "--weights", str(weights)]) == 0
