@@ -79,13 +79,15 @@ def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
     doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
     drawer = DollDrawer([doll], clip.size)
     ready = time.perf_counter()
+    background = drawer.draw(clip.points[0, :0], clip.scores[0, :0]).picture
+    orders = drawer.plan(clip.points[1:], clip.scores[1:])
     frames = []
-    for points, scores in zip(clip.points[1:], clip.scores[1:], strict=True):
-        drawn = drawer.draw(points, scores)
+    for points, scores, order in zip(clip.points[1:], clip.scores[1:], orders, strict=True):
+        drawn = drawer.draw(points, scores, orders=order)
         if refiner is None:
             frames.append(drawn.picture)
         else:
-            frames.append(refiner.refine(drawn, points, scores, doll.background))
+            frames.append(refiner.refine(drawn, points, scores, background))
     return Made(np.stack(frames), (time.perf_counter() - ready) / len(frames), ready - began)
 
 

@@ -1,4 +1,4 @@
-"""The character's picture: read, made upright and opaque, and checked."""
+"""The character's picture: read, made upright and opaque, checked, and where it lies in a frame."""
 
 import warnings
 from dataclasses import dataclass
@@ -11,7 +11,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from marionext.errors import CharacterError
 from marionext.files import open_file, reading
 
-__all__ = ["MOST_PIXELS", "SMALLEST_SIDE", "Character", "read_character"]
+__all__ = [
+    "MOST_PIXELS",
+    "SMALLEST_SIDE",
+    "Character",
+    "crop_geometry",
+    "read_character",
+    "read_mask",
+]
 
 SMALLEST_SIDE = 64
 """Pixels; a smaller picture holds no character a model could copy."""
@@ -28,6 +35,8 @@ class Character:
     """(height, width, 3) RGB."""
     notes: tuple[str, ...]
     """What was done to it, for people to read."""
+    mask: NDArray[np.uint8] | None = None
+    """(height, width), 255 where the picture is opaque; None: everywhere."""
 
 
 def read_character(path: Path) -> Character:
@@ -70,13 +79,71 @@ def _read(path: Path) -> Character:
         )
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _in_eight_bits(picture, path)
+    mask = None
     if "A" in picture.getbands() or "transparency" in picture.info:
         layer = picture.convert("RGBA")
-        if np.asarray(layer.getchannel("A")).min() < 255:
+        opaque = np.asarray(layer.getchannel("A"))
+        if opaque.min() < 255:
             notes.append("the character's picture is transparent in parts: laid over white")
+            mask = opaque.copy()
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, layer)
-    return Character(np.asarray(picture.convert("RGB")).copy(), tuple(notes))
+    return Character(np.asarray(picture.convert("RGB")).copy(), tuple(notes), mask)
+
+
+def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Read the picture that says which pixels of a character's picture are the figure.
+
+    Args:
+        path: of a grey picture: white is the figure, black is not; or one that is transparent
+            around the figure.
+        size: width and height of the character's picture.
+
+    Returns:
+        (height, width), 255 where the figure is.
+
+    Raises:
+        CharacterError: no such file, not a picture, or of another size.
+    """
+    with reading(path, CharacterError, "a mask that can be read", hint="Give a grey PNG."):
+        picture = _read(path)
+        # Painting programs leave out what is not the figure, rather than making it black.
+        mask = picture.pixels.max(axis=2) if picture.mask is None else picture.mask
+    found = mask.shape[1], mask.shape[0]
+    if found != size:
+        raise CharacterError(
+            f"expected a mask of {size[0]}x{size[1]}, as the character's picture is, got "
+            f"{found[0]}x{found[1]}: {path}",
+            hint="Save the mask in the picture's size: white is the figure, black is not.",
+        )
+    return mask
+
+
+def crop_geometry(
+    width: int, height: int, size: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return how a picture is resized to cover a frame, and where it is cut out.
+
+    Sizes and rounding are those of the reference implementation. Here and not with the networks'
+    resizing (`marionext.diffusion.cropping`), since dolls cover frames likewise, without torch.
+
+    Args:
+        width: of the picture, in pixels.
+        height: of the picture.
+        size: width and height of the frame.
+
+    Returns:
+        Width and height to resize to; left and top of the crop.
+    """
+    frame_width, frame_height = size
+    ratio = height / width
+    if ratio < frame_height / frame_width:
+        resized = (int(np.ceil(frame_height / ratio)), frame_height)
+    else:
+        resized = (frame_width, int(np.ceil(frame_width * ratio)))
+    # Python's round takes halves to the even number, as the reference does.
+    corner = (round((resized[0] - frame_width) / 2), round((resized[1] - frame_height) / 2))
+    return resized, corner
 
 
 def _in_eight_bits(picture: Image.Image, path: Path) -> Image.Image:

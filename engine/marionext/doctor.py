@@ -240,7 +240,7 @@ def _device() -> Iterator[Finding]:
         mend = "Update the driver (nvidia-smi tells its version) or close what holds the GPU."
         yield Finding(topic="device", level="problem", text=text, mend=mend)
     else:
-        text = f"{processor}; no GPU: the puppet model renders, svd would take hours"
+        text = f"{processor}; no GPU: doll and puppet render, svd would take hours"
         yield Finding(topic="device", level="ok", text=text)
 
 
@@ -255,9 +255,16 @@ def _memory() -> Iterator[Finding]:
         return
     free = f", {available / GIB:.1f} GiB of it free" if available is not None else ""
     level: Literal["ok", "note"] = "ok" if total >= 6 * GIB else "note"
-    mend = None if level == "ok" else "The large model needs 16 GiB; the puppet is content with 4."
+    mend = (
+        None
+        if level == "ok"
+        else "The large model needs 16 GiB; doll and puppet are content with 4."
+    )
     yield Finding(
-        topic="memory", level=level, text=f"{total / GIB:.1f} GiB of memory{free}", mend=mend
+        topic="memory",
+        level=level,
+        text=f"{total / GIB:.1f} GiB of memory{free}",
+        mend=None if level == "ok" else mend,
     )
 
 

@@ -6,7 +6,7 @@ machine but not the meaning of the result (device, folders, memory) is in `Engin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,14 @@ from marionext.errors import SettingsError
 from marionext.files import read_json
 from marionext.frames import FrameRate, check_number, parse_frames
 from marionext.paths import check_path, user_path
-from marionext.settings import Settings, SvdSettings, default_settings, within
+from marionext.settings import (
+    DEFAULT_MODEL,
+    DollSettings,
+    Settings,
+    SvdSettings,
+    default_settings,
+    within,
+)
 
 __all__ = [
     "JOB_VERSION",
@@ -37,8 +44,11 @@ __all__ = [
     "read_job",
 ]
 
-JOB_VERSION = 1
-"""Version of the jobs' form; a newer file is refused with a word about the version."""
+JOB_VERSION = 2
+"""Version of the jobs' form; a newer file is refused with a word about the version. In version 1 a
+render that names no model is one of the puppet."""
+
+_MODEL_OF_VERSION_1 = "puppet"
 
 RIG_SIZE = (576, 1024)
 """Width and height in pixels that a rig is seen in where nothing else is said."""
@@ -179,9 +189,9 @@ class RenderJob(_AnyJob):
     kind: Literal["render"] = "render"
     motion: MotionSource
     character: str
-    """The picture of the character."""
+    """The picture of the character, or the folder of a layered doll."""
     output: OutputSettings
-    model: str = "puppet"
+    model: str = DEFAULT_MODEL
     """Name of a bundle, or its folder."""
     quality: str | None = None
     """Name of the quality preset that ``settings`` started from, for the record."""
@@ -191,7 +201,7 @@ class RenderJob(_AnyJob):
     """Frames to make anew in the folder of a finished render, as a take of their own; all others
     are held as they are. None: the render itself."""
     pose: PoseSettings = field(default_factory=PoseSettings)
-    settings: Settings = field(default_factory=SvdSettings)
+    settings: Settings = field(default_factory=DollSettings)
     """Of the type that belongs to the model's architecture."""
 
 
@@ -289,14 +299,34 @@ def decode_job(data: object, *, beside: Path | None = None) -> Job:
         raise SettingsError("$: expected an object with the keys motion, character and output")
     # The type of the settings depends on the model: they are read when it is known.
     job: Job = decode(Job, {key: value for key, value in data.items() if key != "settings"})
+    if isinstance(job, RenderJob) and "model" not in data and _is_before_dolls(data):
+        job = replace(job, model=_MODEL_OF_VERSION_1)
     job = job if beside is None else _anchored(job, beside)
     if isinstance(job, RenderJob):
         usual = default_settings(job.model, job.quality)
         given = data.get("settings", {})
-        job = replace(job, settings=decode(type(usual), given, base=usual, path="$.settings"))
+        settings = decode(type(usual), given, base=usual, path="$.settings")
+        if isinstance(settings, DollSettings) and beside is not None:
+            others = tuple(str(user_path(other, beside=beside)) for other in settings.others)
+            settings = replace(settings, others=others)
+        job = replace(job, settings=settings)
     elif "settings" in data:
         raise SettingsError(f"$: unknown key 'settings' in a job of the kind {job.kind!r}")
     return job
+
+
+def _is_before_dolls(data: Mapping[str, Any]) -> bool:
+    """Tell whether a render that names no model was written when that meant the puppet.
+
+    The version says so, or settings that only models of the puppet's kind have.
+    """
+    if data.get("version") == 1:
+        return True
+    given = data.get("settings")
+    if not isinstance(given, Mapping):
+        return False
+    ours, theirs = ({field.name for field in fields(kind)} for kind in (DollSettings, SvdSettings))
+    return given.get("kind") == "svd" or bool(given.keys() & (theirs - ours))
 
 
 def read_job(path: Path) -> Job:

@@ -103,8 +103,10 @@ def plan(job: Job, engine: EngineSettings) -> Outline:
     motion = open_motion(job.motion)
     numbers = select_frames(job.again or job.frames, motion.frames)
     bundle = bundles.require(job.model)
-    device = _device(engine)
-    figures = backend_of(bundle).outline(bundle, job.settings, numbers, device)
+    backend = backend_of(bundle, job.settings)
+    backend.refuse(motion)
+    device = backend.device(engine)
+    figures = backend.outline(bundle, job.settings, numbers, device)
     width, height = job.settings.size
     frame_bytes = width * height * PNG_BYTES_PER_PIXEL * (1 + len(job.output.videos) / 8)
     speed, known = _speed(job.model, device)
@@ -156,14 +158,6 @@ def _speed(model: str, device: str) -> tuple[float, bool]:
     if isinstance(measured, float) and measured > 0:
         return measured, True
     return SLOW_OPERATIONS[device], False
-
-
-def _device(engine: EngineSettings) -> str:
-    if engine.device != "auto":
-        return engine.device
-    from marionext.diffusion.memory import choose_device  # noqa: PLC0415 - torch
-
-    return str(choose_device().type)
 
 
 def _duration(seconds: float) -> str:

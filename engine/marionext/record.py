@@ -45,7 +45,11 @@ _AS_BEFORE: tuple[tuple[tuple[str, ...], object], ...] = (
     (("settings", "noise"), "run"),
 )
 """Keys that jobs have not always had, with the value that says the same as their absence."""
-_HASHED_APART = {"motion": ("motion", "path"), "character": ("character",)}
+_HASHED_APART = {
+    "motion": ("motion", "path"),
+    "character": ("character",),
+    "person 2": ("settings", "others"),
+}
 """Files of a job by the name of their hash: what counts is their content, not where they are."""
 
 

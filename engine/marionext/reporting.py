@@ -12,13 +12,15 @@ from marionext.protocol import Event, FrameWritten, Log, Preview, Progress
 __all__ = ["STAGES", "Reporter"]
 
 STAGES = {
-    "poses": (0.12, "reading the motion"),
-    "models": (0.03, "loading the models"),
-    "denoise": (0.65, "denoising"),
-    "decode": (0.17, "decoding"),
-    "encode": (0.03, "writing"),
+    "poses": (0.0, 0.12, "reading the motion"),
+    "models": (0.12, 0.03, "loading the models"),
+    "denoise": (0.15, 0.65, "denoising"),
+    "decode": (0.8, 0.17, "decoding"),
+    "draw": (0.15, 0.82, "drawing"),
+    "encode": (0.97, 0.03, "writing"),
 }
-"""Each stage with its usual part of the work and its name in words, in order."""
+"""For each stage how much of the work usually lies before it, its own part, and its name in words.
+A model denoises and decodes, or draws."""
 
 _BEFORE = ("poses", "models")
 """Stages whose pace says nothing about the rest."""
@@ -75,10 +77,9 @@ class Reporter:
         elif now - self._last < _SECONDS_BETWEEN and done != total:
             return
         self._last = now
-        names = list(STAGES)
-        before = sum(STAGES[name][0] for name in names[: names.index(stage)])
+        before, share, words = STAGES[stage]
         part = done / total if total else 0.0
-        self._fraction = max(self._fraction, before + STAGES[stage][0] * part)
+        self._fraction = max(self._fraction, before + share * part)
         count = f" {done}/{total}" if total > 1 else ""
         self._emit(
             Progress(
@@ -88,7 +89,7 @@ class Reporter:
                 total=total,
                 fraction=round(min(self._fraction, 1.0), 4),
                 seconds_left=self._seconds_left(now, stage, done, total),
-                text=f"{STAGES[stage][1]}{count}{', ' + detail if detail else ''}",
+                text=f"{words}{count}{', ' + detail if detail else ''}",
             )
         )
 
@@ -102,9 +103,9 @@ class Reporter:
             return None
         pace = (now - self._stage_started) / fresh
         stage_whole = pace * total
-        names = list(STAGES)
-        after = sum(STAGES[name][0] for name in names[names.index(stage) + 1 :])
-        return round(pace * (total - done) + stage_whole * after / STAGES[stage][0], 1)
+        before, share, _ = STAGES[stage]
+        after = 1 - before - share
+        return round(pace * (total - done) + stage_whole * after / share, 1)
 
     def log(self, text: str, *, warning: bool = False) -> None:
         """Say something the user may want to read."""

@@ -5,13 +5,25 @@ of ``settings`` in a job. What is the same for all models is in `marionext.jobs`
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from marionext import bundles, limits, presets
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
+from marionext.paths import check_path
 
-__all__ = ["SETTINGS", "Settings", "SvdSettings", "default_settings", "within"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "SETTINGS",
+    "DollSettings",
+    "Settings",
+    "SvdSettings",
+    "default_settings",
+    "within",
+]
+
+DEFAULT_MODEL = "doll"
+"""What renders where nobody names a model: built in, and at home on any machine."""
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
@@ -29,6 +41,9 @@ def within(name: str, value: float, low: float, high: float) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SvdSettings:
     """How Stable Video Diffusion renders; the defaults are those of the reference."""
+
+    sides: ClassVar[str] = "the model wants multiples of 64"
+    """What width and height are rounded for."""
 
     kind: Literal["svd"] = "svd"
     """The architecture of the models that these are for."""
@@ -96,10 +111,45 @@ class SvdSettings:
         return width, height
 
 
-Settings = SvdSettings
-"""Those of any architecture: a union, once there is a second one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DollSettings:
+    """How a paper doll renders: each frame is drawn of the character's own picture."""
 
-SETTINGS: dict[str, type[Settings]] = {"svd": SvdSettings}
+    sides: ClassVar[str] = "videos want even numbers"
+    """What width and height are rounded for."""
+
+    kind: Literal["doll"] = "doll"
+    """The architecture of the models that these are for."""
+    width: int = 512
+    """Pixels; rounded up to an even number, which is said."""
+    height: int = 768
+    others: tuple[str, ...] = ()
+    """Pictures (or folders of dolls) of the second person of the motion, the third ...; whoever has
+    none of his own looks like the one before."""
+    refine: Literal["auto", "off"] = "auto"
+    """``auto``: a small network mends what was drawn, where its weights are there; ``off``: the
+    drawing alone."""
+
+    def __post_init__(self) -> None:
+        """Check every range once."""
+        within("width", self.width, 16, limits.RENDER_SIDE)
+        within("height", self.height, 16, limits.RENDER_SIDE)
+        for other in self.others:
+            check_path("others", other)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, each rounded up to an even number."""
+        return self.width + self.width % 2, self.height + self.height % 2
+
+
+Settings = SvdSettings | DollSettings
+"""Those of any architecture; the first is meant where a record of old names no kind."""
+
+SETTINGS: dict[str, type[SvdSettings] | type[DollSettings]] = {
+    "svd": SvdSettings,
+    "doll": DollSettings,
+}
 """The type of the settings for each architecture."""
 
 
@@ -125,14 +175,15 @@ def default_settings(model: str, quality: str | None = None) -> Settings:
             f"got {architecture!r}",
             hint="Update Marionext.",
         )
-    settings = SETTINGS[architecture]()
-    for fragment in (bundles.settings_of(bundle), _quality_settings(quality, model)):
+    settings: Settings = SETTINGS[architecture]()
+    for fragment in (bundles.settings_of(bundle), _quality_settings(quality, architecture, model)):
         settings = decode(type(settings), fragment, base=settings)
     return settings
 
 
-def _quality_settings(quality: str | None, model: str) -> dict[str, Any]:
+def _quality_settings(quality: str | None, architecture: str, model: str) -> dict[str, Any]:
+    """Return what a quality preset says of an architecture, and then of the model itself."""
     if quality is None:
         return {}
     preset = presets.read("quality", quality)
-    return {**preset.get("settings", {}), **preset.get("for", {}).get(model, {})}
+    return {**preset.get(architecture, {}), **preset.get("for", {}).get(model, {})}

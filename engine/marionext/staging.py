@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import pose
-from marionext.character import Character
+from marionext.casting import (
+    doll_pose,
+    is_layered,
+    open_doll,
+    pose_beside,
+    read_kept,
+    write_kept,
+)
+from marionext.character import Character, crop_geometry
+from marionext.doll import Doll
 from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.frames import FrameRange, FrameRate, format_frames
 from marionext.jobs import RenderJob
@@ -22,10 +31,10 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native, read_track, write_native
 from marionext.posemap import Drawer, PoseMapSource, SmallDrawer
 from marionext.reporting import Reporter
-from marionext.settings import Settings
+from marionext.settings import DollSettings, SvdSettings
 from marionext.sources import OpenMotion, select_frames
 
-__all__ = ["Staged", "character_pose", "pose_beside", "refuse_empty"]
+__all__ = ["Staged", "character_pose", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
@@ -150,11 +159,44 @@ class Staged:
         kept = None if self._kept is None else self._kept / "character.npz"
         if (track := self._kept_track(kept)) is not None:
             return track
+        settings = self._job.settings
+        if isinstance(settings, DollSettings):
+            # Its pose is that of the whole picture, which the doll is made of.
+            return _cropped_pose(doll_pose(self.dolls[0]), settings.size)
         character, detector = Path(self._job.character), self._job.motion.detector
         found = character_pose(character, self.picture, self._report, detector)
         if kept is not None:
             write_native(found, kept)
         return found
+
+    @cached_property
+    def dolls(self) -> tuple[Doll, ...]:
+        """The character as a doll, and those of the other people that have one of their own.
+
+        Raises:
+            CharacterError: one cannot be read, or nobody whose limbs are known is in it.
+            ModelError: a pose has to be detected, and the detector's networks are not there.
+        """
+        settings = self._job.settings
+        others = settings.others if isinstance(settings, DollSettings) else ()
+        return tuple(
+            self._doll(Path(path), f"person-{place}.doll.npz")
+            for place, path in enumerate((self._job.character, *others), start=1)
+        )
+
+    def _doll(self, character: Path, name: str) -> Doll:
+        """Return a doll: the one that an earlier run drew of, so that it ends in the same bytes."""
+        kept = None if self._kept is None else self._kept / name
+        if kept is not None and kept.is_file():
+            try:
+                return read_kept(kept)
+            except CharacterError as error:
+                self._report.log(f"{error.message}: it is made again", warning=True)
+        self._report.progress("models", 0, 1, "cutting out the character")
+        doll = open_doll(character, self._report.log, detector=self._job.motion.detector)
+        if kept is not None and doll.layers:  # INTERIM, as in `marionext.casting.open_doll`
+            write_kept(doll, kept, "")
+        return doll
 
     @property
     def has_kept_poses(self) -> bool:
@@ -196,10 +238,17 @@ class Staged:
 
     def _drawer(self) -> Drawer | SmallDrawer:
         """Return what draws the maps; in parity mode the reference's own way at any size."""
-        settings: Settings = self._job.settings
-        return Drawer(settings.size) if settings.parity else SmallDrawer(settings.size)
+        settings = self._job.settings
+        exact = isinstance(settings, SvdSettings) and settings.parity
+        return Drawer(settings.size) if exact else SmallDrawer(settings.size)
 
-    def _drawn(self) -> Control:
+    @cached_property
+    def fitted(self) -> PoseTrack:
+        """The poses laid over the character, in pixels of the frame; what deserves it is said.
+
+        Raises:
+            MotionError: as `poses`, or nobody is in the picture in any frame.
+        """
         track, reference = self.poses, self.reference
         fitted = pose.fit(
             track,
@@ -210,12 +259,16 @@ class Staged:
         )
         for warning in fitted.report.warnings:
             self._report.log(warning, warning=True)
-        moved = fitted.track
+        moved: PoseTrack = fitted.track
         if min(moved.size) >= _LEAST_ADVISED:
             for advice in pose.small_parts(pose.select(moved, self.numbers)):
                 self._report.log(advice)
+        refuse_empty(moved, self.numbers, self._report)
+        return moved
+
+    def _drawn(self) -> Control:
+        moved, reference = self.fitted, self.reference
         drawer, numbers = self._drawer(), self.numbers
-        refuse_empty(moved, numbers, self._report)
         # Without a known pose the slot shows the first frame's: the nearest thing to an empty wish.
         slot = reference if reference.people else pose.select(moved, (numbers[0],))
 
@@ -270,15 +323,6 @@ def refuse_empty(track: PoseTrack, numbers: Sequence[int], report: Reporter) -> 
     )
 
 
-def pose_beside(character: Path) -> Path | None:
-    """Return the pose track that lies beside a character's picture, or None.
-
-    ``hero.pose.npz`` belongs to ``hero.png``.
-    """
-    beside = character.with_suffix(".pose.npz")
-    return beside if beside.is_file() else None
-
-
 def character_pose(
     character: Path, picture: NDArray[np.uint8], report: Reporter, detector: str = "mediapipe"
 ) -> PoseTrack:
@@ -288,12 +332,14 @@ def character_pose(
     or finds wrongly, is given by hand.
 
     Args:
-        character: the picture's file.
+        character: the picture's file, or the folder of a layered doll, which knows its pose.
         picture: (height, width, 3) as the model sees it: already cropped.
         report: told what was not found.
         detector: as in `MotionSource`.
     """
     height, width = picture.shape[:2]
+    if is_layered(character):
+        return _cropped_pose(doll_pose(open_doll(character, report.log)), (width, height))
     beside = pose_beside(character)
     if beside is not None:
         return _cropped_pose(read_track(beside), (width, height))
@@ -317,8 +363,6 @@ def character_pose(
 
 def _cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
     """Bring the pose of a whole picture to the part that covers a frame, as the picture was."""
-    from marionext.diffusion.cropping import crop_geometry  # noqa: PLC0415 - torch
-
     resized, corner = crop_geometry(*track.size, size)
     scale = np.array(resized, np.float32) / np.array(track.size, np.float32)
     return track.with_(points=track.points * scale - np.array(corner, np.float32), size=size)

@@ -21,7 +21,19 @@ from marionext.pose.formats import read_track
 JobMaker = Callable[..., dict[str, Any]]
 DANCE = Path(__file__).parents[2] / "presets" / "motions" / "dance.bvh"
 RENDER_AB = ("render", "--motion", "a", "--character", "b", "--out", "c")
-SMALL = ("--size", "64x64", "--steps", "2", "--window", "4", "--overlap", "2", "--no-clean")
+SMALL = (
+    "--model",
+    "puppet",
+    "--size",
+    "64x64",
+    "--steps",
+    "2",
+    "--window",
+    "4",
+    "--overlap",
+    "2",
+    "--no-clean",
+)
 
 
 def render(motion: Path, character: Path, out: Path, *more: str) -> int:
@@ -117,7 +129,8 @@ def test_paths_in_a_job_file_start_at_its_folder(
 def test_plan_tells_windows_and_loads_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert main(["plan", "--motion", str(DANCE), "--frames", "1-40", "--json"]) == 0
+    puppet = ("--model", "puppet")
+    assert main(["plan", "--motion", str(DANCE), *puppet, "--frames", "1-40", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["frames"] == 40
     assert plan["selection"] == "1-40"
@@ -125,7 +138,7 @@ def test_plan_tells_windows_and_loads_nothing(
     # Windows are shifted in the second step, where one more covers the clip.
     assert plan["evaluations"] == 2 * len(plan["windows"]) + (len(plan["windows"]) + 1)
     assert plan["disk_mib"] > 0
-    assert main(["plan", "--motion", str(DANCE), "--out", str(tmp_path / "no")]) == 0
+    assert main(["plan", "--motion", str(DANCE), *puppet, "--out", str(tmp_path / "no")]) == 0
     assert "windows" in capsys.readouterr().out
     assert not (tmp_path / "no").exists()
 

@@ -3,7 +3,8 @@
 import contextlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -21,7 +22,7 @@ from marionext.jobs import (
     decode_job,
     encode_job,
 )
-from marionext.settings import SvdSettings, default_settings
+from marionext.settings import DollSettings, Settings, SvdSettings, default_settings
 
 MINIMAL = {
     "motion": {"path": "dance.mp4"},
@@ -69,7 +70,7 @@ def test_a_mistake_in_a_job_is_named_with_its_place(data: object, message: str) 
 
 def test_a_misspelt_key_brings_a_suggestion() -> None:
     with pytest.raises(SettingsError) as caught:
-        decode_job(changed("settings.stepz", 3))
+        decode_job({**changed("settings.stepz", 3), "model": "puppet"})
     assert caught.value.hint == "Did you mean 'steps'?"
 
 
@@ -110,18 +111,66 @@ JOBS = st.builds(
     ),
     frames=st.none() | st.just("1-5"),
     pose=st.builds(PoseSettings, mirror=st.booleans()),
-    settings=st.builds(
-        SvdSettings,
-        seed=st.integers(0, 2**63 - 1),
-        control_strength=st.floats(0, 10),
-        window=st.integers(7, 24),
-    ),
+)
+SVD = st.builds(
+    SvdSettings,
+    seed=st.integers(0, 2**63 - 1),
+    control_strength=st.floats(0, 10),
+    window=st.integers(7, 24),
+)
+DOLLS = st.builds(
+    DollSettings,
+    width=st.integers(16, 8192),
+    others=st.lists(PATHS, max_size=2).map(tuple),
+    refine=st.sampled_from(["auto", "off"]),
 )
 
 
-@given(JOBS)
-def test_a_job_survives_json(job: RenderJob) -> None:
+@given(JOBS, SVD.map(lambda s: ("puppet", s)) | DOLLS.map(lambda s: ("doll", s)))
+def test_a_job_survives_json(job: RenderJob, how: tuple[str, Settings]) -> None:
+    job = replace(job, model=how[0], settings=how[1])
     assert decode_job(json.loads(json.dumps(encode_job(job)))) == job
+
+
+def test_a_job_that_names_no_model_is_one_of_the_doll() -> None:
+    job = decode_job({**MINIMAL, "settings": {"width": 300, "refine": "off"}})
+    assert (job.model, job.settings) == ("doll", DollSettings(width=300, refine="off"))
+    assert decode_job({**MINIMAL, "quality": "draft"}).settings.size == (256, 384)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"version": 1},
+        {"settings": {"steps": 5}},
+        {"settings": {"kind": "svd"}},
+        {"version": 1, "quality": "draft", "settings": {"width": 64}},
+    ],
+)
+def test_a_job_from_before_there_were_dolls_still_means_the_puppet(before: dict[str, Any]) -> None:
+    job = decode_job({**MINIMAL, **before})
+    assert job.model == "puppet"
+    assert job.settings.kind == "svd"
+    assert decode_job({**MINIMAL, **before, "model": "svd"}).model == "svd"
+
+
+def test_settings_of_another_kind_than_the_models_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"\$\.settings\.kind: expected one of \['doll'\]"):
+        decode_job({**MINIMAL, "model": "doll", "settings": {"kind": "svd"}})
+    with pytest.raises(SettingsError, match="unknown key 'steps'"):
+        decode_job({**MINIMAL, "model": "doll", "settings": {"steps": 3}})
+
+
+def test_pictures_of_other_people_start_at_the_jobs_folder(tmp_path: Path) -> None:
+    job = decode_job({**MINIMAL, "settings": {"others": ["b.png", "/c.png"]}}, beside=tmp_path)
+    assert job.settings.others == (str(tmp_path / "b.png"), str(Path("/c.png").absolute()))
+
+
+@pytest.mark.parametrize("sides", [(15, 64), (64, 8193)])
+def test_a_doll_has_any_even_size_that_can_be_a_video(sides: tuple[int, int]) -> None:
+    assert DollSettings(width=301, height=16).size == (302, 16)
+    with pytest.raises(SettingsError, match="expected a number from 16 to 8192"):
+        DollSettings(width=sides[0], height=sides[1])
 
 
 @given(

@@ -11,7 +11,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from marionext.backends.svd.conditioning import clip_pixels
-from marionext.diffusion.cropping import crop_geometry, fit_character
+from marionext.character import crop_geometry
+from marionext.diffusion.cropping import fit_character
 
 
 def read(path: Path) -> np.ndarray:

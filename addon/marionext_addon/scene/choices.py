@@ -5,6 +5,7 @@ Everything is read from the settings whenever it is needed; nothing is cached.
 """
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import bpy
 from marionext import bundles, presets
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate
-from marionext.settings import SvdSettings, default_settings
+from marionext.settings import default_settings
 
 __all__ = [
     "armatures",
@@ -30,7 +31,6 @@ __all__ = [
     "scene_rate",
 ]
 
-_SIDE = 64
 _MOST_FRAMES = 100_000
 _FPS_BASES = 10_000
 """Blender keeps the base as a single-precision number: 1.001 comes back as 1.00100004673."""
@@ -127,14 +127,15 @@ def _steps_per_frame(scene: Any) -> Fraction:
 
 
 def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
-    """Return width and height of the render in pixels, both multiples of 64.
+    """Return width and height of the render in pixels, rounded as the model wants them.
 
     Args:
         scene: with its settings.
         draft: the size of a draft: the same shape, as many pixels as the draft preset has.
     """
     settings = scene.marionext
-    trained = default_settings(model_of(scene)).size
+    usual = default_settings(model_of(scene))
+    trained = usual.size
     area = trained[0] * trained[1]
     match settings.size_preset:
         case "MODEL":
@@ -151,7 +152,7 @@ def render_size(scene: Any, *, draft: bool = False) -> tuple[int, int]:
         small = default_settings(model_of(scene), "draft").size
         if small[0] * small[1] < width * height:
             width, height = _shape(width / height, small[0] * small[1])
-    return SvdSettings(width=width, height=height).size
+    return replace(usual, width=width, height=height).size
 
 
 def _scene_aspect(scene: Any) -> float:
@@ -161,8 +162,7 @@ def _scene_aspect(scene: Any) -> float:
 
 
 def _shape(aspect: float, area: int) -> tuple[int, int]:
-    """Return the size of an aspect with about this many pixels, sides in multiples of 64."""
+    """Return the size of an aspect with about this many pixels."""
     height = math.sqrt(area / aspect)
-    sides = (max(_SIDE, round(side / _SIDE) * _SIDE) for side in (height * aspect, height))
-    width, high = sides
-    return min(8192, width), min(8192, high)
+    width, high = (min(8192, max(64, round(side))) for side in (height * aspect, height))
+    return width, high

@@ -4,10 +4,11 @@
 import zlib
 
 from marionext import bundles
+from marionext.settings import DEFAULT_MODEL
 
 from .translations import say
 
-__all__ = ["find_models", "refresh_models"]
+__all__ = ["NUMBER_OF_DEFAULT", "find_models", "refresh_models"]
 
 EnumItem = tuple[str, str, str, str, int]
 
@@ -18,9 +19,13 @@ _model_items: list[EnumItem] = []
 def _stable_number(name: str) -> int:
     """Return the same number for a name in every session: Blender saves the number.
 
-    The built-in model is 0, the value of a choice that was never touched.
+    The puppet is 0, since it was when files were saved with it.
     """
     return 0 if name == "puppet" else zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+NUMBER_OF_DEFAULT = _stable_number(DEFAULT_MODEL)
+"""The value of a choice that was never touched."""
 
 
 def find_models(_settings: object = None, _context: object = None) -> list[EnumItem]:
@@ -45,6 +50,6 @@ def refresh_models() -> None:
                 _stable_number(bundle.name),
             )
         )
-    # The built-in one first: it is the default and works everywhere.
-    found.sort(key=lambda item: (item[0] != "puppet", item[0]))
+    # The default first: it is built in and works everywhere.
+    found.sort(key=lambda item: (item[0] != DEFAULT_MODEL, item[0]))
     _model_items[:] = found

@@ -23,7 +23,7 @@ from bpy.props import (
 from marionext import presets
 
 from . import changes
-from .models import find_models
+from .models import NUMBER_OF_DEFAULT, find_models
 from .paths import RELATIVE
 
 __all__ = [
@@ -151,7 +151,7 @@ class MarionextScene(bpy.types.PropertyGroup):
     )
     size_preset: EnumProperty(
         name="Size",
-        description="Size of the render; sides are multiples of 64",
+        description="Size of the render; most models want sides in multiples of 64",
         items=[
             ("MODEL", "Portrait", "The size the model was trained at"),
             ("LANDSCAPE", "Landscape", "The trained size turned on its side"),
@@ -239,7 +239,12 @@ class MarionextScene(bpy.types.PropertyGroup):
         default="linear",
     )
 
-    model: EnumProperty(name="Model", description="The model that paints", items=find_models)
+    model: EnumProperty(
+        name="Model",
+        description="The model that paints",
+        items=find_models,
+        default=NUMBER_OF_DEFAULT,
+    )
     quality: EnumProperty(
         name="Quality",
         description="Steps, schedule and overlap together",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marionext.errors import EngineError
-from marionext.settings import SvdSettings, default_settings
+from marionext.settings import DEFAULT_MODEL, Settings, default_settings
 
 from ..scene import cameras, choices
 
@@ -112,17 +112,17 @@ def framing(scene: Any) -> Framing:
     return found
 
 
-def model_settings(scene: Any) -> SvdSettings:
+def model_settings(scene: Any) -> Settings:
     """Return what model and quality say about the settings that the user leaves to them."""
     chosen = scene.marionext
     quality = None if chosen.quality == "MODEL" else chosen.quality
     key = (chosen.model, quality)
 
-    def compute() -> SvdSettings:
+    def compute() -> Settings:
         try:
             return default_settings(chosen.model, quality)
         except EngineError:
-            return SvdSettings()
+            return default_settings(DEFAULT_MODEL, quality)
 
-    found: SvdSettings = _keep("model", key, compute)
+    found: Settings = _keep("model", key, compute)
     return found

@@ -39,7 +39,12 @@ class _Shelf:
 
 
 def icon(path: str) -> int:
-    """Return the number of a picture's icon, `WAITING` or `MISSING`; never looks at the disk."""
+    """Return the number of a picture's icon, `WAITING` or `MISSING`; never looks at the disk.
+
+    A layered doll (its ``doll.json``) is no picture and has none.
+    """
+    if path.endswith(".json"):
+        return WAITING
     known = _Shelf.seen.get(bpy.path.abspath(path))
     if known is None:
         look_again(path)

@@ -12,7 +12,7 @@ from marionext import bundles
 from marionext.codec import decode
 from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.jobs import MotionSource, OutputSettings, PoseMapJob, PoseSettings, RenderJob
-from marionext.settings import SvdSettings, default_settings
+from marionext.settings import Settings, SvdSettings, default_settings
 
 from ..scene.choices import (
     armatures,
@@ -25,10 +25,14 @@ from .folders import MOTION_FILE, POSE_MAPS, Kind
 from .shots import Shot
 
 __all__ = [
+    "DOLL_FILE",
     "build_job",
     "character_picture",
     "check",
 ]
+
+DOLL_FILE = "doll.json"
+"""File of the folder of a layered doll, as `marionext.casting` has it: too heavy for Blender."""
 
 
 def check(scene: Any, kind: Kind) -> None:
@@ -74,7 +78,9 @@ def check(scene: Any, kind: Kind) -> None:
 
 
 def character_picture(scene: Any) -> Path:
-    """Return the file of the character's picture.
+    """Return the file of the character's picture, or the folder of a layered doll.
+
+    The picker picks files: of such a folder it is ``doll.json``.
 
     Raises:
         CharacterError: none is chosen, or it is not there.
@@ -86,6 +92,10 @@ def character_picture(scene: Any) -> Path:
             hint="Choose an image in the sidebar's Character panel, or render one from this scene.",
         )
     path = absolute(settings.character)
+    if path.name == DOLL_FILE:
+        path = path.parent
+    if (path / DOLL_FILE).is_file():
+        return path
     if not path.is_file():
         raise CharacterError(
             f"the picture of the character is not there: {path}",
@@ -94,23 +104,24 @@ def character_picture(scene: Any) -> Path:
     return path
 
 
-def _render_settings(scene: Any, shot: Shot) -> tuple[SvdSettings, str | None]:
+def _render_settings(scene: Any, shot: Shot) -> tuple[Settings, str | None]:
     settings = scene.marionext
     draft = shot.kind == "DRAFT"
     quality = "draft" if draft else settings.quality
     quality = None if quality == "MODEL" else quality
-    given: dict[str, Any] = {
-        "width": shot.size[0],
-        "height": shot.size[1],
-        "seed": settings.seed,
-        "control_strength": round(settings.control_strength, 6),
-    }
-    if settings.steps and not draft:
-        given["steps"] = settings.steps
-    if settings.guidance > 0:
-        given |= dict.fromkeys(("guidance_min", "guidance_max"), round(settings.guidance, 6))
+    given: dict[str, Any] = {"width": shot.size[0], "height": shot.size[1]}
     base = default_settings(model_of(scene), quality)
-    return decode(SvdSettings, given, base=base), quality
+    if isinstance(base, SvdSettings):
+        given |= {
+            "seed": settings.seed,
+            "control_strength": round(settings.control_strength, 6),
+        }
+        if settings.steps and not draft:
+            given["steps"] = settings.steps
+        if settings.guidance > 0:
+            given |= dict.fromkeys(("guidance_min", "guidance_max"), round(settings.guidance, 6))
+    found: Settings = decode(type(base), given, base=base)
+    return found, quality
 
 
 def build_job(scene: Any, shot: Shot, character: str) -> RenderJob | PoseMapJob:

@@ -61,7 +61,7 @@ def _fill(job: Job, motion: Preparation, folder: Path) -> Preparation:
 
 
 def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
-    """Copy the character's picture, with its pose where that is known; return its name."""
+    """Copy the character's picture, with what lies beside it; return its name."""
     if scene.marionext.character_source == "SCENE":
         source = reference.current_picture(scene, shot)
         if source is None:
@@ -70,11 +70,16 @@ def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
             return "character.png"
     else:
         source = jobs.character_picture(scene)
+    if source.is_dir():
+        for file in (*source.glob("*.png"), source / jobs.DOLL_FILE):
+            _copy(file, folder / "character.doll" / file.name)
+        return "character.doll"
     name = f"character{source.suffix.lower()}"
     _copy(source, folder / name)
-    beside = source.with_suffix(".pose.npz")
-    if beside.is_file():
-        _copy(beside, folder / "character.pose.npz")
+    for ending in (".pose.npz", ".mask.png"):
+        beside = source.with_suffix(ending)
+        if beside.is_file():
+            _copy(beside, folder / f"character{ending}")
     return name
 
 

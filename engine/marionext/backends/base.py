@@ -9,18 +9,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext.bundles import ModelBundle
-from marionext.jobs import EngineSettings
+from marionext.casting import find_files
+from marionext.jobs import EngineSettings, RenderJob
 from marionext.reporting import Reporter
 from marionext.settings import Settings
+from marionext.sources import OpenMotion
 from marionext.staging import Staged
 
 __all__ = ["Backend", "Figures", "Renderer", "Rung", "Work"]
+
+
+_S = TypeVar("_S", bound=Settings)
+"""The settings of a backend's own type."""
 
 
 def _nobody(_stage: str, _done: int, _total: int) -> None:
@@ -84,15 +90,22 @@ class Work:
     """File for a rough picture of the result so far, as PNG; None: none is wanted."""
 
 
-class Renderer(ABC):
+class Renderer(ABC, Generic[_S]):
     """Networks that are loaded, or whatever makes the frames."""
 
     device: str = "cpu"
     """Kind of the device it works on."""
 
+    def prepare(self, staged: Staged) -> None:
+        """Make what is made once for a character: it says nothing about the pace of frames.
+
+        Raises:
+            CharacterError: the character cannot be used.
+        """
+
     @abstractmethod
     def render(
-        self, staged: Staged, settings: Settings, work: Work, report: Reporter
+        self, staged: Staged, settings: _S, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Make frames, one by one in the order of their numbers.
 
@@ -112,17 +125,40 @@ class Renderer(ABC):
         """
 
 
-class Backend(ABC):
+class Backend(ABC, Generic[_S]):
     """One way to make frames."""
 
     architecture: ClassVar[str]
     """As models' cards name it."""
-    settings: ClassVar[type[Settings]]
+    settings: type[_S]
     """The type of its settings in a job."""
+
+    def refuse(self, motion: OpenMotion) -> None:
+        """Make sure that frames can be made of a motion of this kind: by default, of any.
+
+        Raises:
+            MotionError: they cannot; says which other model can.
+        """
+
+    def characters(self, job: RenderJob) -> dict[str, tuple[Path, ...]]:
+        """Return the files of a job's characters that change pixels, by what they are.
+
+        By default those of one picture and its pose.
+
+        Raises:
+            CharacterError: a layered doll does not tell its files.
+        """
+        files = find_files(Path(job.character))
+        found = {"character": files.own}
+        return found if files.pose is None else {**found, "character pose": (files.pose,)}
+
+    @abstractmethod
+    def device(self, engine: EngineSettings) -> str:
+        """Return the kind of the device that it would compute on."""
 
     @abstractmethod
     def outline(
-        self, bundle: ModelBundle, settings: Settings, numbers: tuple[int, ...], device: str
+        self, bundle: ModelBundle, settings: _S, numbers: tuple[int, ...], device: str
     ) -> Figures:
         """Reckon what a render takes, without loading a network.
 
@@ -132,7 +168,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def computed(self, settings: Settings, engine: EngineSettings) -> dict[str, str]:
+    def computed(self, settings: _S, engine: EngineSettings) -> dict[str, str]:
         """Return how this machine computes it, as far as that changes bits: device, number format.
 
         A render that goes on takes ``threads`` from its record (decision 23): see `Work`.
@@ -160,10 +196,10 @@ class Backend(ABC):
     def open(
         self,
         bundle: ModelBundle,
-        settings: Settings,
+        settings: _S,
         engine: EngineSettings,
         say: Callable[[str], None],
-    ) -> Renderer:
+    ) -> Renderer[_S]:
         """Load a model.
 
         Args:

@@ -1,6 +1,7 @@
 """The renderer of the last job stays loaded: jobs of one model load it once."""
 
 from pathlib import Path
+from typing import Any
 
 from marionext.backends.base import Backend, Renderer
 from marionext.bundles import ModelBundle
@@ -17,17 +18,17 @@ class Renderers:
     def __init__(self) -> None:
         """Load nothing yet."""
         self._report: Reporter | None = None
-        self._renderer: Renderer | None = None
+        self._renderer: Renderer[Any] | None = None
         self._loaded: tuple[Path, str, tuple[tuple[str, str], ...]] | None = None
 
     def open(
         self,
-        backend: Backend,
+        backend: Backend[Any],
         bundle: ModelBundle,
         settings: Settings,
         engine: EngineSettings,
         report: Reporter,
-    ) -> Renderer:
+    ) -> Renderer[Any]:
         """Return the renderer of a model, that of the job before where it is the same.
 
         Raises:

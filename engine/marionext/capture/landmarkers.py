@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from marionext.errors import DeviceError, ModelError
 
-__all__ = ["BodyLandmarker", "FaceLandmarker", "HandLandmarker", "HandTracker"]
+__all__ = ["BodyLandmarker", "BodySegmenter", "FaceLandmarker", "HandLandmarker", "HandTracker"]
 
 logger = logging.getLogger(__name__)
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
+_MASK_BLOCK = 64
+"""Pixels that a row has a multiple of, where the mask of a person is wanted."""
 _WARM_UP = np.zeros((64, 64, 3), np.uint8)
 _silence = threading.Lock()
 """Held while stderr is turned away, which is one for the whole process."""
@@ -100,6 +102,33 @@ class BodyLandmarker(_Landmarker):
             np.array([(mark.x * width, mark.y * height, mark.visibility) for mark in person])
             for person in found.pose_landmarks
         ]
+
+
+class BodySegmenter(_Landmarker):
+    """Tells which pixels of a picture are the surest person."""
+
+    def __init__(self, model: Path) -> None:
+        """Load a body network; arguments and errors as in `BodyLandmarker`."""
+        with _loading(model) as (vision, base):
+            super().__init__(
+                vision.PoseLandmarker.create_from_options(
+                    vision.PoseLandmarkerOptions(base_options=base, output_segmentation_masks=True)
+                )
+            )
+            self._landmarker.detect(_image(_WARM_UP))
+
+    def segment(self, picture: Picture) -> NDArray[np.float32] | None:
+        """Return how surely each pixel is the person, (h, w) from 0 to 1; None: nobody is found."""
+        width = picture.shape[1]
+        # Reading the mask of a picture whose rows are not whole blocks ends the process.
+        beyond = -width % _MASK_BLOCK
+        padded = np.pad(picture, ((0, 0), (0, beyond), (0, 0)), mode="edge")
+        with _quiet():
+            found = self._landmarker.detect(_image(padded)).segmentation_masks
+        if not found:
+            return None
+        mask = np.array(found[0].numpy_view(), np.float32).reshape(padded.shape[:2])
+        return np.ascontiguousarray(mask[:, :width])
 
 
 class HandLandmarker(_Landmarker):

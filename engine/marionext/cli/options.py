@@ -2,13 +2,13 @@
 
 import argparse
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from marionext import presets
 from marionext.codec import decode
-from marionext.errors import SettingsError
+from marionext.errors import OutputError, SettingsError
 from marionext.files import is_folder
 from marionext.frames import FrameRate, parse_frames
 from marionext.jobs import (
@@ -23,7 +23,7 @@ from marionext.jobs import (
 from marionext.limits import quoted
 from marionext.paths import user_path
 from marionext.record import RECORD, Record, Take
-from marionext.settings import Settings, default_settings
+from marionext.settings import DEFAULT_MODEL, Settings, SvdSettings, default_settings
 
 __all__ = [
     "add_engine_options",
@@ -37,7 +37,20 @@ __all__ = [
     "pose_settings",
 ]
 
+_FLAG_OF = {
+    "width": "--size",
+    "height": "--size",
+    "guidance_min": "--guidance",
+    "guidance_max": "--guidance",
+    "control_strength": "--control-strength",
+    "decode_chunk": "--decode-chunk",
+    "noise_augmentation": "--noise-augmentation",
+    "others": "--other",
+}
+"""Options that are not called as the setting is."""
+
 _SETTINGS_FLAGS: tuple[tuple[str, str, type, str], ...] = (
+    ("--refine", "refine", str, "auto, or off for the doll as it is drawn"),
     ("--seed", "seed", int, "seed of the noise"),
     ("--steps", "steps", int, "denoising steps"),
     ("--control-strength", "control_strength", float, "1 as trained, 0 ignores the poses"),
@@ -138,9 +151,18 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
 def add_render_options(parser: argparse.ArgumentParser) -> None:
     """Add what tells how the model renders."""
     group = parser.add_argument_group("picture")
-    group.add_argument("--model", default="puppet", help="bundle name or folder (default: puppet)")
+    group.add_argument("--model", help=f"bundle name or folder (default: {DEFAULT_MODEL})")
     group.add_argument("--quality", choices=presets.names("quality"))
-    group.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT, rounded to multiples of 64")
+    group.add_argument(
+        "--size", type=parse_size, help="WIDTHxHEIGHT; networks want multiples of 64"
+    )
+    group.add_argument(
+        "--other",
+        dest="others",
+        action="append",
+        metavar="PICTURE",
+        help="of dolls: the picture of the second person of the motion, the third ...; repeatable",
+    )
     group.add_argument("--fit", choices=("none", "linear", "limbs", "inside"), default="linear")
     for flag, name, kind, text in _SETTINGS_FLAGS:
         group.add_argument(flag, dest=name, type=kind, help=text)
@@ -210,9 +232,20 @@ def _guidance(text: str) -> dict[str, float]:
         raise SettingsError(f"--guidance: expected 3 or 1:3, got {text!r}") from None
 
 
-def _settings(options: argparse.Namespace) -> Settings:
-    settings = default_settings(options.model, options.quality)
-    return decode(type(settings), _given_settings(options), base=settings)
+def _settings(options: argparse.Namespace, model: str) -> Settings:
+    return _with_given(default_settings(model, options.quality), options, model)
+
+
+def _with_given(settings: Settings, options: argparse.Namespace, model: str) -> Settings:
+    """Return settings with those laid over them that the command line names."""
+    given = _given_settings(options)
+    known = {field.name for field in fields(settings)}
+    if unknown := [_FLAG_OF.get(name, f"--{name}") for name in given if name not in known]:
+        raise SettingsError(
+            f"{', '.join(dict.fromkeys(unknown))}: the model {model!r} has no such setting",
+            hint="Leave it out, or name a model that has it: --model puppet, --model svd.",
+        )
+    return decode(type(settings), given, base=settings)
 
 
 def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -228,13 +261,15 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
         given["width"], given["height"] = options.size
     if options.parity:
         given["parity"] = True
+    if options.others:
+        given["others"] = [str(user_path(other)) for other in options.others]
     return given
 
 
 def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
     """Return the job that makes frames of a finished render anew, as a take of their own.
 
-    Without a seed of its own each take has the next one.
+    Without a seed of its own each take has the next one, where the model has seeds.
 
     Raises:
         OutputError: the folder holds no render that can be read.
@@ -251,20 +286,21 @@ def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
     if not isinstance(job, RenderJob):
         raise SettingsError(f"{folder} is no render, but a job of the kind {job.kind!r}")
     wanted = parse_frames(options.frames)
+    settings = job.settings
     given = _given_settings(options)
     begun = [take for take in record.takes if take.numbers == wanted and _unfinished(record, take)]
     if begun and not given:
         job = decode_job(begun[-1].job)
         assert isinstance(job, RenderJob)
         settings = job.settings
-    else:
-        settings = replace(job.settings, seed=job.settings.seed + len(record.takes) + 1)
+    elif isinstance(settings, SvdSettings):
+        settings = replace(settings, seed=settings.seed + len(record.takes) + 1)
     return replace(
         job,
         again=options.frames,
         motion=replace(job.motion, path=_moved("motion", job.motion.path, options.motion)),
         character=_moved("character", job.character, options.character),
-        settings=decode(type(settings), given, base=settings),
+        settings=_with_given(settings, options, job.model),
         output=replace(job.output, directory=str(folder.absolute())),
     )
 
@@ -291,13 +327,28 @@ def _moved(what: str, path: str, given: str | None) -> str:
     return path
 
 
+def _begun_model(options: argparse.Namespace) -> str | None:
+    """Return the model of the render that the same command goes on with, or None.
+
+    The usual model has been another one: what was begun with it has to end with it.
+    """
+    path = user_path(options.out) / RECORD
+    if getattr(options, "overwrite", False) or not path.is_file():
+        return None
+    try:
+        model = Record.read(path).job.get("model")
+    except OutputError:
+        return None  # said where the folder is opened
+    return model if isinstance(model, str) else None
+
+
 def job_from(options: argparse.Namespace) -> RenderJob:
     """Return the job that the parsed options describe; paths made absolute.
 
     Raises:
         SettingsError: an option is out of its range.
     """
-    model = options.model
+    model = options.model or _begun_model(options) or DEFAULT_MODEL
     if model not in presets.names("models") and is_folder(user_path(model)):
         model = str(user_path(model))
     return RenderJob(
@@ -307,7 +358,7 @@ def job_from(options: argparse.Namespace) -> RenderJob:
         quality=options.quality,
         frames=options.frames,
         pose=pose_settings(options),
-        settings=_settings(options),
+        settings=_settings(options, model),
         output=OutputSettings(
             directory=str(user_path(options.out)),
             videos=tuple(options.video or ("mp4",)),

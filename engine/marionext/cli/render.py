@@ -42,7 +42,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--again",
         metavar="FOLDER",
         help="make the frames of --frames anew in the folder of a finished render, with --seed or "
-        "the next one; --motion and --character only say where the files are now",
+        "the next one where the model has seeds; --motion and --character only say where the files "
+        "are now",
     )
     render.add_argument(
         "--save-job", metavar="FILE", help="write the job to a file for 'batch' instead"
@@ -99,7 +100,7 @@ def _add_job_options(
         "--character",
         required=required and character,
         default=None if character else "",
-        help="picture of the character",
+        help="picture of the character, or the folder of a layered doll",
     )
     parser.add_argument(
         "--out",
@@ -172,8 +173,9 @@ def _takes(options: argparse.Namespace) -> int:
         return 0
     for row in rows:
         state = "" if row["finished"] else "   unfinished"
+        seed = "" if row["seed"] is None else f"seed {row['seed']}   "
         console.show_result(
-            f"take {row['take']}   frames {row['frames']}   seed {row['seed']}   "
+            f"take {row['take']}   frames {row['frames']}   {seed}"
             f"shown {row['shown'] or 'nowhere'}{state}"
         )
     return 0
@@ -213,14 +215,14 @@ def _batch(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     from marionext.jobs import MotionSource, OutputSettings, PoseSettings  # noqa: PLC0415
-    from marionext.settings import default_settings  # noqa: PLC0415
+    from marionext.settings import DollSettings  # noqa: PLC0415
 
     job = RenderJob(
         motion=MotionSource(path=str(presets.folder("motions") / "dance.bvh")),
         character=str(presets.folder("characters") / "hero.png"),
         frames=options.frames,
         pose=PoseSettings(fit="inside"),
-        settings=default_settings("puppet"),
+        settings=DollSettings(width=256, height=384),
         output=OutputSettings(directory=str(user_path(options.out)), side_by_side=True),
     )
     return _run([job], options)

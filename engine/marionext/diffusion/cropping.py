@@ -8,33 +8,10 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from marionext.character import crop_geometry
 from marionext.errors import CharacterError
 
-__all__ = ["crop_geometry", "fit_character"]
-
-
-def crop_geometry(
-    width: int, height: int, size: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return how a picture is resized to cover a frame, and where it is cut out.
-
-    Args:
-        width: of the picture, in pixels.
-        height: of the picture.
-        size: width and height of the frame.
-
-    Returns:
-        Width and height to resize to; left and top of the crop.
-    """
-    frame_width, frame_height = size
-    ratio = height / width
-    if ratio < frame_height / frame_width:
-        resized = (int(np.ceil(frame_height / ratio)), frame_height)
-    else:
-        resized = (frame_width, int(np.ceil(frame_width * ratio)))
-    # Python's round takes halves to the even number, as the reference does.
-    corner = (round((resized[0] - frame_width) / 2), round((resized[1] - frame_height) / 2))
-    return resized, corner
+__all__ = ["fit_character"]
 
 
 def fit_character(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -5,14 +5,15 @@ no files (`marionext.doll.folders` keeps it as layered pictures that a person ca
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PART_NAMES", "Doll", "Drawn", "Layer"]
+__all__ = ["PART_NAMES", "VIEWS", "Doll", "Drawn", "Layer", "Shadow"]
 
 Picture = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 
 PART_NAMES = (
     "background",
@@ -20,9 +21,21 @@ PART_NAMES = (
     "neck",
     "head",
     "skirt",
-    *(f"{side}_{part}" for side in ("right", "left") for part in ("arm", "hand", "leg")),
+    *(
+        f"{side}_{part}"
+        for side in ("right", "left")
+        for part in ("upper_arm", "forearm", "hand", "thigh", "shin", "foot")
+    ),
 )
 """What a pixel of a drawn frame can show; its index is the number in `Drawn.parts`."""
+
+VIEWS = {
+    "head": ("front", "left", "right", "back"),
+    "trunk": ("front", "back"),
+    "right_hand": ("open", "closed"),
+    "left_hand": ("open", "closed"),
+}
+"""The views of a part that a doll may have; left and right are the picture's: where it looks to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +50,20 @@ class Layer:
     """Left and top in the character's picture, in pixels; may be negative."""
     seen: Picture
     """(h, w): 255 where the colour was seen in the picture, 0 where it was filled in."""
+    view: str = ""
+    """Of the part's `VIEWS`, where there are several; empty: the one that the picture shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The shadow under the feet."""
+
+    dark: float
+    """How much of the floor's light it takes in its middle, 0 to 1."""
+    tall: float
+    """Half its height in statures."""
+    wide: float
+    """Half its width, in widths that are usual for the feet's stance."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,11 +74,16 @@ class Doll:
     """Width and height of the character's picture in pixels."""
     background: Picture
     """(h, w, 3) RGB: the picture without the character."""
+    filled: Picture
+    """(h, w): 255 where the background was filled in, since the character stood before it."""
     points: Floats
     """(134, 2) pixels: the pose of the character in its picture."""
     scores: Floats
     """(134,)"""
     layers: tuple[Layer, ...]
+    hem: float | None = None
+    """How far a skirt goes down from the hips, in pixels; None: there is none."""
+    shadow: Shadow | None = None
     notes: tuple[str, ...] = field(default=())
     """What was assumed or not found, for people to read."""
 

@@ -88,12 +88,13 @@ class RenderFolder:
         """Take up what is there; return whether it is of the same render."""
         path = self.path / RECORD
         if plan is not None and (overwrite or not path.is_file()):
-            self._clear(path)
-            self.record = plan
-            plan.write(path)
-            return False
+            return self._begin(plan, path)
         found = Record.read(path)
         if plan is not None and (found.identity, found.numbers) != (plan.identity, plan.numbers):
+            if found.stage.name == "new" and not found.frames and not found.takes:
+                # A run that failed at once (nobody is in the character's picture, say) has made
+                # nothing that would be lost.
+                return self._begin(plan, path)
             raise OutputError(
                 f"{self.path} holds another render: {_difference(found, plan)}",
                 hint="Choose another output folder, or say --overwrite to replace it.",
@@ -108,6 +109,13 @@ class RenderFolder:
             self._compare_versions(begun_with, plan.versions)
         self.keep(self.record)
         return True
+
+    def _begin(self, plan: Record, path: Path) -> bool:
+        """Begin a render; nothing is resumed."""
+        self._clear(path)
+        self.record = plan
+        plan.write(path)
+        return False
 
     def _compare_versions(self, begun: Mapping[str, str], now: Mapping[str, str]) -> None:
         """Say where a render goes on with other libraries, or on a processor of another kind."""
@@ -438,6 +446,9 @@ def refuse_strangers(files: Iterable[Path]) -> None:
 
 def _difference(found: Record, wanted: Record) -> str:
     """Say what sets two renders apart, the first thing that does."""
+    models = [record.job.get("model") for record in (found, wanted)]
+    if found.models != wanted.models and models[0] != models[1]:
+        return f"its model is {models[0]!r}, not {models[1]!r}"
     for name in ("inputs", "models", "computed"):
         before, after = getattr(found, name), getattr(wanted, name)
         for key in sorted({*before, *after}):

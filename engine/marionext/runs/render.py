@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from marionext import bundles
 from marionext.backends import Backend, Renderers, Work, backend_of
 from marionext.bundles import ModelBundle
-from marionext.character import read_character
+from marionext.casting import read_picture
 from marionext.errors import MotionError, OutputError
 from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
@@ -28,8 +29,9 @@ from marionext.record import RECORD, Record
 from marionext.reporting import Reporter
 from marionext.runs.result import Result
 from marionext.runs.videos import make_videos, result_files
+from marionext.settings import SvdSettings
 from marionext.sources import OpenMotion, open_motion, select_frames
-from marionext.staging import Staged, pose_beside
+from marionext.staging import Staged
 
 __all__ = ["render"]
 
@@ -47,13 +49,15 @@ def render(
     """
     job = _as_begun(job, engine)
     bundle = bundles.require(job.model)
-    character = read_character(Path(job.character))
+    backend = backend_of(bundle, job.settings)
+    character = read_picture(Path(job.character))
     for note in (*character.notes, *_rounding(job)):
         report.log(note)
     motion = open_motion(job.motion)
-    maker = _Maker(job, engine, bundle, backend_of(bundle), renderers, report)
+    backend.refuse(motion)
+    maker = _Maker(job, engine, bundle, backend, renderers, report)
     results = result_files(job, select_frames(job.frames, motion.frames))
-    _refuse_overlap(job, bundle, motion, results)
+    _refuse_overlap(maker, motion, results)
     if not (Path(job.output.directory) / RECORD).is_file():
         own = (Path(job.output.directory) / name for name in (_PREVIEW, "poses.npz"))
         refuse_strangers((*results, *own))
@@ -86,7 +90,7 @@ class _Maker:
     job: RenderJob
     engine: EngineSettings
     bundle: ModelBundle
-    backend: Backend
+    backend: Backend[Any]
     renderers: Renderers
     report: Reporter
 
@@ -101,6 +105,7 @@ class _Maker:
             report.log("every frame is there already")
             return False
         renderer = self.renderers.open(self.backend, self.bundle, job.settings, self.engine, report)
+        renderer.prepare(staged)
         started = report.seconds
         for number, picture in renderer.render(
             staged, job.settings, self._work(missing, folder, take, state), report
@@ -153,6 +158,8 @@ def _as_begun(job: RenderJob, engine: EngineSettings) -> RenderJob:
     begun = _begun(job, engine)
     if begun is None or begun.job.get("settings", {}).get("noise") != "run":
         return job
+    if not isinstance(job.settings, SvdSettings):
+        return job
     return replace(job, settings=replace(job.settings, noise="run"))
 
 
@@ -179,31 +186,31 @@ def _rounding(job: RenderJob) -> tuple[str, ...]:
         return ()
     return (
         f"size {given[0]}x{given[1]} is rendered as {rounded[0]}x{rounded[1]}: "
-        "the model wants multiples of 64",
+        f"{job.settings.sides}",
     )
 
 
-def _refuse_overlap(
-    job: RenderJob, bundle: ModelBundle, motion: OpenMotion, results: tuple[Path, ...]
-) -> None:
+def _refuse_overlap(maker: _Maker, motion: OpenMotion, results: tuple[Path, ...]) -> None:
     """Make sure that nothing that is read would be written to.
 
     Raises:
         OutputError: something would be.
     """
-    folder, character = Path(job.output.directory), Path(job.character)
-    beside = pose_beside(character)
+    job, folder = maker.job, Path(maker.job.output.directory)
     reads: dict[str, Sequence[Path]] = {
         "the motion": motion.files,
-        "the character": (character, *((beside,) if beside is not None else ())),
-        "the model": bundles.layers(bundle.folder),
+        "the model": bundles.layers(maker.bundle.folder),
     }
+    for name, files in maker.backend.characters(job).items():
+        reads[f"the {name}"] = files
+    if Path(job.character).is_dir():
+        reads["the doll"] = (Path(job.character),)
     if motion.presets:
         reads["the rig preset"] = motion.presets
     if job.output.sound is not None:
         reads["the sound"] = (Path(job.output.sound),)
-    files = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
-    refuse_overlap(reads, (*results, *files), [folder / name for name in RenderFolder.FOLDERS])
+    own = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
+    refuse_overlap(reads, (*results, *own), [folder / name for name in RenderFolder.FOLDERS])
 
 
 def _plan(maker: _Maker, motion: OpenMotion) -> Record:
@@ -218,11 +225,8 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
         computed |= {_THREADS: begun.computed[_THREADS]} if _THREADS in begun.computed else {}
     maker.report.progress("poses", 0, 0, "checking the files")
     own = tuple(file for file in motion.files if file not in motion.presets)
-    inputs = {"motion": own, "character": (Path(job.character),)}
-    as_before = job.settings.noise == "run"
-    beside = pose_beside(Path(job.character))
-    if beside is not None:
-        inputs["character pose"] = (beside,)
+    inputs = {"motion": own, **maker.backend.characters(job)}
+    as_before = isinstance(job.settings, SvdSettings) and job.settings.noise == "run"
     if motion.presets and not as_before:
         inputs["rig preset"] = motion.presets
     try:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from marionext.backends import Renderers
-from marionext.character import read_character
+from marionext.casting import read_picture
 from marionext.errors import OutputError, SettingsError
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, TakeJob, decode_job
@@ -51,9 +51,7 @@ def show_take(
         made = replace(made, output=replace(made.output, directory=str(folder.path)))
         folder.claim(result_files(made, folder.record.numbers))
         # All that the videos need is opened before a frame is switched.
-        staged = Staged(
-            made, open_motion(made.motion), read_character(Path(made.character)), report
-        )
+        staged = Staged(made, open_motion(made.motion), read_picture(Path(made.character)), report)
         unfinished = folder.record.stage.name != "finished"
         changed = folder.show(job.take, numbers)
         if not changed:

@@ -42,6 +42,8 @@ JOB = RenderJob(
     motion=MotionSource(path="dance.mp4"),
     character="hero.png",
     output=OutputSettings(directory="out"),
+    model="puppet",
+    settings=SvdSettings(),
 )
 ROOT_CAN_WRITE_ANYWHERE = hasattr(os, "geteuid") and os.geteuid() == 0
 

@@ -276,7 +276,19 @@ def test_the_command_line_makes_lists_and_shows_takes(
     track_file: Path, character_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = str(tmp_path / "out")
-    small = ["--size", "64x64", "--steps", "1", "--window", "4", "--overlap", "2", "--no-clean"]
+    small = [
+        "--model",
+        "puppet",
+        "--size",
+        "64x64",
+        "--steps",
+        "1",
+        "--window",
+        "4",
+        "--overlap",
+        "2",
+        "--no-clean",
+    ]
     paths = ["--motion", str(track_file), "--character", str(character_file), "--out", out]
     assert main(["render", *paths, *small]) == 0
     first = (tmp_path / "out" / "frames" / "000104.png").read_bytes()

@@ -5,6 +5,8 @@ from typing import Any
 
 import bpy
 
+from marionext.settings import SvdSettings
+
 from ...state.translations import say
 from .. import summary
 from .base import SidebarPanel, settings_column
@@ -24,7 +26,8 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
         column = settings_column(self.layout)
         column.prop(settings, "model")
         column.prop(settings, "quality")
-        column.prop(settings, "seed")
+        if isinstance(summary.model_settings(context.scene), SvdSettings):
+            column.prop(settings, "seed")
         row = self.layout.row()
         row.alignment = "LEFT"
         icon = "DOWNARROW_HLT" if settings.show_advanced else "RIGHTARROW"
@@ -35,6 +38,18 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
     def _draw_advanced(self, context: Any, settings: Any) -> None:
         column = settings_column(self.layout)
         base = summary.model_settings(context.scene)
+        if isinstance(base, SvdSettings):
+            self._draw_diffusion(column, settings, base)
+        wide = self.layout.column()
+        wide.label(text="Joints hidden by meshes")
+        row = wide.row(align=True)
+        for name in ("occlusion_body", "occlusion_hands", "occlusion_face"):
+            row.prop(settings, name, toggle=True)
+        wide.prop(settings, "save_pose_maps")
+
+    @staticmethod
+    def _draw_diffusion(column: Any, settings: Any, base: SvdSettings) -> None:
+        """Draw what only models have that denoise."""
         column.prop(settings, "steps")
         if not settings.steps:
             _note(column, say("{steps} steps, as the quality says", steps=base.steps))
@@ -44,12 +59,6 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
             amount = f"{low:g}" if low == high else f"{low:g}-{high:g}"
             _note(column, say("{amount}, as the model says", amount=amount))
         column.prop(settings, "control_strength", text="Control")
-        wide = self.layout.column()
-        wide.label(text="Joints hidden by meshes")
-        row = wide.row(align=True)
-        for name in ("occlusion_body", "occlusion_hands", "occlusion_face"):
-            row.prop(settings, name, toggle=True)
-        wide.prop(settings, "save_pose_maps")
 
 
 def _note(column: Any, text: str) -> None:

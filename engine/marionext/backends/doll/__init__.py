@@ -1,1 +1,5 @@
-"""The paper doll: a character's own picture, bent to each pose, its seams mended by a network."""
+"""The paper doll as a backend: each frame is drawn of the character's own picture."""
+
+from marionext.backends.doll.backend import DollBackend, DollRenderer
+
+__all__ = ["DollBackend", "DollRenderer"]

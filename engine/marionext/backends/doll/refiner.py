@@ -325,7 +325,7 @@ class Refiner:
             drawn: the frame, as the doll's warp made it.
             points: (people, 134, 2) pixels of the frame: the poses it was drawn in.
             scores: (people, 134).
-            background: (h, w, 3): the frame without anybody.
+            background: (h, w, 3): what the same drawer draws of nobody.
 
         Returns:
             (h, w, 3), those of ``drawn`` where nobody is near.

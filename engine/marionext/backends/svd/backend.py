@@ -34,11 +34,19 @@ __all__ = ["SvdBackend", "SvdRenderer"]
 _LATENTS = "latents.safetensors"
 
 
-class SvdBackend(Backend):
+class SvdBackend(Backend[SvdSettings]):
     """Models of Stable Video Diffusion's classes, steered by ControlNeXt."""
 
     architecture = "svd"
     settings = SvdSettings
+
+    def device(self, engine: EngineSettings) -> str:
+        """Return the device that is asked for, or the best one there is."""
+        if engine.device != "auto":
+            return engine.device
+        from marionext.diffusion.memory import choose_device  # noqa: PLC0415 - torch
+
+        return str(choose_device().type)
 
     def outline(
         self, bundle: ModelBundle, settings: SvdSettings, numbers: tuple[int, ...], device: str
@@ -107,7 +115,7 @@ class SvdBackend(Backend):
         settings: SvdSettings,
         engine: EngineSettings,
         say: Callable[[str], None],
-    ) -> Renderer:
+    ) -> "SvdRenderer":
         """Load the networks of a bundle."""
         from marionext.backends.svd.loading import load_models  # noqa: PLC0415 - torch
 
@@ -126,7 +134,7 @@ def _numbers_at(places: tuple[int, ...], numbers: tuple[int, ...]) -> str:
     return format_frames(tuple(sorted(numbers[place - 1] for place in places if place)))
 
 
-class SvdRenderer(Renderer):
+class SvdRenderer(Renderer[SvdSettings]):
     """The loaded networks.
 
     ``work.state`` holds the latents after each step, ``work.kept`` the clean ones of the frames

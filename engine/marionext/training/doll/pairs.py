@@ -62,7 +62,7 @@ def draw_pairs(seed: int, frames: int, size: tuple[int, int]) -> Pairs:
     rng = np.random.default_rng([seed, 3])
     empty = draw_empty(seed, size)
     pictures, points = clip.frames, clip.points
-    mask = None
+    mask: NDArray[np.float32] | None = None
     if rng.uniform() < MASKED:
         figure = np.abs(pictures[0].astype(np.int16) - empty).max(axis=-1) > 12
         mask = _rough(figure.astype(np.float32), rng)
@@ -86,11 +86,13 @@ def _drawn(
     size = pictures.shape[2], pictures.shape[1]
     doll = make_doll(pictures[0], points[0, 0], scores[0, 0], mask=mask)
     drawer, maps = DollDrawer([doll], size), SmallDrawer(size)
+    background = drawer.draw(points[0, :0], scores[0, :0]).picture
+    orders = drawer.plan(points[1:], scores[1:])
     views = []
-    for pose, score in zip(points[1:], scores[1:], strict=True):
-        drawn = drawer.draw(pose, score)
+    for pose, score, order in zip(points[1:], scores[1:], orders, strict=True):
+        drawn = drawer.draw(pose, score, orders=order)
         pose_map = maps.draw(pose, bright(score), size)
-        views.append(view_of(drawn, pose_map, doll.background, size))
+        views.append(view_of(drawn, pose_map, background, size))
     view = View(
         torch.cat([each.pixels for each in views]), torch.cat([each.parts for each in views])
     )

@@ -8,8 +8,7 @@ import torch
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import ModelBundle
 from marionext.codec import decode
-from marionext.settings import default_settings
-from marionext.training.finetune.result import model_name
+from marionext.training.finetune.result import rendered_with
 from marionext.training.finetune.settings import FinetuneSettings
 
 __all__ = ["finetune_settings"]
@@ -31,9 +30,9 @@ def finetune_settings(bundle: ModelBundle, given: dict[str, Any]) -> FinetuneSet
 
     Raises:
         SettingsError: a value is of the wrong type or out of its range.
-        ModelError: the bundle's scheduler cannot be read.
+        ModelError: the bundle is of another architecture, or its scheduler cannot be read.
     """
-    usual = default_settings(model_name(bundle))
+    usual = rendered_with(bundle)
     mean, deviation = usual_levels(NetworkFiles(bundle.folder, torch.float32).scheduler())
     base = FinetuneSettings(
         width=usual.width,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import capture, footage, pose
-from marionext.diffusion.cropping import crop_geometry
+from marionext.character import crop_geometry
 from marionext.errors import MotionError, OutputError
 from marionext.frames import FrameRate, format_frames, parse_frames
 from marionext.pose import PoseTrack

@@ -17,7 +17,7 @@ from marionext import bundles, presets
 from marionext.bundles import INCREMENTS, FileRecord, ModelBundle
 from marionext.codec import decode, encode
 from marionext.diffusion.controlnext import ControlNeXtSVD
-from marionext.errors import SettingsError
+from marionext.errors import ModelError, SettingsError
 from marionext.files import sha256_of, write_bytes, write_json
 from marionext.settings import SvdSettings, default_settings
 from marionext.training.finetune.settings import FinetuneSettings
@@ -100,9 +100,25 @@ def _plain(network: nn.Module) -> dict[str, Tensor]:
     }
 
 
+def rendered_with(bundle: ModelBundle) -> SvdSettings:
+    """Return the settings that a model of SVD's classes is rendered with.
+
+    Raises:
+        ModelError: it is of another architecture, so that there is nothing to train.
+    """
+    usual = default_settings(model_name(bundle))
+    if not isinstance(usual, SvdSettings):
+        raise ModelError(
+            f"expected a model of Stable Video Diffusion's classes, {bundle.name!r} is of the "
+            f"architecture {usual.kind!r}: there is nothing in it to train like this",
+            hint="Begin with --bundle puppet or --bundle svd.",
+        )
+    return usual
+
+
 def _own_settings(base: ModelBundle, settings: FinetuneSettings) -> str:
     """Return ``marionext.toml``: the base's settings, at the size and window of the training."""
-    usual = default_settings(model_name(base))
+    usual = rendered_with(base)
     overlap = min(usual.overlap, settings.window - 1)
     trained = {"window": settings.window, "overlap": overlap}
     size = {"width": settings.width, "height": settings.height}

@@ -30,7 +30,6 @@ from marionext.files import write_json
 from marionext.frames import FrameRate
 from marionext.output import FolderLock
 from marionext.paths import refuse_overlap
-from marionext.settings import default_settings
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.finetune.batches import Batch, Drawing
 from marionext.training.finetune.curve import draw_curve
@@ -39,7 +38,11 @@ from marionext.training.finetune.encoding import Encoders
 from marionext.training.finetune.learner import Learner, Taken
 from marionext.training.finetune.measuring import denoise_window, levels_of, measure, write_preview
 from marionext.training.finetune.reports import TrainingReporter
-from marionext.training.finetune.result import base_identity, model_name, write_result
+from marionext.training.finetune.result import (
+    base_identity,
+    rendered_with,
+    write_result,
+)
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.prefetching import prefetched
 
@@ -351,7 +354,7 @@ class _Training:
 
     def _preview(self, held_out: Batch) -> None:
         """Write a video of one window."""
-        usual = default_settings(model_name(self._bundle))
+        usual = rendered_with(self._bundle)
         window = held_out.window(0)
         made = denoise_window(
             self._learner.predict,

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from marionext.backends.svd import Models
 from marionext.backends.svd.conditioning import clip_pixels, encode_character
+from marionext.character import crop_geometry
 from marionext.diffusion import fit_character
-from marionext.diffusion.cropping import crop_geometry
 from marionext.errors import CharacterError
 
 sides = st.integers(1, 5000)

@@ -1,0 +1,126 @@
+"""The paper doll as a backend: figures beforehand, and frames drawn one by one.
+
+Frames know nothing of each other, so nothing is kept between them but the dolls themselves
+(`marionext.casting`), and frames of a take are drawn as those of the render are. No network runs:
+torch is not needed.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marionext.backends.base import Backend, Figures, Renderer, Work
+from marionext.bundles import ModelBundle
+from marionext.casting import MAKER, find_files
+from marionext.doll import DollDrawer
+from marionext.errors import MotionError
+from marionext.jobs import EngineSettings, RenderJob
+from marionext.reporting import Reporter
+from marionext.settings import DollSettings
+from marionext.sources import OpenMotion
+from marionext.staging import Staged
+
+__all__ = ["DollBackend", "DollRenderer"]
+
+_GIB = 1 << 30
+_OPERATIONS = 2_000
+"""Floating-point operations for a pixel of a frame, about: a hundredth of a second at 256x384 on
+the processor that `marionext.planning` assumes where none has been timed."""
+_LIBRARIES = 0.3
+"""GiB of memory that the libraries take."""
+_BYTES = 200
+"""Of memory for a pixel of a frame: its picture, the layers, and what is known of each pixel."""
+
+
+class DollBackend(Backend[DollSettings]):
+    """Characters cut out of their own pictures."""
+
+    architecture = "doll"
+    settings = DollSettings
+
+    def refuse(self, motion: OpenMotion) -> None:
+        """Refuse ready-made pose maps: a doll is bent along keypoints."""
+        if motion.kind == "posemaps":
+            raise MotionError(
+                "a doll needs keypoints, ready-made pose maps are only pictures of them",
+                hint="Give the poses that they were drawn from, or --model puppet.",
+            )
+
+    def characters(self, job: RenderJob) -> dict[str, tuple[Path, ...]]:
+        """Return the files of everybody's picture, pose and outline."""
+        assert isinstance(job.settings, DollSettings)
+        found: dict[str, tuple[Path, ...]] = {}
+        for person, path in enumerate((job.character, *job.settings.others), start=1):
+            name = "character" if person == 1 else f"person {person}"
+            files = find_files(Path(path))
+            found[name] = files.own
+            found |= {f"{name} {what}": (file,) for what, file in files.beside.items()}
+        return found
+
+    def device(self, engine: EngineSettings) -> str:  # noqa: ARG002 - there is one only
+        """Return the processor."""
+        return "cpu"
+
+    def outline(
+        self,
+        bundle: ModelBundle,  # noqa: ARG002 - the refiner's, once there is one
+        settings: DollSettings,
+        numbers: tuple[int, ...],
+        device: str,  # noqa: ARG002 - as above
+    ) -> Figures:
+        """Reckon from the size of a frame."""
+        width, height = settings.size
+        return Figures(
+            host_gib=_LIBRARIES + width * height * _BYTES / _GIB,
+            state_bytes=0,
+            operations=float(_OPERATIONS * width * height * len(numbers)),
+        )
+
+    def computed(
+        self,
+        settings: DollSettings,  # noqa: ARG002 - the refiner's, once there is one
+        engine: EngineSettings,  # noqa: ARG002 - as above
+    ) -> dict[str, str]:
+        """Return the version of the way dolls are made and drawn; threads change nothing."""
+        return {"device": "cpu", "doll": str(MAKER)}
+
+    def check_kept(self, kept: Path) -> None:
+        """Ask for nothing: frames know nothing of each other."""
+
+    def versions(self) -> dict[str, str]:
+        """Return those of numpy and OpenCV."""
+        import cv2  # noqa: PLC0415 - where it is needed only
+
+        return {"numpy": np.__version__, "opencv": str(cv2.__version__)}
+
+    def open(
+        self,
+        bundle: ModelBundle,  # noqa: ARG002 - the refiner's, once there is one
+        settings: DollSettings,  # noqa: ARG002 - as above
+        engine: EngineSettings,  # noqa: ARG002 - as above
+        say: Callable[[str], None],  # noqa: ARG002 - as above
+    ) -> "DollRenderer":
+        """Return what draws; there is nothing to load."""
+        return DollRenderer()
+
+
+class DollRenderer(Renderer[DollSettings]):
+    """Draws frames; what mends them (``settings.refine``) has its place here."""
+
+    def prepare(self, staged: Staged) -> None:
+        """Make the dolls, or find them where they are kept."""
+        _ = staged.dolls
+
+    def render(
+        self, staged: Staged, settings: DollSettings, work: Work, report: Reporter
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Draw the frames that are missing."""
+        track = staged.fitted
+        drawer = DollDrawer(staged.dolls, settings.size)
+        for done, number in enumerate(work.missing, start=1):
+            index = number - track.first
+            drawn = drawer.draw(track.points[index], track.scores[index])
+            yield number, drawn.picture
+            report.progress("draw", done, len(work.missing))
