@@ -84,6 +84,7 @@ def dance(folder: Path, width: int, height: int, frames: int) -> dict[str, Any]:
         "character": str(presets.folder("characters") / "hero.png"),
         "frames": f"1-{frames}",
         "pose": {"fit": "limbs"},
+        "model": "puppet",
         "quality": "draft",
         "settings": {"width": width, "height": height},
         "output": {"directory": str(folder), "videos": []},

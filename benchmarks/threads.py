@@ -59,7 +59,7 @@ def render(out: Path, threads: int, options: argparse.Namespace) -> float:
     dance = Path(__file__).parents[1] / "presets"
     paths = ("--motion", str(dance / "motions" / "dance.bvh"))
     paths += ("--character", str(dance / "characters" / "hero.png"), "--out", str(out))
-    wanted = ("--frames", f"1-{options.frames}", "--size", options.size)
+    wanted = ("--model", "puppet", "--frames", f"1-{options.frames}", "--size", options.size)
     started = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "marionext", "render", *paths, *wanted],

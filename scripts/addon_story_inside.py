@@ -167,6 +167,7 @@ def story() -> Steps:
     yield from test_engine()
     yield from render_and_cancel()
     yield from lose_the_engine()
+    yield from look_live()
     yield from look_at_result()
     yield from speak_chinese()
     yield from measure()
@@ -364,6 +365,37 @@ def lose_the_engine() -> Steps:
     frames = sorted(path.name for path in (Path(job().folder) / "frames").glob("*.png"))
     expected = [f"{number:06d}.png" for number in range(FIRST, REQUEST["last_frame"] + 1)]
     check(frames == expected, f"the scene's frame numbers, got {frames[:2]} to {frames[-1:]}")
+
+
+def look_live() -> Steps:
+    """Switch the live preview on, scrub, move a bone, and switch it off again."""
+    live = importlib.import_module(f"{MODULE}.work.live")
+    session().live = True
+    yield from until(
+        lambda: not session().live or bool(live.previews[0].shown), "a live picture", seconds=120
+    )
+    check(session().live, f"the preview to stay on, got {session().live_message}")
+    check(in_view(bpy.ops.marionext.show_live) == {"FINISHED"}, "an Image Editor for it")
+    settings().overlay = True
+    bpy.context.scene.frame_set(FIRST)
+    for frame in range(FIRST, min(FIRST + 12, REQUEST["last_frame"]) + 1, 3):
+        pictures = live.previews[0].shown
+        bpy.context.scene.frame_set(frame)
+        yield from until(_more(live, pictures), f"a picture of frame {frame}", seconds=30)
+    figures["live picture, ms"] = round(1000 * live.previews[0].lag)
+    yield from settle()
+    in_view(bpy.ops.marionext.show_live)  # the editor knows its size by now
+    in_view(bpy.ops.view3d.view_center_camera)
+    yield from settle(1.5)
+    picture("blender-live.png")
+    settings().overlay = session().live = False
+    yield from settle()
+    check(live.image_or_none() is None, "no image to be left")
+
+
+def _more(live: Any, pictures: int) -> Callable[[], bool]:
+    """Return a question: whether there have been more live pictures than that."""
+    return lambda: live.previews[0].shown > pictures
 
 
 def look_at_result() -> Steps:

@@ -27,8 +27,9 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from unittest import mock
@@ -41,17 +42,19 @@ from safetensors.numpy import save
 from marionext import bundles, presets
 from marionext.backends.svd.state import read_latents, read_state
 from marionext.character import read_character
+from marionext.codec import decode
 from marionext.errors import EngineError
 from marionext.files import write_bytes, write_json
 from marionext.footage import probe, read_frames
 from marionext.frames import FrameRate
-from marionext.jobs import MotionSource, PoseSettings, read_job
+from marionext.jobs import LivePose, MotionSource, PoseSettings, read_job
 from marionext.motion import load, map_rig, write_animation
 from marionext.output import Pictures, encode_video
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_track
 from marionext.posemap import draw, read_maps
-from marionext.protocol import read_command
+from marionext.posing import Poser
+from marionext.protocol import Pose, read_command
 from marionext.record import Record
 from marionext.reporting import Reporter
 from marionext.sources import open_motion
@@ -100,6 +103,7 @@ def readers() -> dict[str, Reader]:
         Reader("picture", ".png", _picture, _read_picture),
         Reader("job", ".json", _job, _read_job),
         Reader("protocol", ".txt", _protocol, _read_line),
+        Reader("live pose", ".json", _live_pose, _draw_live_pose),
         Reader("record", ".json", _record, _read_record),
         Reader("rig preset", ".toml", _rig_preset, _read_preset),
         Reader("bundle record", ".json", _bundle_record, _read_bundle_record),
@@ -315,6 +319,33 @@ def _protocol() -> list[bytes]:
     return [json.dumps(submit).encode(), b'{"type": "cancel", "job_id": "1"}']
 
 
+def _live_pose() -> list[bytes]:
+    track = _standing()
+    pose = {
+        "character": "hero.png",
+        "width": 48,
+        "height": 64,
+        "points": track.points[0].tolist(),
+        "scores": track.scores[0].tolist(),
+        "depths": np.zeros((1, 134)).tolist(),
+        "fit": "linear",
+        "refine": False,
+    }
+    return [json.dumps(pose).encode()]
+
+
+def _standing() -> PoseTrack:
+    """Return one pose of somebody who stands in a picture of 48x64 pixels."""
+    body = [
+        (24, 12), (24, 18), (19, 18), (16, 25), (14, 31), (29, 18), (32, 25), (33, 32), (21, 35),
+        (20, 46), (20, 57), (27, 35), (27, 46), (27, 57), (23, 11), (25, 11), (21, 12), (26, 12),
+    ]  # fmt: skip
+    points = np.zeros((1, 1, 134, 2), np.float32)
+    scores = np.zeros((1, 1, 134), np.float32)
+    points[0, 0, :18], scores[0, 0, :18] = body, 0.9
+    return PoseTrack(points=points, scores=scores, size=(48, 64), rate=FrameRate.parse("24"))
+
+
 def _record() -> list[bytes]:
     path = Path(__file__).resolve().parents[1] / "tests/data/version-1/finished/render.json"
     return [path.read_bytes()]
@@ -422,6 +453,31 @@ def _read_job(path: Path) -> None:
 def _read_line(path: Path) -> None:
 
     read_command(path.read_bytes().decode("utf-8", "replace"))
+
+
+def _draw_live_pose(path: Path) -> None:
+    hero = path.with_name("hero.png")
+    if not hero.exists():
+        track = _standing()
+        pixels = np.full((64, 48, 3), (200, 210, 230), np.uint8)
+        pixels[7:58, 18:30] = (180, 40, 40)
+        # Twice the size: a character's picture has at least 64 pixels a side.
+        Image.fromarray(pixels.repeat(2, 0).repeat(2, 1)).save(hero)
+        write_track(
+            track.with_(points=2 * track.points, size=(96, 128)), hero.with_suffix(".pose.npz")
+        )
+    line = path.read_bytes().decode("utf-8", "replace").replace("\n", " ")
+    command = read_command(f'{{"type": "pose", "job_id": "q", "pose": {line}}}')
+    assert isinstance(command, Pose)
+    asked = decode(LivePose, command.pose)
+    if asked.character == "hero.png":
+        asked = replace(asked, character=str(hero))
+    _poser().draw(asked, Reporter("q", lambda _event: None, lambda: False))
+
+
+@cache
+def _poser() -> Poser:
+    return Poser()
 
 
 def _read_record(path: Path) -> None:

@@ -25,8 +25,8 @@ if "_MODULES" in globals():
 from .operators import command, engine, jobs, mapping, render, results
 from .scene import people, temporary
 from .state import properties, translations
-from .ui import keymaps, lists, overlay, page, panels, redraw, thumbnails
-from .work import runner
+from .ui import arriving, keymaps, lists, overlay, page, panels, redraw, thumbnails
+from .work import live, runner
 
 bl_info = {
     "name": "Marionext",
@@ -43,6 +43,7 @@ _MODULES = (
     page,
     people,
     runner,
+    live,
     render,
     jobs,
     results,
@@ -57,6 +58,7 @@ _MODULES = (
     temporary,
     overlay,
     redraw,
+    arriving,
 )
 """In the order of registration: properties first, what shows them last."""
 

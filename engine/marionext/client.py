@@ -17,7 +17,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, Self
 
+from marionext.codec import encode
 from marionext.errors import ProtocolError
+from marionext.jobs import LivePose
 from marionext.protocol import (
     PROTOCOL_VERSION,
     Cancel,
@@ -28,6 +30,8 @@ from marionext.protocol import (
     Hello,
     Plan,
     Planned,
+    Pose,
+    Posed,
     Shutdown,
     Submit,
     read_event,
@@ -120,6 +124,18 @@ class EngineProcess:
         self._send(Plan(job_id=question_id, job=dict(job), engine=dict(engine or {})))
         return question_id
 
+    def ask_pose(self, pose: LivePose) -> str:
+        """Ask for a picture of the character in a pose and return the question's id.
+
+        The answer, a `Posed` or a `Failed` with that id, comes with a later `poll`, also while
+        jobs run. Of several questions that wait only the newest is answered.
+        """
+        self._numbers += 1
+        question_id = f"{os.getpid()}-pose-{self._numbers}"
+        self._open.add(question_id)
+        self._send(Pose(job_id=question_id, pose=encode(pose)))
+        return question_id
+
     def cancel(self, job_id: str) -> None:
         """Ask to stop a job; it still ends with its `Failed` (code ``cancelled``)."""
         self._send(Cancel(job_id=job_id))
@@ -153,7 +169,7 @@ class EngineProcess:
                         f"this program speaks {PROTOCOL_VERSION}. Update the older of the two."
                     )
                     break
-            if isinstance(event, Finished | Failed | Planned):
+            if isinstance(event, Finished | Failed | Planned | Posed):
                 self._open.discard(event.job_id)
             events.append(event)
         if self._silent_since is not None and not self._ended and self._is_over():

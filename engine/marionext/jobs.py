@@ -32,6 +32,7 @@ __all__ = [
     "CameraSettings",
     "EngineSettings",
     "Job",
+    "LivePose",
     "MotionSource",
     "OutputSettings",
     "PoseMapJob",
@@ -137,6 +138,44 @@ class PoseSettings:
     """Changes by hand, in their order, of what the clean-up leaves."""
     mirror: bool = False
     """Turn left into right, after the edits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePose:
+    """One pose that a host wants to see the character in, now; no job, since nothing is kept.
+
+    Points are in pixels of the picture that is asked for, or, where they are to be fitted, of the
+    motion's picture brought to that size. Lists of numbers are looked at by who draws them.
+    """
+
+    character: str
+    """Path of the character's picture, or of a ``*.doll`` folder."""
+    width: int
+    """Of the picture in pixels."""
+    height: int
+    points: tuple[Any, ...]
+    """(people, 134, 2), x to the right, y down."""
+    scores: tuple[Any, ...]
+    """(people, 134)."""
+    depths: tuple[Any, ...] | None = None
+    """(people, 134): how near to the viewer each point is, in pixels, larger is nearer; None: not
+    known."""
+    fit: Literal["none", "linear", "limbs", "inside"] = "none"
+    """As of a render (`PoseSettings`)."""
+    motion: str | None = None
+    """Path of a pose track that the fit is measured on, as it is on the whole clip in a render;
+    None: on this pose alone."""
+    refine: bool = False
+    """Whether a network mends what the warp cannot know."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes and crowds that cannot be drawn at once."""
+        check_path("character", self.character)
+        if self.motion is not None:
+            check_path("motion", self.motion)
+        within("width", self.width, 16, limits.LIVE_SIDE)
+        within("height", self.height, 16, limits.LIVE_SIDE)
+        within("people", len(self.points), 1, limits.LIVE_PEOPLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

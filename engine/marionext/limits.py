@@ -17,6 +17,8 @@ __all__ = [
     "JOINTS",
     "JSON_BYTES",
     "LINE_CHARACTERS",
+    "LIVE_PEOPLE",
+    "LIVE_SIDE",
     "MEMORY",
     "NODE_DEPTH",
     "PICTURE_SIDE",
@@ -27,6 +29,7 @@ __all__ = [
     "TOML_BYTES",
     "VIDEO_PIXELS",
     "WAITING_EVENTS",
+    "WAITING_PICTURES",
     "quoted",
 ]
 
@@ -46,6 +49,10 @@ RENDER_SIDE: Final = 8_192
 """Pixels of a side of what is rendered or drawn."""
 PICTURE_SIDE: Final = 65_536
 """Pixels of a side of a picture that keypoints are said to lie in."""
+LIVE_SIDE: Final = 2_048
+"""Pixels of a side of a live picture, which travels in a line of the worker protocol."""
+LIVE_PEOPLE: Final = 16
+"""People of a live pose."""
 MEMORY: Final = 1 << 30
 """Bytes of memory that the numbers of one file may take, whatever its size."""
 GROWTH: Final = 100
@@ -64,6 +71,8 @@ TOML_BYTES: Final = 4 << 20
 """Of one preset or ``marionext.toml``."""
 WAITING_EVENTS: Final = 10_000
 """Events that wait for a host that does not read; beyond them no more bad lines are answered."""
+WAITING_PICTURES: Final = 4
+"""Events that wait for a host before live pictures are left out for want of a reader."""
 SECONDS_TO_END: Final = 5.0
 """That a worker whose host is gone takes to end its work in good order before it ends without."""
 QUOTED: Final = 80

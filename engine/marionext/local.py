@@ -14,17 +14,18 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, ProtocolError, SettingsError
 from marionext.files import in_words
-from marionext.jobs import EngineSettings, decode_job
+from marionext.jobs import EngineSettings, LivePose, decode_job
 from marionext.paths import user_path
-from marionext.protocol import Event, Failed, Finished, Planned
+from marionext.protocol import Event, Failed, Finished, Planned, Posed
 from marionext.reporting import Reporter
 
 if TYPE_CHECKING:
+    from marionext.posing import Poser
     from marionext.session import Session
 
 __all__ = ["LocalEngine"]
@@ -32,7 +33,8 @@ __all__ = ["LocalEngine"]
 logger = logging.getLogger(__name__)
 
 _OF_THE_SYSTEM = "Check that it is there, and that you may read and write it."
-_Done = TypeVar("_Done", Finished, Planned)
+_Done = TypeVar("_Done", bound=Finished | Planned | Posed)
+_Question = TypeVar("_Question")
 
 
 class LocalEngine:
@@ -51,15 +53,11 @@ class LocalEngine:
         self._cancelled: dict[str, threading.Event] = {}
         self._numbers = itertools.count(1)
         self._session: Session | None = None
-        self._questions: queue.Queue[tuple[str, Mapping[str, Any], Mapping[str, Any]] | None]
-        self._questions = queue.Queue()
-        self._asked: set[str] = set()
-        self._threads = [
-            threading.Thread(target=self._work, name="engine", daemon=True),
-            threading.Thread(target=self._answer, name="answers", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._poser: Poser | None = None
+        self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._worker.start()
+        self._plans = _Answerer("plans", _planned, self._emit)
+        self._poses = _Answerer("poses", self._posed, self._emit)
 
     def submit(
         self,
@@ -100,8 +98,24 @@ class LocalEngine:
         """
         if question_id is None:
             question_id = f"{os.getpid()}-plan-{next(self._numbers)}"
-        self._asked.add(question_id)
-        self._questions.put((question_id, job, engine or {}))
+        self._plans.ask(question_id, (job, engine or {}))
+        return question_id
+
+    def ask_pose(
+        self, pose: LivePose | Mapping[str, Any], *, question_id: str | None = None
+    ) -> str:
+        """Ask for a picture of the character in a pose and return the question's id.
+
+        The answer, a `Posed` or a `Failed`, comes while jobs run. Of several questions that wait
+        only the newest is answered.
+
+        Args:
+            pose: as a value, or as JSON values.
+            question_id: None: one is given.
+        """
+        if question_id is None:
+            question_id = f"{os.getpid()}-pose-{next(self._numbers)}"
+        self._poses.ask(question_id, pose)
         return question_id
 
     def poll(self) -> list[Event]:
@@ -151,18 +165,23 @@ class LocalEngine:
         for flag in list(self._cancelled.values()):
             flag.set()
         self._jobs.put(None)
-        self._questions.put(None)
+        self._plans.end()
+        self._poses.end()
         deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        if any(thread.is_alive() for thread in self._threads):
-            return (*list(self._cancelled), *list(self._asked))
-        return ()
+        if self.ended:
+            return ()
+        return (*list(self._cancelled), *list(self._plans.open), *list(self._poses.open))
 
     @property
     def ended(self) -> bool:
         """Whether the threads have ended."""
         return not any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def _threads(self) -> tuple[threading.Thread, ...]:
+        return self._worker, self._plans.thread, self._poses.thread
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -198,8 +217,52 @@ class LocalEngine:
             seconds=round(reporter.seconds, 2),
         )
 
-    def _answer(self) -> None:
-        """Answer questions on a thread of their own, the newest one only."""
+    def _posed(self, question_id: str, asked: LivePose | Mapping[str, Any]) -> Posed:
+        """Draw one pose; on the thread of poses alone, which keeps the characters."""
+        started = time.perf_counter()
+        pose = asked if isinstance(asked, LivePose) else decode(LivePose, asked, path="$pose")
+        if self._poser is None:
+            from marionext.posing import Poser  # noqa: PLC0415 - pictures, on first use
+
+            self._poser = Poser()
+        report = Reporter(question_id, self._emit, lambda: False)
+        picture = self._poser.draw(pose, report)
+        seconds = round(time.perf_counter() - started, 4)
+        return Posed.of(question_id, (pose.width, pose.height), picture.data, seconds)
+
+
+class _Answerer(Generic[_Question]):
+    """Answers one kind of question on a thread of its own: of those that wait, only the newest.
+
+    Args:
+        name: of the thread.
+        answer: called with a question's id and the question.
+        emit: takes the answers, one for each question.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        answer: Callable[[str, _Question], Planned | Posed],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._answer, self._emit = answer, emit
+        self._questions: queue.Queue[tuple[str, _Question] | None] = queue.Queue()
+        self.open: set[str] = set()
+        """What is not answered yet."""
+        self.thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self.thread.start()
+
+    def ask(self, question_id: str, question: _Question) -> None:
+        """Ask; whatever waits and is not being answered yet is not answered any more."""
+        self.open.add(question_id)
+        self._questions.put((question_id, question))
+
+    def end(self) -> None:
+        """Have the thread end after the answer in hand."""
+        self._questions.put(None)
+
+    def _work(self) -> None:
         while (question := self._questions.get()) is not None:
             while not self._questions.empty():
                 newer = self._questions.get()
@@ -209,16 +272,17 @@ class LocalEngine:
                 superseded = JobCancelled("A newer question took the place of this one.")
                 self._reply(Failed.of(question[0], superseded))
                 question = newer
-            self._reply(_closing(question[0], partial(_planned, *question)))
+            self._reply(_closing(question[0], partial(self._answer, *question)))
 
-    def _reply(self, event: Planned | Failed) -> None:
-        self._asked.discard(event.job_id)
+    def _reply(self, event: Planned | Posed | Failed) -> None:
+        self.open.discard(event.job_id)
         self._emit(event)
 
 
-def _planned(question_id: str, job: Mapping[str, Any], engine: Mapping[str, Any]) -> Planned:
+def _planned(question_id: str, asked: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Planned:
     from marionext.planning import plan  # noqa: PLC0415 - reads media files
 
+    job, engine = asked
     decoded = decode_job(job, beside=_here())
     outline = plan(decoded, decode(EngineSettings, dict(engine), path="$engine"))
     return Planned(job_id=question_id, outline=encode(outline))

@@ -1,11 +1,12 @@
 """What host and engine process say to each other: one JSON object a line.
 
-The host sends `Submit`, `Cancel`, `Plan` and `Shutdown`; the engine answers with events. The first
-event is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`, every
-question with one answer or `Failed`. Frames and
-previews travel as paths. ``docs/protocol.md`` describes the exchange.
+The host sends `Submit`, `Cancel`, `Plan`, `Pose` and `Shutdown`; the engine answers with events.
+The first is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`,
+every question with one answer or `Failed`. Frames and previews travel as paths, the pictures of
+live poses in the line itself. ``docs/protocol.md`` describes the exchange.
 """
 
+import binascii
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ __all__ = [
     "Log",
     "Plan",
     "Planned",
+    "Pose",
+    "Posed",
     "Preview",
     "Progress",
     "Shutdown",
@@ -69,6 +72,19 @@ class Plan:
     job: dict[str, Any]
     engine: dict[str, Any] = field(default_factory=dict)
     """As those of `Submit`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """Host: how does the character look in this pose? It is answered while jobs run.
+
+    Of several questions that wait, only the newest is answered; the others fail as ``cancelled``.
+    """
+
+    job_id: str
+    """Of the question."""
+    pose: dict[str, Any]
+    """A `marionext.jobs.LivePose` as JSON values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,13 +194,54 @@ class Planned:
     """`marionext.planning.Outline` as JSON values."""
 
 
-Command = Submit | Cancel | Plan | Shutdown
-Event = Hello | Progress | Preview | FrameWritten | Log | Planned | Finished | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """Engine: the answer to a `Pose`; a `Failed` with the question's id, where there is none."""
+
+    job_id: str
+    width: int
+    """Of the picture in pixels."""
+    height: int
+    picture: str
+    """Its pixels in base64: RGB of 8 bits, row by row from the top, no header and no padding."""
+    seconds: float
+    """That the answer took."""
+
+    @classmethod
+    def of(
+        cls, job_id: str, size: tuple[int, int], pixels: bytes | memoryview, seconds: float
+    ) -> "Posed":
+        """Make the event of a picture."""
+        picture = binascii.b2a_base64(pixels, newline=False).decode("ascii")
+        return cls(job_id=job_id, width=size[0], height=size[1], picture=picture, seconds=seconds)
+
+    @property
+    def pixels(self) -> bytes:
+        """The pixels: ``height * width * 3`` bytes.
+
+        Raises:
+            ProtocolError: the engine has sent something else.
+        """
+        try:
+            pixels = binascii.a2b_base64(self.picture)
+        except ValueError as error:
+            raise ProtocolError(f"expected a picture in base64: {error}") from None
+        if len(pixels) != 3 * self.width * self.height:
+            raise ProtocolError(
+                f"expected {3 * self.width * self.height} bytes of a picture of "
+                f"{self.width}x{self.height}, got {len(pixels)}"
+            )
+        return pixels
+
+
+Command = Submit | Cancel | Plan | Pose | Shutdown
+Event = Hello | Progress | Preview | FrameWritten | Log | Planned | Posed | Finished | Failed
 
 _COMMANDS: dict[str, type[Command]] = {
     "submit": Submit,
     "cancel": Cancel,
     "plan": Plan,
+    "pose": Pose,
     "shutdown": Shutdown,
 }
 _EVENTS: dict[str, type[Event]] = {
@@ -194,6 +251,7 @@ _EVENTS: dict[str, type[Event]] = {
     "frame": FrameWritten,
     "log": Log,
     "planned": Planned,
+    "posed": Posed,
     "finished": Finished,
     "failed": Failed,
 }

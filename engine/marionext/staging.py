@@ -34,7 +34,7 @@ from marionext.reporting import Reporter
 from marionext.settings import DollSettings, SvdSettings
 from marionext.sources import OpenMotion, select_frames
 
-__all__ = ["Staged", "character_pose", "refuse_empty"]
+__all__ = ["Staged", "character_pose", "cropped_pose", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
@@ -162,7 +162,7 @@ class Staged:
         settings = self._job.settings
         if isinstance(settings, DollSettings):
             # Its pose is that of the whole picture, which the doll is made of.
-            return _cropped_pose(doll_pose(self.dolls[0]), settings.size)
+            return cropped_pose(doll_pose(self.dolls[0]), settings.size)
         character, detector = Path(self._job.character), self._job.motion.detector
         found = character_pose(character, self.picture, self._report, detector)
         if kept is not None:
@@ -194,7 +194,7 @@ class Staged:
                 self._report.log(f"{error.message}: it is made again", warning=True)
         self._report.progress("models", 0, 1, "cutting out the character")
         doll = open_doll(character, self._report.log, detector=self._job.motion.detector)
-        if kept is not None and doll.layers:  # INTERIM, as in `marionext.casting.open_doll`
+        if kept is not None:
             write_kept(doll, kept, "")
         return doll
 
@@ -339,10 +339,10 @@ def character_pose(
     """
     height, width = picture.shape[:2]
     if is_layered(character):
-        return _cropped_pose(doll_pose(open_doll(character, report.log)), (width, height))
+        return cropped_pose(doll_pose(open_doll(character, report.log)), (width, height))
     beside = pose_beside(character)
     if beside is not None:
-        return _cropped_pose(read_track(beside), (width, height))
+        return cropped_pose(read_track(beside), (width, height))
     from marionext import capture  # noqa: PLC0415 - loads a detector
 
     try:
@@ -361,7 +361,7 @@ def character_pose(
         )
 
 
-def _cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
+def cropped_pose(track: PoseTrack, size: tuple[int, int]) -> PoseTrack:
     """Bring the pose of a whole picture to the part that covers a frame, as the picture was."""
     resized, corner = crop_geometry(*track.size, size)
     scale = np.array(resized, np.float32) / np.array(track.size, np.float32)

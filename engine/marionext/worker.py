@@ -14,7 +14,12 @@ from typing import TextIO
 
 import marionext
 from marionext.errors import EngineError, JobCancelled, ProtocolError
-from marionext.limits import LINE_CHARACTERS, SECONDS_TO_END, WAITING_EVENTS
+from marionext.limits import (
+    LINE_CHARACTERS,
+    SECONDS_TO_END,
+    WAITING_EVENTS,
+    WAITING_PICTURES,
+)
 from marionext.local import LocalEngine
 from marionext.protocol import (
     PROTOCOL_VERSION,
@@ -26,6 +31,8 @@ from marionext.protocol import (
     Log,
     Plan,
     Planned,
+    Pose,
+    Posed,
     Shutdown,
     Submit,
     read_command,
@@ -34,7 +41,7 @@ from marionext.protocol import (
 
 __all__ = ["serve", "serve_stdio"]
 
-_CLOSING = (Finished, Failed, Planned)
+_CLOSING = (Finished, Failed, Planned, Posed)
 _SECONDS_TO_READ = 2.0
 """That a host gets for reading the last events."""
 
@@ -108,6 +115,8 @@ def _take_commands(commands: TextIO, engine: LocalEngine, host: "_Host") -> None
                 engine.cancel(command.job_id)
             case Plan():
                 engine.ask_plan(command.job, command.engine, question_id=command.job_id)
+            case Pose():
+                engine.ask_pose(command.pose, question_id=command.job_id)
             case Shutdown():
                 return
 
@@ -124,7 +133,10 @@ class _Host:
         self._thread.start()
 
     def emit(self, event: Event) -> None:
-        """Send an event, unless it comes too late."""
+        """Send an event, unless it comes too late; pictures only to a host that reads."""
+        if isinstance(event, Posed) and self._events.qsize() >= WAITING_PICTURES:
+            unread = JobCancelled("The host has not read what came before this picture.")
+            event = Failed.of(event.job_id, unread)
         with self._lock:
             if not (isinstance(event, _CLOSING) and event.job_id in self._cut_short):
                 self._events.put(event)

@@ -199,6 +199,13 @@ def test_settings_mean_what_they_say(inside_45) -> None:
     assert found["svd"]["quality"] is None
     assert (found["svd"]["settings"]["steps"], *size("svd")) == (25, 576, 1024)
 
+    assert (found["never touched"], found["chosen before"]) == ("doll", "puppet")
+    doll = {"kind": "doll", "width": 512, "height": 768, "others": [], "refine": "auto"}
+    assert found["doll"]["settings"] == doll, "it has neither steps nor a seed"
+    assert size("doll's own size") == (334, 500), "any even size"
+    assert size("doll's draft") == (256, 384)
+    assert found["doll's draft"]["settings"]["refine"] == "off"
+
     own = found["own"]["settings"]
     assert (own["steps"], own["seed"], own["control_strength"]) == (7, 42, 0.7)
     assert (own["guidance_min"], own["guidance_max"]) == (2.5, 2.5)

@@ -126,6 +126,40 @@ def test_paths_in_a_job_file_start_at_its_folder(
     assert (tmp_path / "here" / "frames" / "000101.png").is_file()
 
 
+def test_an_option_that_the_model_has_no_use_for_is_named(
+    track_file: Path,
+    character_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    paths = ["--motion", str(track_file), "--character", str(character_file)]
+    command = ["render", *paths, "--out", str(tmp_path / "out")]
+    assert main([*command, "--steps", "3", "--guidance", "1:3"]) == 2
+    said = capsys.readouterr().err
+    assert "--steps, --guidance: the model 'doll' has no such setting" in said
+    assert "--model puppet" in said
+    assert main([*command, "--model", "puppet", "--other", "b.png"]) == 2
+    assert "--other: the model 'puppet' has no such setting" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_command_goes_on_with_the_model_that_the_render_was_begun_with(
+    track_file: Path, character_file: Path, tmp_path: Path
+) -> None:
+    paths = ("--motion", str(track_file), "--character", str(character_file))
+    command = ["render", *paths, "--out", str(tmp_path / "out"), "--frames", "101", "--no-clean"]
+    small = ["--size", "64x64", "--steps", "1", "--window", "4", "--overlap", "2"]
+    # As it was begun when the puppet was the usual model, and the command named none.
+    assert main([*command, *small, "--model", "puppet"]) == 0
+    frame = tmp_path / "out" / "frames" / "000101.png"
+    before = frame.read_bytes()
+    frame.unlink()
+    assert main([*command, *small]) == 0
+    assert frame.read_bytes() == before
+    assert main([*command, "--size", "64x64", "--overwrite"]) == 0
+    assert frame.read_bytes() != before
+
+
 def test_plan_tells_windows_and_loads_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -141,6 +175,17 @@ def test_plan_tells_windows_and_loads_nothing(
     assert main(["plan", "--motion", str(DANCE), *puppet, "--out", str(tmp_path / "no")]) == 0
     assert "windows" in capsys.readouterr().out
     assert not (tmp_path / "no").exists()
+
+
+def test_plan_of_a_doll_has_neither_windows_nor_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plan", "--motion", str(DANCE), "--frames", "1-40", "--quality", "draft"]
+    assert main([*arguments, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["model"], plan["size"], plan["frames"]) == ("doll", [256, 384], 40)
+    assert (plan["windows"], plan["steps"], plan["device"]) == ([], 0, "cpu")
+    assert plan["seconds"] > 0
+    assert main(arguments) == 0
+    assert "windows" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["t.npz", "t.json", "t.coco.json", "t"])
@@ -174,7 +219,7 @@ def test_posemap_draws_the_frames_asked_for_and_replaces_nothing(tmp_path: Path)
 def test_models_tells_of_the_built_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--json"]) == 0
     states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)}
-    assert states["puppet"] == "ready"
+    assert states["doll"] == states["puppet"] == "ready"
     assert main(["models", "check", "puppet"]) == 0
     assert main(["models", "path", "puppet"]) == 0
     assert main(["models", "check", "nobody"]) == 4

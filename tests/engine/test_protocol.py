@@ -18,6 +18,8 @@ from marionext.protocol import (
     FrameWritten,
     Hello,
     Log,
+    Pose,
+    Posed,
     Preview,
     Progress,
     Submit,
@@ -26,6 +28,7 @@ from marionext.protocol import (
     write_line,
 )
 
+NUMBERS = st.integers(-(10**9), 10**9)
 TEXT = st.text(st.characters(codec="utf-8"))
 EVENTS = st.one_of(
     st.builds(Hello, protocol=st.integers(), version=TEXT, pid=st.integers()),
@@ -42,6 +45,14 @@ EVENTS = st.one_of(
     st.builds(Preview, job_id=TEXT, path=TEXT, frame=st.integers()),
     st.builds(FrameWritten, job_id=TEXT, frame=st.integers(), path=TEXT),
     st.builds(Log, job_id=TEXT, level=TEXT, text=TEXT),
+    st.builds(
+        Posed,
+        job_id=TEXT,
+        width=NUMBERS,
+        height=NUMBERS,
+        picture=TEXT,
+        seconds=st.floats(0, 1e6),
+    ),
     st.builds(Failed, job_id=TEXT, code=TEXT, message=TEXT, hint=st.none() | TEXT),
 )
 
@@ -57,13 +68,33 @@ def test_an_event_survives_its_line(event: Event) -> None:
 
 @given(TEXT, TEXT)
 def test_a_command_survives_its_line(job_id: str, path: str) -> None:
-    for command in (Cancel(job_id=job_id), Submit(job_id=job_id, job={"a": [path]}, engine={})):
+    for command in (
+        Cancel(job_id=job_id),
+        Submit(job_id=job_id, job={"a": [path]}, engine={}),
+        Pose(job_id=job_id, pose={"character": path}),
+    ):
         assert read_command(write_line(command)) == command
 
 
 def test_a_host_without_wishes_for_the_engine_need_not_say_so() -> None:
     line = '{"type": "submit", "job_id": "1", "job": {"kind": "track"}}'
     assert read_command(line) == Submit(job_id="1", job={"kind": "track"}, engine={})
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.data())
+def test_a_picture_survives_its_line(width: int, height: int, data: st.DataObject) -> None:
+    count = 3 * width * height
+    pixels = data.draw(st.binary(min_size=count, max_size=count))
+    posed = read_event(write_line(Posed.of("q", (width, height), pixels, 0.5)))
+    assert isinstance(posed, Posed)
+    assert posed.pixels == pixels
+
+
+@pytest.mark.parametrize("picture", ["AAAA", "A", "\u00e9", ""])
+def test_a_picture_of_another_size_is_a_protocol_error(picture: str) -> None:
+    posed = Posed(job_id="q", width=2, height=2, picture=picture, seconds=0.0)
+    with pytest.raises(ProtocolError, match="expected"):
+        _ = posed.pixels
 
 
 @given(TEXT)

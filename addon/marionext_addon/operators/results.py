@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """See a render: Image Editor, sequencer, camera background, folder; and make the reference."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..scene import cameras
 from ..scene.choices import camera_of
 from ..scene.people import add_selected_armatures
 from ..state.paths import RELATIVE
-from ..work import folders, reference, results, shots
+from ..state.translations import say
+from ..work import folders, live, reference, results, shots
 from ..work.renders import Render
 from .base import OnJob, report_error
 
@@ -34,7 +36,7 @@ class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
 
     def act(self, context: Any, render: Render) -> set[str]:
         """Load the sequence and give it to an Image Editor."""
-        pictures = results.find_pictures(Path(render.folder))
+        pictures = results.find_pictures(Path(render.folder), coming=render.is_open)
         image = results.as_image(pictures, render.name)
         space = _image_editor(context)
         if space is not None:
@@ -68,6 +70,40 @@ def _image_editor(context: Any) -> Any:
     area = max(others, key=lambda area: area.width * area.height)
     area.type = "IMAGE_EDITOR"
     return area.spaces.active
+
+
+class MARIONEXT_OT_show_live(bpy.types.Operator):
+    """Show the live preview in an Image Editor."""
+
+    bl_idname = "marionext.show_live"
+    bl_label = "Open in Image Editor"
+    bl_description = "Show the live preview in an Image Editor beside the animation"
+
+    def execute(self, context: Any) -> set[str]:
+        """Give the image to an Image Editor."""
+        image, space = live.image_or_none(), _image_editor(context)
+        if image is None or space is None:
+            self.report(
+                {"WARNING"}, say("No editor could be opened; the image is {name}", name=live.IMAGE)
+            )
+            return {"CANCELLED"}
+        space.image = image
+        _fill(context, space)
+        return {"FINISHED"}
+
+
+def _fill(context: Any, space: Any) -> None:
+    """Have an Image Editor show the whole of its image, as large as it can."""
+    area = next((area for area in context.window.screen.areas if area.spaces.active == space), None)
+    if area is None:
+        return
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    # An editor that was only just opened may not know its size yet.
+    with (
+        suppress(RuntimeError),
+        context.temp_override(window=context.window, area=area, region=region),
+    ):
+        bpy.ops.image.view_all(fit_view=True)
 
 
 class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):
@@ -170,6 +206,7 @@ class MARIONEXT_OT_render_character(bpy.types.Operator):
 
 _CLASSES = (
     MARIONEXT_OT_show_result,
+    MARIONEXT_OT_show_live,
     MARIONEXT_OT_add_strip,
     MARIONEXT_OT_camera_background,
     MARIONEXT_OT_open_folder,

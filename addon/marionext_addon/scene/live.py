@@ -52,10 +52,15 @@ class _Known:
 
 
 class Watcher:
-    """Looks at the people of a scene, again and again."""
+    """Looks at the people of a scene, again and again.
 
-    def __init__(self) -> None:
+    Args:
+        draft: whether in the size of a draft; else in the render's.
+    """
+
+    def __init__(self, *, draft: bool = False) -> None:
         """Know nothing yet."""
+        self._draft = draft
         self._signature: object = None
         self._size_key: object = None
         self._size_found = (0, 0)
@@ -100,7 +105,8 @@ class Watcher:
             *(render.pixel_aspect_x, render.pixel_aspect_y),
         )
         if self._size_key != key:
-            self._size_key, self._size_found = key, choices.render_size(scene)
+            self._size_key = key
+            self._size_found = choices.render_size(scene, draft=self._draft)
         return self._size_found
 
     def _sign(self, scene: Any) -> object:

@@ -13,7 +13,9 @@ __all__ = [
     "Change",
     "armature_chosen",
     "bone_chosen",
+    "frames_came",
     "jobs_changed",
+    "live_switched",
     "overlay_switched",
     "picture_changed",
 ]
@@ -46,6 +48,10 @@ armature_chosen = Change()
 bone_chosen = Change()
 """Told with the `properties.MarionextMapping`."""
 overlay_switched = Change()
+live_switched = Change()
+"""Told with whether the live preview is wanted."""
 jobs_changed = Change()
+frames_came = Change()
+"""Told with a `work.renders.Render` of which there are more frames than before."""
 picture_changed = Change()
 """Told with the path of a picture that was written again."""

@@ -68,6 +68,10 @@ def _overlay_switched(_settings: Any, _context: object) -> None:
     changes.overlay_switched.tell()
 
 
+def _live_switched(session: Any, _context: object) -> None:
+    changes.live_switched.tell(session.live)
+
+
 class MarionextMapping(bpy.types.PropertyGroup):
     """Which bone plays one role."""
 
@@ -379,6 +383,17 @@ class MarionextSession(bpy.types.PropertyGroup):
     engine_message: StringProperty()
     engine_report: StringProperty()
     """The doctor's whole answer, lines."""
+    live: BoolProperty(
+        name="Live Preview",
+        description="Show the character in the pose of the current frame while you scrub, play or "
+        "move a bone: in an Image Editor, as the image Marionext Live",
+        default=False,
+        update=_live_switched,
+        options={"SKIP_SAVE"},
+    )
+    live_message: StringProperty()
+    """What the live preview is doing before it has a picture, or why it was switched off."""
+    live_hint: StringProperty()
 
 
 _CLASSES = (

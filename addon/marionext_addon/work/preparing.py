@@ -71,8 +71,8 @@ def _take_character(scene: Any, shot: Shot, folder: Path) -> str:
     else:
         source = jobs.character_picture(scene)
     if source.is_dir():
-        for file in (*source.glob("*.png"), source / jobs.DOLL_FILE):
-            _copy(file, folder / "character.doll" / file.name)
+        for file in (*source.rglob("*.png"), source / jobs.DOLL_FILE):
+            _copy(file, folder / "character.doll" / file.relative_to(source))
         return "character.doll"
     name = f"character{source.suffix.lower()}"
     _copy(source, folder / name)

@@ -18,6 +18,7 @@ import bpy
 from marionext.errors import SettingsError
 from marionext.files import replacing_folder
 
+from ..state.paths import absolute
 from .folders import POSE_MAPS
 from .shots import Shot, read_shot
 
@@ -27,11 +28,14 @@ __all__ = [
     "as_camera_background",
     "as_image",
     "find_pictures",
+    "is_result",
     "set_image_user",
+    "shown_images",
     "strip_range",
 ]
 
 _LINKS = "in-sync"
+_MARK = "marionext_result"
 _NUMBER = re.compile(r"-?\d+")
 
 
@@ -51,11 +55,12 @@ class ImageSequence:
         return self.folder / f"{self.number + index:06d}.png"
 
 
-def find_pictures(folder: Path) -> ImageSequence:
+def find_pictures(folder: Path, *, coming: bool = False) -> ImageSequence:
     """Return the pictures of a render, in step with the scene that it was made of.
 
     Args:
         folder: of the job; frames, or else pose maps, are taken.
+        coming: the render is still at work: the sequence has a place for every frame to come.
 
     Raises:
         SettingsError: there is no picture yet, or the folder does not say of which frames.
@@ -67,11 +72,11 @@ def find_pictures(folder: Path) -> ImageSequence:
         raise SettingsError(
             f"{folder.name} has no pictures yet", hint="Wait for its first frames, or press Retry."
         )
-    numbers = sorted(found)
+    numbers = list(shot.numbers) if coming else sorted(found)
     first, count = numbers[0], len(numbers)
     # Blender takes no minus for part of a picture's number.
     if shot.per_frame == 1 and first >= 0 and numbers == list(range(first, first + count)):
-        return ImageSequence(found[first].parent, first, first, count)
+        return ImageSequence(next(iter(found.values())).parent, first, first, count)
     return _link(folder / _LINKS, found, numbers, shot)
 
 
@@ -96,7 +101,8 @@ def _link(folder: Path, found: dict[int, Path], numbers: list[int], shot: Shot) 
         for frame in range(first, last + 1):
             while shown + 1 < len(numbers) and shot.time_of(numbers[shown + 1]) <= frame:
                 shown += 1
-            _link_or_copy(found[numbers[shown]], part / f"{start + frame - first:06d}.png")
+            if numbers[shown] in found:
+                _link_or_copy(found[numbers[shown]], part / f"{start + frame - first:06d}.png")
     return ImageSequence(folder, first, start, last - first + 1)
 
 
@@ -109,14 +115,36 @@ def _link_or_copy(source: Path, target: Path) -> None:
 
 def as_image(pictures: ImageSequence, name: str) -> Any:
     """Return the pictures as an image sequence of Blender."""
-    path = str(pictures.path(0))
-    image = next((image for image in bpy.data.images if image.filepath == path), None)
+    image = next(iter(shown_images(pictures.folder, inside=False)), None)
     if image is None:
-        image = bpy.data.images.load(path)
+        # Any of them stands for all; the first may be still to come.
+        paths = map(pictures.path, range(pictures.count))
+        image = bpy.data.images.load(str(next(path for path in paths if path.is_file())))
         image.name = name
+        image[_MARK] = True
     image.source = "SEQUENCE"
     image.reload()
     return image
+
+
+def is_result(image: Any) -> bool:
+    """Tell whether an image is a render that was brought back."""
+    return bool(image.get(_MARK))
+
+
+def shown_images(folder: Path, *, inside: bool = True) -> list[Any]:
+    """Return Blender's images of a render.
+
+    Args:
+        folder: of the job.
+        inside: the pictures lie in a folder of it; else in it itself.
+    """
+
+    def place(image: Any) -> Path:
+        parent = absolute(image.filepath).parent
+        return parent.parent if inside else parent
+
+    return [image for image in bpy.data.images if is_result(image) and place(image) == folder]
 
 
 def set_image_user(user: Any, pictures: ImageSequence) -> None:

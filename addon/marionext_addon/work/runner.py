@@ -222,9 +222,15 @@ class Runner:
                 self._record_motion(render)
                 break
         started, own = time.perf_counter(), time.thread_time()
+        grown = {}
         for event in self.queue.poll():
-            self._apply(self.renders[event.job_id], event)
-            self._touch(self.renders[event.job_id])
+            render = self.renders[event.job_id]
+            self._apply(render, event)
+            self._touch(render)
+            if isinstance(event, FrameWritten | Finished | Failed):
+                grown[render.job_id] = render
+        for render in grown.values():
+            changes.frames_came.tell(render)
         self.slowest = max(self.slowest, time.perf_counter() - started)
         self.slowest_of_own = max(self.slowest_of_own, time.thread_time() - own)
 

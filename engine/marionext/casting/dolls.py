@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,20 +12,14 @@ from marionext.casting.character_files import find_files
 from marionext.casting.keeping import find_doll, keep_doll
 from marionext.casting.layered import read_layered
 from marionext.character import read_character, read_mask
-from marionext.doll import Doll, make_doll
+from marionext.doll import MAKER, Doll, make_doll
 from marionext.errors import CharacterError, DeviceError, ModelError, MotionError
 from marionext.files import is_folder
 from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track
 
-__all__ = ["MAKER", "doll_pose", "open_doll"]
-
-MAKER = 1
-"""Version of the way dolls are made and drawn: raised whenever either changes a pixel."""
-
-_MOST_PIXELS = 4_000_000
-"""Of a doll's picture; a larger one is made smaller. The largest videos show two million."""
+__all__ = ["doll_pose", "open_doll"]
 
 Say = Callable[[str], None]
 
@@ -72,8 +65,7 @@ def open_doll(
     doll = find_doll(key, say)
     if doll is None:
         doll = _make(character, picture.pixels, outline, known, detector)
-        if doll.layers:  # INTERIM: the prototype's have none and cannot be drawn from a file
-            keep_doll(key, doll, say)
+        keep_doll(key, doll, say)
     for note in doll.notes:
         say(note)
     return doll
@@ -140,38 +132,12 @@ def _make(
     detector: str,
 ) -> Doll:
     """Make a doll of a picture."""
-    whole = pixels
-    pixels, outline = _bounded(pixels, outline)
-    height, width = pixels.shape[:2]
     track = _detected(character, pixels, detector) if known is None else known
-    scale = np.array((width, height), np.float32) / np.array(track.size, np.float32)
     mask = None if outline is None else outline.astype(np.float32) / np.float32(255)
     hint = _hint(pixels) if mask is None else None
-    doll = make_doll(
-        pixels, track.points[0, 0] * scale, track.scores[0, 0].copy(), mask=mask, hint=hint
+    return make_doll(
+        pixels, track.points[0, 0].copy(), track.scores[0, 0].copy(), mask=mask, hint=hint
     )
-    if pixels is not whole:
-        note = f"the doll is made of the picture at {width}x{height} pixels"
-        doll = replace(doll, notes=(*doll.notes, note))
-    return doll
-
-
-def _bounded(
-    pixels: NDArray[np.uint8], outline: NDArray[np.uint8] | None
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Return picture and outline no larger than a doll may be."""
-    height, width = pixels.shape[:2]
-    scale = (_MOST_PIXELS / (width * height)) ** 0.5
-    if scale >= 1:
-        return pixels, outline
-    import cv2
-
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-
-    def smaller(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    return smaller(pixels), None if outline is None else smaller(outline)
 
 
 def _detected(character: Path, pixels: NDArray[np.uint8], detector: str) -> PoseTrack:

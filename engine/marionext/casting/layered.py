@@ -93,7 +93,8 @@ def write_layered(doll: Doll, folder: Path, *, overwrite: bool = False) -> None:
                     f"{folder / name} is there already, and {DOLL_FILE} does not list it",
                     hint="Move it away, or choose another folder.",
                 )
-        own_folder(folder)
+        for place in {folder, *((folder / name).parent for name in names)}:
+            own_folder(place)
         # The list comes last: what a run that is killed leaves is a doll that lacks parts, which
         # is said when it is read, and may be overwritten.
         for path in own:

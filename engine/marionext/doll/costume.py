@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from marionext.doll.anatomy import SIDES, Anatomy, read_anatomy
 from marionext.doll.canvas import Texture
 from marionext.doll.filling import fill_smoothly
-from marionext.doll.model import Doll
+from marionext.doll.model import VIEWS, Doll
 from marionext.doll.shapes import places
 
 __all__ = ["BALL", "Costume"]
@@ -50,7 +50,7 @@ class Costume:
         """
         body = read_anatomy(doll.points, doll.scores)
         textures = {(layer.part, layer.view): Texture.of(layer, scale) for layer in doll.layers}
-        head = next((textures[key] for key in textures if key[0] == "head"), None)
+        head = _chosen(textures, "head", "")
         nape, cheek = (None, None) if head is None else _head_colours(head, body)
         return cls(
             body=body,
@@ -63,14 +63,19 @@ class Costume:
 
     def texture(self, part: str, view: str = "") -> Texture | None:
         """Return the texture of a part in a view, or in the one that there is."""
-        for wanted in (view, ""):
-            if (found := self.textures.get((part, wanted))) is not None:
-                return found
-        return next((texture for key, texture in self.textures.items() if key[0] == part), None)
+        return _chosen(self.textures, part, view)
 
     def has(self, part: str, view: str) -> bool:
         """Tell whether a part has a view of its own."""
         return (part, view) in self.textures
+
+
+def _chosen(textures: dict[tuple[str, str], Texture], part: str, view: str) -> Texture | None:
+    """Return the texture of a part in a view; where there is none, the picture's or the next."""
+    for wanted in (view, "", *VIEWS.get(part, ())):
+        if (found := textures.get((part, wanted))) is not None:
+            return found
+    return None
 
 
 def _grid(texture: Texture) -> Floats:

@@ -46,6 +46,8 @@ _BEYOND = 0.15
 """How far a part goes on beyond the edge of the picture, in statures."""
 _OVERLAP = 0.015
 """How far parts go on under or over those beside them, in statures."""
+_TUCKED = 0.06
+"""How far a skirt goes on under the trunk, which is turned otherwise."""
 _EDGE = 0.04
 """Width in statures of what an arm may hide of the trunk's edge."""
 _JOINED = {
@@ -377,7 +379,8 @@ def _piece(name: str, fields: _Fields, labels: Labels, figure: Floats) -> Piece 
         return np.isin(labels, [k for k, other in enumerate(names) if chosen(other)]) & solid
 
     beside = _beside(name)
-    known = mine | (among(beside.__contains__) & _near(mine, _OVERLAP * stature))
+    overlap = _TUCKED if name == "skirt" else _OVERLAP
+    known = mine | (among(beside.__contains__) & _near(mine, overlap * stature))
     if name == "trunk":
         hips = among(lambda other: other.endswith("thigh")) & (fields.up > -0.02 * stature)
         known |= hips & (fields.barrel < 0.95)

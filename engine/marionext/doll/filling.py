@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["fill_background", "fill_patches", "fill_smoothly"]
+__all__ = ["fill_background", "fill_patches", "fill_rows", "fill_smoothly"]
 
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
@@ -82,16 +82,16 @@ def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     larger = cv2.dilate(hole.astype(np.uint8), kernel) > 0
     ring = larger & ~hole
     if not ring.any() or larger.all():
-        return _fill_rows(picture, hole)
-    tried = _fill_rows(picture, larger)[ring].astype(np.float32)
+        return fill_rows(picture, hole)
+    tried = fill_rows(picture, larger)[ring].astype(np.float32)
     wrong = float(np.abs(tried - picture[ring]).mean())
     steps = np.abs(np.diff(picture.astype(np.float32).mean(axis=-1), axis=1, append=0))
     if wrong < _PLAIN or float(np.median(steps[ring])) < _GRAIN:
-        return _fill_rows(picture, hole)
+        return fill_rows(picture, hole)
     return fill_patches(picture, hole)
 
 
-def _fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
+def fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     """Fill a hole straight between what is to its left and to its right."""
     height, width = hole.shape
     weight = (~hole).astype(np.float32)

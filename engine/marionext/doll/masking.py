@@ -18,7 +18,7 @@ __all__ = ["find_figure"]
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
 
-_NEAR, _OUTLINE, _FAR = 0.5, 1.05, 3.0
+_NEAR, _OUTLINE, _FAR = 0.7, 1.05, 3.0
 """Distances from the skeleton in radii of the limbs: surely figure, probably, surely not."""
 _HAIR = 2.3
 """How far hair may stand out, in radii of the head."""

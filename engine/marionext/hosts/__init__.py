@@ -2,8 +2,9 @@
 
 `JobQueue` keeps the order of jobs and has one at work at a time, `SharedEngine` keeps the process
 that they run in, `DetachedRender` is a render that outlives its window, `FolderFollower` sees what
-becomes of a folder, wherever it is rendered. Nothing here waits and nothing has a clock of its own:
-a host calls ``poll`` from its timer. Standard library only.
+becomes of a folder, wherever it is rendered, `LivePictures` shows the character in a pose while it
+is being made. Nothing here waits and nothing has a clock of its own: a host calls ``poll`` from its
+timer. Standard library only.
 """
 
 from marionext.hosts.commands import Answer, CommandRun
@@ -17,6 +18,7 @@ from marionext.hosts.following import (
     frame_path,
     read_state,
 )
+from marionext.hosts.live import LivePictures
 from marionext.hosts.processes import CommandProcess, ProcessId
 from marionext.hosts.queue import JobEvent, JobQueue, Started, Work
 
@@ -30,6 +32,7 @@ __all__ = [
     "FolderState",
     "JobEvent",
     "JobQueue",
+    "LivePictures",
     "News",
     "ProcessId",
     "SharedEngine",

@@ -7,7 +7,8 @@ from typing import Any
 
 from marionext.client import EngineProcess
 from marionext.hosts.queue import Work
-from marionext.protocol import Event, Failed, Hello
+from marionext.jobs import LivePose
+from marionext.protocol import Event, Failed, Finished, Hello, Posed
 
 __all__ = ["SharedEngine"]
 
@@ -26,7 +27,7 @@ class SharedEngine:
         """Start nothing yet."""
         self._idle_seconds = idle_seconds
         self._lock = threading.Lock()
-        self._process: EngineProcess | None = None
+        self._process: _Process | None = None
         self._command: tuple[str, ...] = ()
         self._idle_since = time.monotonic()
 
@@ -34,7 +35,7 @@ class SharedEngine:
     def pid(self) -> int | None:
         """Number of the process, or None while there is none."""
         process = self._process
-        return None if process is None else process.pid
+        return None if process is None else process.engine.pid
 
     def begin(
         self,
@@ -57,16 +58,43 @@ class SharedEngine:
         Raises:
             ProtocolError: the engine cannot be started.
         """
-        wanted = tuple(command or ())
         with self._lock:
-            process = self._process
-            if process is not None and (not process.alive or wanted != self._command):
-                self._let_go()
-                process = None
-            if process is None:
-                process = self._process = EngineProcess(command, environment=environment)
-                self._command = wanted
-            return _SharedWork(self, process, job, settings)
+            process = self._ready(command, environment)
+            return _SharedWork(self, process, process.engine.submit(job, settings))
+
+    def ask_pose(
+        self,
+        pose: LivePose,
+        *,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Work:
+        """Ask for a picture of a pose, and start the engine first as `begin` does.
+
+        Returns:
+            What is told about the question: its last event is a `Posed` or a `Failed`.
+
+        Raises:
+            ProtocolError: the engine cannot be started.
+        """
+        with self._lock:
+            process = self._ready(command, environment)
+            return _SharedWork(self, process, process.engine.ask_pose(pose))
+
+    def _ready(
+        self, command: Sequence[str] | None, environment: Mapping[str, str] | None
+    ) -> "_Process":
+        """Return the process, started where it has to be; the lock is held."""
+        wanted = tuple(command or ())
+        process = self._process
+        if process is not None and (not process.engine.alive or wanted != self._command):
+            self._let_go()
+            process = None
+        if process is None:
+            engine = EngineProcess(command, environment=environment)
+            process, self._command = _Process(engine), wanted
+            self._process = process
+        return process
 
     def rest(self) -> bool:
         """Let the engine go if it has been idle for too long; tell whether there still is one."""
@@ -83,7 +111,7 @@ class SharedEngine:
         """Note that a job is at work."""
         self._idle_since = time.monotonic()
 
-    def release(self, process: EngineProcess | None = None) -> None:
+    def release(self, process: "_Process | None" = None) -> None:
         """Let the engine end by itself; a thread waits for it.
 
         Args:
@@ -97,7 +125,7 @@ class SharedEngine:
         process, self._process = self._process, None
         if process is not None:
             threading.Thread(
-                target=process.close, kwargs={"timeout": _CLOSING_SECONDS}, daemon=True
+                target=process.engine.close, kwargs={"timeout": _CLOSING_SECONDS}, daemon=True
             ).start()
 
     def close(self, *, timeout: float = _CLOSING_SECONDS) -> None:
@@ -105,31 +133,49 @@ class SharedEngine:
         with self._lock:
             process, self._process = self._process, None
         if process is not None:
-            process.close(timeout=timeout)
+            process.engine.close(timeout=timeout)
+
+
+class _Process:
+    """The process, and what it has said to each of those who share it."""
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self.engine = engine
+        self._unread: dict[str, list[Event]] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, name: str) -> None:
+        """Keep the events of a job or question until they are asked for."""
+        with self._lock:
+            self._unread[name] = []
+
+    def poll(self, name: str) -> list[Event]:
+        """Return what was said about a job or question since the last call."""
+        with self._lock:
+            for event in self.engine.poll():
+                if not isinstance(event, Hello) and event.job_id in self._unread:
+                    self._unread[event.job_id].append(event)
+            events = self._unread.get(name, [])
+            if any(isinstance(event, Finished | Failed | Posed) for event in events):
+                del self._unread[name]
+            elif events:
+                self._unread[name] = []
+            return events
 
 
 class _SharedWork:
-    """A job of the shared process."""
+    """A job of the shared process, or a question to it."""
 
-    def __init__(
-        self,
-        engine: SharedEngine,
-        process: EngineProcess,
-        job: Mapping[str, Any],
-        settings: Mapping[str, Any],
-    ) -> None:
+    def __init__(self, engine: SharedEngine, process: _Process, name: str) -> None:
         self._engine = engine
         self._process = process
-        self._id = process.submit(job, settings)
+        self._name = name
+        process.expect(name)
 
     def poll(self) -> list[Event]:
-        """Return this job's events."""
+        """Return the events of this job or question."""
         self._engine.touch()
-        events: list[Event] = [
-            event
-            for event in self._process.poll()
-            if not isinstance(event, Hello) and event.job_id == self._id
-        ]
+        events = self._process.poll(self._name)
         if any(isinstance(event, Failed) and event.code == "protocol" for event in events):
             # It is dead or of another version: the next job starts another one.
             self._engine.release(self._process)
@@ -137,4 +183,4 @@ class _SharedWork:
 
     def cancel(self) -> None:
         """Ask the engine to stop this job."""
-        self._process.cancel(self._id)
+        self._process.engine.cancel(self._name)

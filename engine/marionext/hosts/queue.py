@@ -20,11 +20,12 @@ from marionext.protocol import (
     Hello,
     Log,
     Planned,
+    Posed,
     Preview,
     Progress,
 )
 
-__all__ = ["Begin", "JobEvent", "JobQueue", "Started", "Work"]
+__all__ = ["Begin", "JobEvent", "JobQueue", "Started", "Starting", "Work"]
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class JobQueue:
             events = [
                 replace(event, job_id=job_id)
                 for event in work.poll()
-                if not isinstance(event, Hello | Planned)
+                if not isinstance(event, Hello | Planned | Posed)
             ]
             told += events
             if any(isinstance(event, Finished | Failed) for event in events):
@@ -166,7 +167,7 @@ class JobQueue:
         while self._waiting and not self._running and not self._paused:
             job = self._waiting.pop(0)
             try:
-                self._running[job.job_id] = _Starting(job.begin())
+                self._running[job.job_id] = Starting(job.begin())
             except EngineError as error:
                 told.append(Failed.of(job.job_id, error))
             else:
@@ -180,7 +181,7 @@ class JobQueue:
             timeout: seconds to wait for a program that is just being started.
         """
         for work in self._running.values():
-            if isinstance(work, _Starting):
+            if isinstance(work, Starting):
                 work.join(timeout)
         self._running.clear()
         self._waiting.clear()
@@ -191,15 +192,21 @@ class JobQueue:
             raise ValueError(f"a job {job_id!r} is in the queue already")
 
 
-class _Starting:
-    """Work that is begun on a thread of its own."""
+class Starting:
+    """Work that is begun on a thread of its own: starting a program can take time."""
 
     def __init__(self, begin: Callable[[], Work]) -> None:
+        """Start the thread."""
         self._begin = begin
         self._begun: Work | Failed | None = None
         self._cancelled = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has begun, or never will."""
+        return self._begun is not None
 
     def poll(self) -> list[Event]:
         """Return the work's events, or why it did not begin."""

@@ -126,7 +126,8 @@ def make_scene(character=None):
     settings.people.add().armature = rig
     settings.output = str(FOLDER / "renders")
     settings.quality = "draft"
-    settings.steps = 1
+    # What most stories are about: a render that takes its time and has a seed.
+    settings.model, settings.steps = "puppet", 1
     # Small, to be quick; what a model's own size comes to is asked in `settings.py`.
     settings.size_preset, settings.width, settings.height = "CUSTOM", 128, 192
     settings.character = str(

@@ -59,6 +59,14 @@ def story():
         },
     )
     case("svd", {"model": "svd", "quality": "MODEL"})
+    settings.property_unset("model")
+    answer["never touched"] = settings.model
+    case("doll", {"steps": 7, "seed": 42})
+    case("doll's own size", {"size_preset": "CUSTOM", "width": 333, "height": 500})
+    case("doll's draft", {}, draft=True)
+    settings["model"] = 0  # as files have it in which the puppet was chosen
+    answer["chosen before"] = settings.model
+    settings.model = "puppet"
     case(
         "own",
         {

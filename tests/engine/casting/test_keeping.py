@@ -108,7 +108,8 @@ def _white(character: Path) -> bytes:
     """Return a mask of all of a picture, as a PNG."""
     from marionext.output import encode_png
 
-    size = Image.open(character).size
+    with Image.open(character) as picture:
+        size = picture.size
     return encode_png(np.full((size[1], size[0], 3), 255, np.uint8))
 
 

@@ -6,8 +6,10 @@ from typing import Any
 import bpy
 
 from ...scene.choices import chosen_camera
+from ...state.messages import translated
 from ...state.translations import say
-from ...work import reference
+from ...work import live, reference
+from ...work.editors import image_editors
 from .. import summary, thumbnails
 from ..paragraphs import write, write_problem
 from .base import SidebarPanel
@@ -32,6 +34,7 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
             self._draw_scene_source(context, layout, settings)
         self._draw_picture(context, layout, settings)
         layout.prop(settings, "pose_fit", text="", icon="ARMATURE_DATA")
+        draw_live(context, layout)
 
     def _draw_scene_source(self, context: Any, layout: Any, settings: Any) -> None:
         frame = settings.scene_picture_frame
@@ -70,6 +73,19 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
             )
         elif icon != thumbnails.WAITING:
             layout.template_icon(icon_value=icon, scale=8.0)
+
+
+def draw_live(context: Any, layout: Any) -> None:
+    """Draw the switch of the live preview, and what it has to say."""
+    session = context.window_manager.marionext
+    layout.prop(session, "live", icon="PLAY", toggle=True)
+    if session.live_message and not session.live:
+        write_problem(layout, context, translated(session.live_message), say(session.live_hint))
+    elif session.live_message:
+        write(layout, context, translated(session.live_message), icon="INFO")
+    image = live.image_or_none() if session.live else None
+    if image is not None and not any(space.image == image for space, _ in image_editors()):
+        layout.operator("marionext.show_live", icon="IMAGE_DATA")
 
 
 CLASSES = (MARIONEXT_PT_character,)

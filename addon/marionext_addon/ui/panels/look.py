@@ -39,7 +39,7 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
         column = settings_column(self.layout)
         base = summary.model_settings(context.scene)
         if isinstance(base, SvdSettings):
-            self._draw_diffusion(column, settings, base)
+            _draw_diffusion(column, settings, base)
         wide = self.layout.column()
         wide.label(text="Joints hidden by meshes")
         row = wide.row(align=True)
@@ -47,18 +47,18 @@ class MARIONEXT_PT_look(SidebarPanel, bpy.types.Panel):
             row.prop(settings, name, toggle=True)
         wide.prop(settings, "save_pose_maps")
 
-    @staticmethod
-    def _draw_diffusion(column: Any, settings: Any, base: SvdSettings) -> None:
-        """Draw what only models have that denoise."""
-        column.prop(settings, "steps")
-        if not settings.steps:
-            _note(column, say("{steps} steps, as the quality says", steps=base.steps))
-        column.prop(settings, "guidance")
-        if settings.guidance <= 0:
-            low, high = base.guidance_min, base.guidance_max
-            amount = f"{low:g}" if low == high else f"{low:g}-{high:g}"
-            _note(column, say("{amount}, as the model says", amount=amount))
-        column.prop(settings, "control_strength", text="Control")
+
+def _draw_diffusion(column: Any, settings: Any, base: SvdSettings) -> None:
+    """Draw what only models have that denoise."""
+    column.prop(settings, "steps")
+    if not settings.steps:
+        _note(column, say("{steps} steps, as the quality says", steps=base.steps))
+    column.prop(settings, "guidance")
+    if settings.guidance <= 0:
+        low, high = base.guidance_min, base.guidance_max
+        amount = f"{low:g}" if low == high else f"{low:g}-{high:g}"
+        _note(column, say("{amount}, as the model says", amount=amount))
+    column.prop(settings, "control_strength", text="Control")
 
 
 def _note(column: Any, text: str) -> None:

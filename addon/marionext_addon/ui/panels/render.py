@@ -93,6 +93,8 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
                 box.template_icon(icon_value=icon, scale=7.0)
         row = box.row(align=True)
         row.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
+        if job.frames_done:
+            row.operator("marionext.show_result", text="", icon="IMAGE_DATA").job_id = job.job_id
 
 
 CLASSES = (MARIONEXT_PT_render,)

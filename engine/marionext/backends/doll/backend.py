@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from marionext.backends.base import Backend, Figures, Renderer, Work
 from marionext.bundles import ModelBundle
-from marionext.casting import MAKER, find_files
-from marionext.doll import DollDrawer
+from marionext.casting import find_files
+from marionext.doll import MAKER, DollDrawer
 from marionext.errors import MotionError
 from marionext.jobs import EngineSettings, RenderJob
 from marionext.reporting import Reporter
@@ -119,8 +119,10 @@ class DollRenderer(Renderer[DollSettings]):
         """Draw the frames that are missing."""
         track = staged.fitted
         drawer = DollDrawer(staged.dolls, settings.size)
+        # Of all frames, whichever are missing: what lies over what in one depends on those before.
+        orders = drawer.plan(track.points, track.scores)
         for done, number in enumerate(work.missing, start=1):
             index = number - track.first
-            drawn = drawer.draw(track.points[index], track.scores[index])
+            drawn = drawer.draw(track.points[index], track.scores[index], orders=orders[index])
             yield number, drawn.picture
             report.progress("draw", done, len(work.missing))

@@ -1,0 +1,182 @@
+"""The live preview without a window: what is asked, what is shown, what is left behind."""
+
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import kit
+import numpy as np
+
+
+def session():
+    return bpy.context.window_manager.marionext
+
+
+def live():
+    return kit.module("work.live")
+
+
+def preview():
+    return live().previews[0]
+
+
+def pump_for(seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        live().pump()
+        time.sleep(0.01)
+
+
+def pump_until(condition, seconds=120.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        live().pump()
+        if time.monotonic() > end:
+            raise AssertionError([session().live, session().live_message, session().live_hint])
+        time.sleep(0.005)
+
+
+def pixels():
+    image = live().image_or_none()
+    found = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
+    image.pixels.foreach_get(found)
+    rows = found.reshape(image.size[1], image.size[0], 4)[::-1, :, :3]
+    return np.round(rows * 255).astype(np.uint8)
+
+
+def next_picture():
+    before = preview().shown
+    pump_until(lambda: not live().previews or preview().shown > before)
+
+
+def handlers():
+    """Name every handler of the preview that is there while it is on."""
+    found = [*bpy.app.handlers.frame_change_post, *bpy.app.handlers.depsgraph_update_post]
+    return [each.__name__ for each in found if "live" in each.__module__]
+
+
+def left():
+    images = [image.name for image in bpy.data.images if "Marionext" in image.name]
+    return [*images, *handlers(), *[str(preview().folder) for _ in live().previews]]
+
+
+def on():
+    session().live = True
+    if session().live:
+        next_picture()
+
+
+def scrubbed(scene):
+    """Scrub; return how far pictures differ and how late each was."""
+    changes, lags = [], []
+    before = pixels()
+    for frame in (102, 103, 104, 103, 102):
+        scene.frame_set(frame)
+        next_picture()
+        lags.append(preview().lag)
+        after = pixels()
+        changes.append(int((np.abs(after.astype(int) - before).max(axis=-1) > 20).sum()))
+        before = after
+    return changes, lags
+
+
+def recorded(scene):
+    """Return how far the poses that the fit is measured on are from those of a render."""
+    recording, rig = kit.module("scene.recording"), kit.module("scene.rig")
+    shots, formats = kit.module("work.shots"), kit.module("marionext.pose.formats")
+    shot = shots.shot_of(scene, "DRAFT")
+    moments = recording.Moments(times=shot.times, rate=shot.rate, first=shot.first)
+    whole = recording.record(scene, rig.people_of(scene), moments, shot.size, fit=shot.fit).track
+    measured = formats.read_native(Path(preview().motion))
+    return [list(whole.points.shape), float(np.abs(whole.points - measured.points).max())]
+
+
+def story():
+    answer = {}
+    kit.empty_file()
+    kit.install()
+    scene, rig = kit.make_scene()
+    scene.marionext.character = ""
+    session().live = True
+    answer["without character"] = [session().live, session().live_message, left()]
+    scene.marionext.character = str(
+        Path(kit.REQUEST["root"]) / "presets" / "characters" / "hero.png"
+    )
+    on()
+    answer["on"] = [session().live, session().live_message, sorted(handlers())]
+    answer["size"] = list(live().image_or_none().size)
+    answer["changes"], answer["lags"] = scrubbed(scene)
+    codec = kit.module("marionext.codec")
+    motion = kit.FOLDER / "measured.npz"
+    motion.write_bytes(Path(preview().motion).read_bytes())
+    answer["asked"] = {**codec.encode(preview().asked), "motion": str(motion)}
+    np.save(kit.FOLDER / "shown.npy", pixels())
+    answer["recorded"] = recorded(scene)
+
+    shown = preview().shown
+    pump_for(2.5)
+    answer["idle"] = [preview().shown - shown, preview().measurements, handlers_are_calm()]
+
+    bone = rig.pose.bones["mixamorig:LeftForeArm"]
+    bone.rotation_mode = "XYZ"
+    bone.rotation_euler = (0.0, 0.0, 1.2)
+    bpy.context.view_layer.update()
+    next_picture()
+    pump_for(0.5)
+    answer["after a bone"] = preview().measurements
+    pump_until(lambda: preview().measurements == 2)
+    scene.marionext.fit = "LETTERBOX"
+    pump_until(lambda: preview().measurements == 3)
+    bone.keyframe_insert("rotation_euler", frame=scene.frame_current)
+    bpy.context.view_layer.update()
+    preview().animated = preview().animated or time.monotonic()  # handlers need a window's loop
+    pump_until(lambda: preview().measurements == 4)
+    pump_for(2.5)
+    answer["after a key"] = preview().measurements
+
+    saved = kit.FOLDER / "shot.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved))
+    copy = shutil.copy(saved, kit.FOLDER / "copy.blend")  # a file cannot be looked into from itself
+    with bpy.data.libraries.load(str(copy)) as (inside, _):
+        answer["images in the file"] = list(inside.images)
+    answer["after saving"] = [session().live, live().image_or_none() is not None]
+
+    runner = kit.module("work.runner").runner
+    os.kill(runner.engine.pid, signal.SIGKILL)
+    scene.frame_set(101)
+    pump_until(lambda: not session().live)
+    answer["dead engine"] = [session().live_message.split("(")[0], left()]
+
+    on()
+    folder = preview().folder
+    bpy.ops.wm.open_mainfile(filepath=str(saved))
+    answer["another file"] = [session().live, session().live_message, left(), folder.is_dir()]
+
+    on()
+    folder, pid = preview().folder, kit.module("work.runner").runner.engine.pid
+    answer["slowest"] = preview().slowest
+    bpy.ops.preferences.addon_disable(module=kit.package())
+    images = [image.name for image in bpy.data.images if "Marionext" in image.name]
+    answer["disabled"] = [images, folder.is_dir(), alive(pid), sorted(handlers())]
+    return answer
+
+
+def handlers_are_calm():
+    return preview().measuring is None and not preview().pictures.waiting
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state != "Z"
+
+
+kit.run(story)
