@@ -37,6 +37,8 @@ __all__ = [
     "View",
     "apply",
     "bright",
+    "channels_last",
+    "moved",
     "nearby",
     "view_of",
 ]
@@ -209,8 +211,6 @@ def apply(
 ) -> Tensor:
     """Correct frames.
 
-    The figure is taken off its background before it is moved, and put on the same background.
-
     Args:
         correction: at any size.
         near: (n, 1, h, w) of the correction's size, from `nearby`.
@@ -221,22 +221,30 @@ def apply(
     Returns:
         (n, 3, H, W), about 0 to 1.
     """
-    height, width = size = picture.shape[-2:]
-    low, narrow = correction.flow.shape[-2:]
-    flow, gate, colour, near = (
-        _enlarged(part, size)
-        for part in (correction.flow, correction.gate, correction.colour, near)
+    drawn = moved(correction.flow, picture, coverage, background)
+    gate, colour, near = (
+        _enlarged(part, picture.shape[-2:]) for part in (correction.gate, correction.colour, near)
     )
+    mended = colour + gate * (drawn - colour)
+    return picture + near * (mended - picture)
+
+
+def moved(flow: Tensor, picture: Tensor, coverage: Tensor, background: Tensor) -> Tensor:
+    """Return frames, (n, 3, H, W), with the figure taken from elsewhere.
+
+    It is taken off its background before it is moved, and put on the same background.
+    """
+    height, width = size = picture.shape[-2:]
+    low, narrow = flow.shape[-2:]
+    flow = _enlarged(flow, size)
     # Places as `grid_sample` counts them: -1 and 1 are the picture's edges.
     right = (torch.arange(width, device=flow.device) * 2 + 1) / width - 1 + flow[:, 0] * 2 / narrow
     down = (torch.arange(height, device=flow.device) * 2 + 1)[:, None] / height - 1
     down = down + flow[:, 1] * 2 / low
     figure = torch.cat([picture - (1 - coverage) * background, coverage], dim=1)
     places = torch.stack([right, down], dim=-1)
-    moved = F.grid_sample(figure, places, padding_mode="border", align_corners=False)
-    drawn = moved[:, :3] + (1 - moved[:, 3:]) * background
-    mended = colour + gate * (drawn - colour)
-    return picture + near * (mended - picture)
+    taken = F.grid_sample(figure, places, padding_mode="border", align_corners=False)
+    return taken[:, :3] + (1 - taken[:, 3:]) * background
 
 
 def _enlarged(part: Tensor, size: Sequence[int]) -> Tensor:

@@ -19,6 +19,7 @@ from marionext.backends.doll.refiner import (
     View,
     apply,
     channels_last,
+    moved,
     nearby,
 )
 from marionext.doll import PART_NAMES
@@ -41,8 +42,11 @@ WARM_UP = 100
 LOOKED_AT = [
     index for index, name in enumerate(PART_NAMES) if name == "head" or name.endswith("hand")
 ]
+"""Parts that are small, and looked at first: they count three times."""
 CRISP = 1.0
 """How much crispness counts."""
+ALONE = 0.3
+"""How much the moved warp and the painted colours count, each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +97,35 @@ def refined(network: RefinerNetwork, view: View, *, bfloat16: bool) -> Tensor:
     return apply(correction, nearby(view), view.picture, view.coverage, view.background)
 
 
-def _loss(made: Tensor, pairs: Pairs) -> Tensor:
-    """Compare colours, edges, surroundings and crispness with the truth.
+def _loss(network: RefinerNetwork, pairs: Pairs, *, bfloat16: bool) -> Tensor:
+    """Compare what the network makes of pairs with the truth.
+
+    The gate lets little through at first, and what it keeps out would learn slowly: so the moved
+    warp and the painted colours are also compared each for itself, around the whole figure. A
+    pair counts by its warp's own error, or a few that the warp gets all wrong would decide.
+    """
+    view, truth = pairs.view, pairs.truth
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        correction = network(view)
+    near = nearby(view)
+    drawn = moved(correction.flow, view.picture, view.coverage, view.background)
+    mended = correction.colour + correction.gate * (drawn - correction.colour)
+    looked_at = torch.isin(view.parts, torch.tensor(LOOKED_AT)).float()[:, None]
+    weight = near * (1 + 2 * F.avg_pool2d(looked_at, 5, stride=1, padding=2))
+    each = _difference(view.picture + near * (mended - view.picture), truth, weight)
+    for alone in (drawn, correction.colour):
+        each = each + ALONE * ((alone - truth) * weight).abs().mean((1, 2, 3))
+    usual = (view.picture - truth).abs().mean((1, 2, 3))
+    share = 1 / (usual + 0.02)
+    return (each * share).sum() / share.sum()
+
+
+def _difference(made: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Compare colours, edges, surroundings and crispness: (n,).
 
     What is closest on the mean to many likely pictures is none of them, but a blur. So it also
-    counts how much neighbours differ around each place, wherever exactly they do. Heads and hands
-    are small, and looked at first: they count three times. A pair counts by its warp's own error,
-    or a few clips that the warp gets all wrong would decide.
+    counts how much neighbours differ around each place, wherever exactly they do.
     """
-    truth, parts = pairs.truth, pairs.view.parts
-    looked_at = torch.isin(parts, torch.tensor(LOOKED_AT)).float()[:, None]
-    weight = 1 + 2 * F.avg_pool2d(looked_at, 5, stride=1, padding=2)
     error = (made - truth) * weight
     one = (1, 2, 3)
     each = (
@@ -117,9 +139,7 @@ def _loss(made: Tensor, pairs: Pairs) -> Tensor:
         each = each + 0.4 * (mine - theirs).abs().mean(one)
         crisp = F.avg_pool2d(mine.abs() - theirs.abs(), 8)
         each = each + CRISP * crisp.abs().mean(one)
-    usual = (pairs.view.picture - truth).abs().mean(one)
-    share = 1 / (usual + 0.02)
-    return (each * share).sum() / share.sum()
+    return each
 
 
 def held_out(settings: RefinerSettings) -> list[Pairs]:
@@ -223,7 +243,7 @@ def train_refiner(
         view = View(
             pairs.view.pixels.contiguous(memory_format=torch.channels_last), pairs.view.parts
         )
-        loss = _loss(refined(network, view, bfloat16=settings.bfloat16), pairs)
+        loss = _loss(network, Pairs(view, pairs.truth), bfloat16=settings.bfloat16)
         if not torch.isfinite(loss):
             raise ModelError(
                 f"the loss of step {number} is {loss.item()}; "
@@ -235,7 +255,7 @@ def train_refiner(
         optimiser.step()
         losses.append(loss.item())
         step = number + 1
-        share = min(settings.average, step / (step + 20))
+        share = min(settings.average, step / (step + 8))
         torch._foreach_lerp_(averages, [value.data for value in parameters], 1 - share)
         if step % evaluate_every == 0 or step == steps:
             numbers = _measure(average, clips, settings)

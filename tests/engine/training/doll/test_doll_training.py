@@ -61,7 +61,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(
     trained(tmp_path, 2)
     before = (tmp_path / "refiner.pt").read_bytes()
     monkeypatch.setattr(
-        training_module, "_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True)
+        training_module, "_loss", lambda *_, **__: torch.tensor(float("nan"), requires_grad=True)
     )
     with pytest.raises(ModelError, match="step 2 is nan"):
         trained(tmp_path, 4, resume=True)
