@@ -6,18 +6,10 @@ Each clip is drawn as in training, from seeds that training leaves out: a charac
 picture, a dance. The real sampling code renders the dance from its pose maps, and the result is
 held against the true drawing of the same figure:
 
-* PSNR over all frames;
-* the lag at which the motion fits best: motion is what a clip's frames differ in from their mean
-  over time; that of the rendered frames is correlated with that of true frames up to three earlier
-  or later. A model that follows the poses is best at lag 0. A clip whose true motion correlates
-  with itself one frame later by more than 0.98 cannot tell (somebody stands still): it is marked
-  with ~ and left out of ``lag_0_share``, but counted in ``lag_0_share_all``;
-* limb error: how far each limb of the rendered figure is from where it should be, found by
-  searching the neighbourhood for the place that correlates best with the true limb's patch. It
-  stands between two others: the floor, of the true picture after autoencoding alone, and chance,
-  of the same figure in the pose of another moment of the clip, half the clip away;
-* colour error: mean difference of the colour around body joints, of 255, by part of the body;
-* detail: mean difference of pixels side by side, as a part of the truth's: 1 is as crisp as drawn;
+* PSNR, lag, limb error, colour error, detail, flicker: see ``clip_measures.py``. A clip that cannot
+  tell its lag is marked with ~. The limb error stands between two others: the floor, of the true
+  picture after autoencoding alone, and chance, of the same figure in the pose of another moment of
+  the clip, half the clip away;
 * seams: see ``seams.py``.
 """
 
@@ -33,6 +25,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from clip_measures import FIRST_SEED, Measures, limb_errors, mean, measure
+from clip_measures import summary as clip_summary
 from numpy.typing import NDArray
 from seams import Seams
 
@@ -40,21 +34,7 @@ from marionext import presets
 from marionext.backends import svd
 from marionext.posemap import SmallDrawer
 from marionext.settings import SvdSettings
-from marionext.training.figures.clips import HELD_OUT, Clip, make_clip
-
-LAGS = range(-3, 4)
-STILL = 0.98
-SEARCH = 16
-"""How far a limb is searched for, in pixels of a picture 192 high: a twelfth of the height."""
-PATCH = 8
-"""Half the side of the patch around a joint, likewise."""
-PARTS = {"head": (0,), "trunk": (1, 2, 5, 8, 11), "arms": (3, 4, 6, 7), "legs": (9, 10, 12, 13)}
-"""Joints where colours are compared."""
-JOINTS = (0, 3, 4, 6, 7, 9, 10, 12, 13)
-"""Head, elbows, wrists, knees and ankles: where a wrong pose shows."""
-
-FIRST_SEED = HELD_OUT + 1000
-"""Neither trained on nor watched in training."""
+from marionext.training.figures.clips import Clip, make_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +42,10 @@ class Score:
     """What one clip measured."""
 
     seed: int
-    psnr: float
-    lag: int
-    moves: bool
-    """Whether the true motion can tell one lag from another."""
-    limb_error: float
-    """Pixels, as are the next two."""
+    measures: Measures
     limb_floor: float
+    """Pixels, as is chance."""
     limb_chance: float
-    colours: dict[str, float]
-    """Of each part of the body, of 255; a part that is never in the picture is left out."""
-    detail: float
-    """Rendered over true."""
     seconds: float
     """Time of rendering, per frame."""
 
@@ -90,81 +62,6 @@ def render(models: svd.Models, clip: Clip, settings: SvdSettings) -> NDArray[np.
     return np.stack(list(svd.decode(models, latents, settings)))
 
 
-def motion_at(frames: NDArray[np.uint8], lag: int) -> NDArray[np.float32]:
-    """Return how the inner frames, ``lag`` frames later, differ from their mean over time."""
-    margin = max(LAGS)
-    part = frames[margin + lag : len(frames) - margin + lag].astype(np.float32)
-    return part - part.mean(axis=0)
-
-
-def correlation(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    """Return how alike two motions are, -1 to 1; 0 where one of them stands still."""
-    size = float(np.sqrt(np.square(one).sum() * np.square(two).sum()))
-    return float((one * two).sum()) / size if size else 0.0
-
-
-def best_lag(made: NDArray[np.uint8], truth: NDArray[np.uint8]) -> int:
-    """Return the shift of the true motion that fits the rendered one best."""
-    inner = motion_at(made, 0)
-    alike = {lag: correlation(inner, motion_at(truth, lag)) for lag in LAGS}
-    return max(alike, key=lambda lag: (alike[lag], -abs(lag)))
-
-
-def tells_lags(truth: NDArray[np.uint8]) -> bool:
-    """Tell whether a shift by one frame shows in the true motion at all."""
-    return correlation(motion_at(truth, 0), motion_at(truth, 1)) < STILL
-
-
-def limb_errors(made: NDArray[np.uint8], clip: Clip) -> list[float]:
-    """Return how far each visible joint's surroundings are from their place, in pixels."""
-    width, height = clip.size
-    search, half = (round(value * height / 192) for value in (SEARCH, PATCH))
-    rows, columns = np.mgrid[-search : search + 1, -search : search + 1]
-    distance = np.hypot(rows, columns)
-    errors = []
-    truth = clip.frames[1:]
-    for index in range(len(made)):
-        for joint in JOINTS:
-            x, y = (round(float(value)) for value in clip.points[index + 1, 0, joint])
-            reach = half + search
-            if not (half <= x < width - half and half <= y < height - half):
-                continue
-            patch = truth[index, y - half : y + half + 1, x - half : x + half + 1]
-            if patch.std(axis=(0, 1)).max() < 12:
-                continue  # nothing to see there: hidden before a body of one colour
-            # What lies beyond the picture's edge matches nothing.
-            wide = cv2.copyMakeBorder(made[index], *(search,) * 4, cv2.BORDER_REPLICATE)
-            left, top = x + search - reach, y + search - reach
-            around = wide[top : top + 2 * reach + 1, left : left + 2 * reach + 1]
-            alike = cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED)
-            # Among equally good places the nearest counts.
-            errors.append(float(distance[alike >= alike.max() - 0.01].min()))
-    return errors
-
-
-def colour_errors(made: NDArray[np.uint8], clip: Clip) -> dict[str, float]:
-    """Return the mean difference of colours close to the joints of each part, of 255."""
-    width, height = clip.size
-    found: dict[str, float] = {}
-    for part, joints in PARTS.items():
-        differences = []
-        for index in range(len(made)):
-            for x, y in clip.points[index + 1, 0, list(joints)]:
-                if 2 <= x < width - 2 and 2 <= y < height - 2:
-                    box = np.s_[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2]
-                    pair = (made[index][box], clip.frames[index + 1][box])
-                    one, two = (pixels.reshape(-1, 3).mean(axis=0) for pixels in pair)
-                    differences.append(float(np.abs(one - two).mean()))
-        if differences:
-            found[part] = float(np.mean(differences))
-    return found
-
-
-def detail(frames: NDArray[np.uint8]) -> float:
-    """Return how much neighbours in a row of pixels differ on the mean, of 255."""
-    return float(np.abs(np.diff(frames.astype(np.float32), axis=2)).mean())
-
-
 def autoencoded(
     models: svd.Models, pictures: NDArray[np.uint8], settings: SvdSettings
 ) -> NDArray[np.uint8]:
@@ -176,11 +73,7 @@ def autoencoded(
     return np.stack(list(svd.decode(models, torch.cat([slot, latents]), settings)))
 
 
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
-
-
-def measure(
+def measure_clip(
     models: svd.Models, seed: int, frames: int, settings: SvdSettings
 ) -> tuple[Score, Seams, NDArray[np.uint8]]:
     """Render one clip and compare it with the truth; also return both, one above the other."""
@@ -189,19 +82,13 @@ def measure(
     made = render(models, clip, settings)
     seconds = (time.perf_counter() - began) / frames
     truth = clip.frames[1:]
-    error = np.square(made.astype(np.float64) - truth).mean()
     # One frame is enough for the floor: it is the same everywhere.
     first = replace(clip, frames=clip.frames[:2], points=clip.points[:2])
     score = Score(
         seed=seed,
-        psnr=float(10 * np.log10(255**2 / error)),
-        lag=best_lag(made, truth),
-        moves=tells_lags(truth),
-        limb_error=_mean(limb_errors(made, clip)),
-        limb_floor=_mean(limb_errors(autoencoded(models, truth[:1], settings), first)),
-        limb_chance=_mean(limb_errors(np.roll(truth, frames // 2, axis=0), clip)),
-        colours=colour_errors(made, clip),
-        detail=detail(made) / detail(truth),
+        measures=measure(made, clip),
+        limb_floor=mean(limb_errors(autoencoded(models, truth[:1], settings), first)),
+        limb_chance=mean(limb_errors(np.roll(truth, frames // 2, axis=0), clip)),
         seconds=seconds,
     )
     seams = Seams()
@@ -226,13 +113,14 @@ def measure_some(
         models.scheduler["sigma_min"] = last_level
     scores, seams = [], Seams()
     for seed in seeds:
-        score, own, picture = measure(models, seed, frames, settings)
+        score, own, picture = measure_clip(models, seed, frames, settings)
         scores.append(score)
+        got = score.measures
         seams.extend(own)
         print(
-            f"{score.seed:<12} {score.psnr:7.2f} {score.lag:8d}{' ' if score.moves else '~'} "
-            f"{score.limb_error:9.2f} ({score.limb_floor:.2f} .. {score.limb_chance:.2f}) "
-            f"{_mean(list(score.colours.values())):9.1f} {score.seconds:8.2f}",
+            f"{score.seed:<12} {got.psnr:7.2f} {got.lag:8d}{' ' if got.moves else '~'} "
+            f"{got.limb_error:9.2f} ({score.limb_floor:.2f} .. {score.limb_chance:.2f}) "
+            f"{mean(list(got.colours.values())):9.1f} {score.seconds:8.2f}",
             flush=True,
         )
         if pictures:
@@ -243,27 +131,14 @@ def measure_some(
 
 def summary(scores: list[Score], seams: Seams, height: int) -> dict[str, float]:
     """Return the means over all clips, by name."""
-    limbs, floor, chance = (
+    floor, chance = (
         float(np.nanmean([getattr(score, name) for score in scores]))
-        for name in ("limb_error", "limb_floor", "limb_chance")
+        for name in ("limb_floor", "limb_chance")
     )
-    colours = {
-        f"colour_{part}": float(
-            np.mean([score.colours[part] for score in scores if part in score.colours])
-        )
-        for part in PARTS
-    }
     return {
-        "psnr_db": float(np.mean([score.psnr for score in scores])),
-        "lag_0_share": float(np.mean([score.lag == 0 for score in scores if score.moves])),
-        "lag_0_share_all": float(np.mean([score.lag == 0 for score in scores])),
-        "clips_that_move": sum(score.moves for score in scores),
-        "limb_error_px": limbs,
-        "limb_error_of_height": limbs / height,
+        **clip_summary([score.measures for score in scores], height),
         "limb_floor_of_height": floor / height,
         "limb_chance_of_height": chance / height,
-        **colours,
-        "detail": float(np.mean([score.detail for score in scores])),
         "seam_seen": seams.seen,
         "seam_error": seams.error,
         "seconds_per_frame": float(np.median([score.seconds for score in scores])),

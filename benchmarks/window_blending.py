@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from puppet_quality import FIRST_SEED, measure
+from clip_measures import FIRST_SEED
+from puppet_quality import measure_clip
 from seams import Seams
 
 from marionext import presets
@@ -54,9 +55,9 @@ def main() -> int:
         settings = replace(base, blend=blend, overlap=overlap)
         seams, psnr = Seams(), []
         for number in range(options.clips):
-            score, own, _ = measure(models, FIRST_SEED + number, options.frames, settings)
+            score, own, _ = measure_clip(models, FIRST_SEED + number, options.frames, settings)
             seams.extend(own)
-            psnr.append(score.psnr)
+            psnr.append(score.measures.psnr)
         places = [
             sum(len(window.frames) for window in plan(settings, options.frames, step))
             for step in range(settings.steps)

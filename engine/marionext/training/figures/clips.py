@@ -27,7 +27,16 @@ from marionext.training.figures.scenery import draw_scene
 from marionext.training.figures.steps import Steps, pose_figure
 from marionext.training.figures.viewpoints import Viewpoint, on_picture, random_viewpoint, seen
 
-__all__ = ["HELD_OUT", "PARTS", "Clip", "Figure", "Look", "draw_pictures", "make_clip"]
+__all__ = [
+    "HELD_OUT",
+    "PARTS",
+    "Clip",
+    "Figure",
+    "Look",
+    "draw_empty",
+    "draw_pictures",
+    "make_clip",
+]
 
 Floats = NDArray[np.float32]
 
@@ -78,8 +87,8 @@ def draw_pictures(
     Yields:
         (h, w, 3) RGB.
     """
-    factor = 2 if min(size) < LARGE else 1
-    large = size[0] * factor, size[1] * factor
+    large = _drawn_size(size)
+    factor = large[0] // size[0]
     background = draw_scene(figure.look.scene, large)
     view = seen(body, viewpoint)
     points, scale = on_picture(view, viewpoint, large)
@@ -103,6 +112,22 @@ def draw_pictures(
         yield picture
 
 
+def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    factor = 2 if min(size) < LARGE else 1
+    return size[0] * factor, size[1] * factor
+
+
+def draw_empty(seed: int, size: tuple[int, int]) -> Picture:
+    """Draw what is behind the figure of a clip: (h, w, 3) RGB."""
+    scene = _figure(np.random.default_rng(seed)).look.scene
+    picture = draw_scene(scene, _drawn_size(size))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _figure(rng: np.random.Generator) -> Figure:
+    return Figure(random_build(rng), random_look(rng))
+
+
 def make_clip(
     seed: int,
     frames: int,
@@ -124,7 +149,7 @@ def make_clip(
         parts: also draw the poses in the colours of the body's parts.
     """
     rng = np.random.default_rng(seed)
-    figure = Figure(random_build(rng), random_look(rng))
+    figure = _figure(rng)
     viewpoints = [random_viewpoint(rng)]
     viewpoints.append(random_viewpoint(rng) if rng.uniform() < moving_viewpoint else viewpoints[0])
     part = (_SHOWN, 1.0) if seed in _MEASURING else (0.0, _SHOWN)

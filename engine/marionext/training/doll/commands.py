@@ -1,0 +1,83 @@
+"""Train and export the refiner of the doll.
+
+How the weights in ``presets/doll`` were made, start to end::
+
+    python -m marionext.training doll --out work --steps 12000 --anneal 4000
+    python -m marionext.training doll-export --out work --weights presets/doll/refiner.safetensors
+
+Training can be stopped at any moment, even killed, and continues with ``--resume``. The folder
+holds the checkpoint (``refiner.pt``), a curve (``refiner.csv``: PSNR of held-out clips, of warp and
+result) and pictures of results (``refiner.png``).
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+
+from marionext.errors import EngineError
+from marionext.training.doll.training import RefinerSettings, export_refiner, train_refiner
+
+__all__ = ["COMMANDS", "main"]
+
+logger = logging.getLogger(__name__)
+
+COMMANDS = ("doll", "doll-export")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m marionext.training", description="Train the refiner of the doll."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    usual = RefinerSettings()
+    train = commands.add_parser("doll", help="train the network that mends the doll's warp")
+    train.add_argument("--steps", type=int, default=12000)
+    train.add_argument("--anneal", type=int, default=4000, help="last steps with a falling rate")
+    train.add_argument("--batch", type=int, default=usual.batch, help="frames in a step")
+    train.add_argument(
+        "--renewed", type=float, default=usual.renewed, help="clips drawn anew in a step"
+    )
+    train.add_argument("--rate", type=float, default=usual.rate)
+    train.add_argument("--seed", type=int, default=usual.seed)
+    train.add_argument("--float32", action="store_true", help="no mixed precision")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    train.add_argument("--evaluate-every", type=int, default=200, metavar="STEPS")
+    export = commands.add_parser("doll-export", help="write the weights that renders use")
+    export.add_argument("--weights", type=Path, required=True)
+    for command in (train, export):
+        command.add_argument("--out", type=Path, required=True, help="folder of the training")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    # Drawing is quick; its threads would only get in the way of the network's.
+    cv2.setNumThreads(1)
+    try:
+        if options.command == "doll-export":
+            export_refiner(options.out, options.weights)
+        else:
+            train_refiner(
+                RefinerSettings(
+                    batch=options.batch,
+                    renewed=options.renewed,
+                    rate=options.rate,
+                    seed=options.seed,
+                    bfloat16=not options.float32,
+                ),
+                options.out,
+                steps=options.steps,
+                anneal=options.anneal,
+                resume=options.resume,
+                evaluate_every=options.evaluate_every,
+            )
+    except EngineError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the message is the user's, a traceback is not
+        return error.exit_status
+    return 0
