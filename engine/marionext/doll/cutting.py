@@ -324,8 +324,8 @@ class _Fields:
         count = max(int((min(1.4 * self._knees / stature, 0.45) - _SKIRT_TOP) / _BAND), 1)
         between, beside = np.zeros(count, bool), np.zeros(count, bool)
         for band in range(count):
-            low = (_SKIRT_TOP + band * _BAND) * stature
-            here = (-self.up >= low) & (-self.up < low + _BAND * stature)
+            top = (_SKIRT_TOP + band * _BAND) * stature
+            here = (-self.up >= top) & (-self.up < top + _BAND * stature)
             inner = here & middle & apart & free
             between[band] = inner.sum() > 2 and solid[inner].mean() > 0.9
             outer = [here & each & free for each in sides]

@@ -58,7 +58,7 @@ class PoseTrack:
     """(frames, people, 134): an `Origin` each; left out: all detected."""
     depths: NDArray[np.float32] = field(default_factory=_unknown)
     """(frames, people, 134): how much nearer to the viewer than the neck each point is, in pixels
-    ``size``; empty where that is not known: detectors do not tell, rigs do."""
+    of ``size``; empty where that is not known: detectors do not tell, rigs do."""
     cleaned: bool = False
     """Whether nothing is left to mend: it was cleaned, or is a rig's. Cleaning it again would take
     noise out that is not there, and what was set by hand with it."""
@@ -130,12 +130,12 @@ class PoseTrack:
     def with_(self, **changes: object) -> Self:
         """Return a copy with some fields replaced, checked again.
 
-        Origins need not be given where the shape changes, as long as all points are detected; depths
-        that do not fit any more are forgotten.
+        Origins need not be given where the shape changes, as long as all points are detected;
+        depths that do not fit any more are forgotten.
         """
         if "scores" in changes and not self.origins.any():
             changes.setdefault("origins", _detected())
         scores = changes.get("scores", self.scores)
-        if self.depths.size and np.shape(scores) != self.depths.shape:
+        if self.depths.size and np.asarray(scores).shape != self.depths.shape:
             changes.setdefault("depths", _unknown())
         return replace(self, **changes)  # type: ignore[arg-type]
