@@ -131,7 +131,11 @@ class _Ball:
         return surface
 
     def correction(self, where: Floats, surface: _Surface) -> Floats:
-        """Return what the ball gets wrong of the face, as far as a linear map tells: (..., 2)."""
+        """Return what the ball gets wrong of the face, by the face's own points: (..., 2).
+
+        A linear map takes up how the whole face is shifted and drawn; what is left of single
+        points, a mouth that opens or a brow that rises, fades out around them.
+        """
         there, here = self._body.head, self._doll.head
         if there.shows != "face" or here.shows != "face":
             return np.zeros(2, np.float32)
@@ -148,6 +152,29 @@ class _Ball:
         )
         relative = (where - there.centre) / there.radius
         move = relative @ affine[:2] + affine[2]
-        share = smooth(surface.far, 1.0, 0.4) * smooth(surface.own[..., 2], 0.0, 0.5)
         limit = here.radius * 0.5
-        return np.asarray(np.clip(move, -limit, limit) * share[..., None], np.float32)
+        move = np.clip(move, -limit, limit)
+        rest = wrong - np.clip(known @ affine, -limit, limit)
+        used = weight > 0
+        move = move + _faded(known[used, :2], rest[used], weight[used], relative)
+        share = smooth(surface.far, 1.0, 0.4) * smooth(surface.own[..., 2], 0.0, 0.5)
+        return np.asarray(move * share[..., None], np.float32)
+
+
+_REACH = 0.22
+"""How far a single point of the face moves what is around it, in radii of the head."""
+_NOISE = 0.4
+"""How little a single point is believed: 0 makes every point go exactly where it belongs."""
+
+
+def _faded(places: Floats, moves: Floats, weight: Floats, where: Floats) -> Floats:
+    """Continue the moves (n, 2) of points (n, 2) smoothly to other places (h, w, 2)."""
+
+    def kernel(one: Floats, two: Floats) -> Floats:
+        away = np.square(one[:, None] - two[None]).sum(axis=-1)
+        return np.asarray(np.exp(-away / (2 * _REACH**2)), np.float64)
+
+    among = kernel(places, places)
+    solved = np.linalg.solve(among + np.diag(_NOISE / np.maximum(weight, 0.05)), moves)
+    flat = where.reshape(-1, 2)
+    return np.asarray((kernel(flat, places) @ solved).reshape(*where.shape[:-1], 2), np.float32)
