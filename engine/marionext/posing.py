@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from marionext import pose as poses
+from marionext import presets
+from marionext.backends.doll import REFINER, refines
 from marionext.casting import doll_pose, find_files, open_doll
 from marionext.doll import Doll, DollDrawer
 from marionext.errors import CharacterError, MotionError, SettingsError
@@ -28,7 +30,11 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.reporting import Reporter
+from marionext.settings import DollSettings
 from marionext.staging import cropped_pose
+
+if TYPE_CHECKING:
+    from marionext.backends.doll.refiner import Refiner, RefinerNetwork
 
 __all__ = ["Poser"]
 
@@ -56,6 +62,8 @@ class Poser:
         """Know nobody yet."""
         self._characters: dict[Path, _Known] = {}
         self._motions: dict[Path, tuple[_Stamp, PoseTrack]] = {}
+        self._network: RefinerNetwork | None = None
+        self._refiners: dict[tuple[int, int], Refiner] = {}
 
     def draw(self, asked: LivePose, report: Reporter) -> NDArray[np.uint8]:
         """Draw one pose.
@@ -72,11 +80,6 @@ class Poser:
             MotionError: the motion that the fit is measured on cannot be read.
             SettingsError: the numbers are none of a pose, or something is asked that there is not.
         """
-        if asked.refine:
-            raise SettingsError(
-                "expected a live picture without refinement: this version has none",
-                hint="Ask with refine switched off.",
-            )
         size = (asked.width, asked.height)
         points, scores, depths = _numbers_of(asked)
         known = self._character(user_path(asked.character), report)
@@ -90,7 +93,29 @@ class Poser:
         drawer = known.drawers.get(size)
         if drawer is None:
             known.drawers = {size: (drawer := DollDrawer([known.doll], size))}
-        return np.ascontiguousarray(drawer.draw(points, scores, depths).picture)
+        drawn = drawer.draw(points, scores, depths)
+        if not asked.refine:
+            return np.ascontiguousarray(drawn.picture)
+        return self._mended(size).refine(drawn, points, scores, drawer.background)
+
+    def _mended(self, size: tuple[int, int]) -> "Refiner":
+        """Return what mends frames of a size; the network is loaded once.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        if not refines(DollSettings()):
+            raise SettingsError(
+                "expected a live picture without refinement: there are no weights for it here",
+                hint="Ask with refine switched off.",
+            )
+        from marionext.backends.doll.refiner import Refiner, load_network  # noqa: PLC0415 - torch
+
+        if self._network is None:
+            self._network = load_network(presets.folder("doll") / REFINER)
+        if size not in self._refiners:
+            self._refiners = {size: Refiner(self._network, size)}
+        return self._refiners[size]
 
     def _character(self, path: Path, report: Reporter) -> _Known:
         stamp = _character_stamp(path)

@@ -50,6 +50,11 @@ class DollDrawer:
         self._background, self._filled = _cropped(self._dolls[0], size)
         self._costumes: dict[tuple[int, int], Costume] = {}
 
+    @property
+    def background(self) -> NDArray[np.uint8]:
+        """(h, w, 3): a frame in which nobody is."""
+        return np.asarray(np.clip(self._background + 0.5, 0, 255), np.uint8)
+
     def plan(
         self, points: Floats, scores: Floats, depths: Floats | None = None
     ) -> list[tuple[Order, ...]]:

@@ -1,17 +1,21 @@
 """The paper doll as a backend: figures beforehand, and frames drawn one by one.
 
 Frames know nothing of each other, so nothing is kept between them but the dolls themselves
-(`marionext.casting`), and frames of a take are drawn as those of the render are. No network runs:
-torch is not needed.
+(`marionext.casting`), and frames of a take are drawn as those of the render are. What mends them
+(`marionext.backends.doll.refiner`) is one small network; with ``refine`` off none runs, and torch
+is not needed.
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext import presets
 from marionext.backends.base import Backend, Figures, Renderer, Work
+from marionext.backends.processor import computing_with, threads
 from marionext.bundles import ModelBundle
 from marionext.casting import find_files
 from marionext.doll import MAKER, DollDrawer
@@ -22,7 +26,13 @@ from marionext.settings import DollSettings
 from marionext.sources import OpenMotion
 from marionext.staging import Staged
 
-__all__ = ["DollBackend", "DollRenderer"]
+if TYPE_CHECKING:
+    from marionext.backends.doll.refiner import Refiner, RefinerNetwork
+
+__all__ = ["REFINER", "DollBackend", "DollRenderer", "refines"]
+
+REFINER = "refiner.safetensors"
+"""File of the network's weights, in the model's folder."""
 
 _GIB = 1 << 30
 _OPERATIONS = 2_000
@@ -80,11 +90,14 @@ class DollBackend(Backend[DollSettings]):
 
     def computed(
         self,
-        settings: DollSettings,  # noqa: ARG002 - the refiner's, once there is one
-        engine: EngineSettings,  # noqa: ARG002 - as above
+        settings: DollSettings,
+        engine: EngineSettings,  # noqa: ARG002 - there is one device only
     ) -> dict[str, str]:
-        """Return the version of the way dolls are made and drawn; threads change nothing."""
-        return {"device": "cpu", "doll": str(MAKER)}
+        """Return the version of the way dolls are made and drawn; of a network also its threads."""
+        computed = {"device": "cpu", "doll": str(MAKER)}
+        if refines(settings):
+            computed["threads"] = str(threads())
+        return computed
 
     def check_kept(self, kept: Path) -> None:
         """Ask for nothing: frames know nothing of each other."""
@@ -97,17 +110,30 @@ class DollBackend(Backend[DollSettings]):
 
     def open(
         self,
-        bundle: ModelBundle,  # noqa: ARG002 - the refiner's, once there is one
-        settings: DollSettings,  # noqa: ARG002 - as above
-        engine: EngineSettings,  # noqa: ARG002 - as above
-        say: Callable[[str], None],  # noqa: ARG002 - as above
+        bundle: ModelBundle,
+        settings: DollSettings,
+        engine: EngineSettings,  # noqa: ARG002 - there is one device only
+        say: Callable[[str], None],  # noqa: ARG002 - nothing runs short
     ) -> "DollRenderer":
-        """Return what draws; there is nothing to load."""
-        return DollRenderer()
+        """Load the network that mends, where one is wanted."""
+        if not refines(settings):
+            return DollRenderer(None)
+        from marionext.backends.doll.refiner import load_network  # noqa: PLC0415 - torch
+
+        return DollRenderer(load_network(bundle.folder / REFINER))
+
+
+def refines(settings: DollSettings) -> bool:
+    """Tell whether frames are mended: it is wanted, and the weights are there."""
+    return settings.refine == "auto" and (presets.folder("doll") / REFINER).is_file()
 
 
 class DollRenderer(Renderer[DollSettings]):
-    """Draws frames; what mends them (``settings.refine``) has its place here."""
+    """Draws frames, and mends them."""
+
+    def __init__(self, network: "RefinerNetwork | None") -> None:
+        """Keep the network; None: frames stay as they are drawn."""
+        self._network = network
 
     def prepare(self, staged: Staged) -> None:
         """Make the dolls, or find them where they are kept."""
@@ -117,14 +143,35 @@ class DollRenderer(Renderer[DollSettings]):
         self, staged: Staged, settings: DollSettings, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Draw the frames that are missing."""
+        if self._network is None:
+            yield from self._draw(staged, settings, work, report, None)
+            return
+        from marionext.backends.doll.refiner import Refiner  # noqa: PLC0415 - torch
+
+        with computing_with(work.threads):
+            refiner = Refiner(self._network, settings.size)
+            yield from self._draw(staged, settings, work, report, refiner)
+
+    def _draw(
+        self,
+        staged: Staged,
+        settings: DollSettings,
+        work: Work,
+        report: Reporter,
+        refiner: "Refiner | None",
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         track = staged.fitted
         drawer = DollDrawer(staged.dolls, settings.size)
-        # Of all frames, whichever are missing: what lies over what in one depends on those before.
         depths = track.depths if track.knows_depths else None
+        # Of all frames, whichever are missing: what lies over what in one depends on those before.
         orders = drawer.plan(track.points, track.scores, depths)
         for done, number in enumerate(work.missing, start=1):
             index = number - track.first
+            points, scores = track.points[index], track.scores[index]
             near = None if depths is None else depths[index]
-            drawn = drawer.draw(track.points[index], track.scores[index], near, orders[index])
-            yield number, drawn.picture
+            drawn = drawer.draw(points, scores, near, orders[index])
+            picture = drawn.picture
+            if refiner is not None:
+                picture = refiner.refine(drawn, points, scores, drawer.background)
+            yield number, picture
             report.progress("draw", done, len(work.missing))

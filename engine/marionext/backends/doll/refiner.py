@@ -38,6 +38,7 @@ __all__ = [
     "apply",
     "bright",
     "channels_last",
+    "load_network",
     "moved",
     "nearby",
     "view_of",
@@ -291,6 +292,18 @@ def bright(scores: NDArray[np.floating]) -> NDArray[np.float32]:
     return (scores >= SEEN_SCORE).astype(np.float32)
 
 
+def load_network(path: Path) -> RefinerNetwork:
+    """Return a network with the weights of a safetensors file.
+
+    Raises:
+        ModelError: the file is missing or damaged, or holds other weights.
+    """
+    with torch.device("meta"):
+        network = RefinerNetwork()
+    fill(network, path, torch.float32)
+    return network
+
+
 class Refiner:
     """Mends frames of one size.
 
@@ -309,15 +322,8 @@ class Refiner:
 
     @classmethod
     def load(cls, path: Path, size: tuple[int, int]) -> "Refiner":
-        """Make one with the weights of a safetensors file.
-
-        Raises:
-            ModelError: the file is damaged, or holds other weights.
-        """
-        with torch.device("meta"):
-            network = RefinerNetwork()
-        fill(network, path, torch.float32)
-        return cls(network, size)
+        """Make one with the weights of a file; see `load_network`."""
+        return cls(load_network(path), size)
 
     @torch.no_grad()
     def refine(

@@ -1,6 +1,5 @@
 """Stable Video Diffusion as a backend: figures beforehand, and frames out of latents."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from marionext import bundles
 from marionext.backends.base import Backend, Figures, Renderer, Rung, Work
+from marionext.backends.processor import computing_with, threads
 from marionext.backends.svd.budget import estimate
 from marionext.backends.svd.shape import read_shape
 from marionext.bundles import ModelBundle
@@ -78,15 +78,13 @@ class SvdBackend(Backend[SvdSettings]):
 
     def computed(self, settings: SvdSettings, engine: EngineSettings) -> dict[str, str]:
         """Return device, number format, and on a processor its threads."""
-        import torch  # noqa: PLC0415
-
         from marionext.diffusion.memory import choose_device, choose_dtype  # noqa: PLC0415 - torch
 
         device = choose_device(engine.device)
         dtype = choose_dtype(device, "float32" if settings.parity else engine.dtype)
         computed = {"device": device.type, "dtype": str(dtype).removeprefix("torch.")}
         if device.type == "cpu":
-            computed["threads"] = str(torch.get_num_threads())
+            computed["threads"] = str(threads())
         return computed
 
     def check_kept(self, kept: Path) -> None:
@@ -151,7 +149,7 @@ class SvdRenderer(Renderer[SvdSettings]):
         self, staged: Staged, settings: SvdSettings, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Denoise what is not denoised yet, and decode the frames that are missing."""
-        with _threads(work.threads):
+        with computing_with(work.threads):
             yield from self._render(staged, settings, work, report)
 
     def _render(
@@ -235,19 +233,6 @@ class SvdRenderer(Renderer[SvdSettings]):
         wanted = set(made)
         places = [place for place, number in enumerate(staged.numbers, 1) if number in wanted]
         return Latents(made, rounded[places], None)
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Compute with so many threads of the processor meanwhile; None: as many as usual."""
-    import torch  # noqa: PLC0415
-
-    usual = torch.get_num_threads()
-    torch.set_num_threads(usual if count is None else count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
 
 
 def _unfinished_state(path: Path, report: Reporter) -> "DenoiseState | None":
