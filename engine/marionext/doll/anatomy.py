@@ -165,6 +165,8 @@ def read_anatomy(
     """
     points = np.array(points, np.float32)
     scores = np.array(scores, np.float32)
+    if not _is_one_face(points, scores):
+        scores[FACE] = 0
     stature = _stature(points, scores)
     _guess_legs(points, scores, stature)
     _guess_hips(points, scores, stature)
@@ -315,6 +317,24 @@ def _read_head(
     known = float(np.clip((weight[:68].mean() - 0.2) / 0.3, 0, 1))
     head = _ball(fit[3], rotation, float(values.mean()), known, stature, shows, like)
     return head, float(np.tanh(3 * rotation[0, 2]))
+
+
+def _is_one_face(points: Floats, scores: Floats) -> bool:
+    """Tell whether the face's points and the body's eyes are of the same face.
+
+    On masks and patterned hats detectors see faces where there is none.
+    """
+    if min(scores[_RIGHT_EYE].min(), scores[_LEFT_EYE].min(), scores[14], scores[15]) < 0.2:
+        return True
+    by_face = np.stack([points[_RIGHT_EYE].mean(axis=0), points[_LEFT_EYE].mean(axis=0)])
+    wide = max(length(by_face[1] - by_face[0]), length(points[15] - points[14]))
+    away = np.hypot(*(by_face - points[[14, 15]]).T)
+    return bool(away.max() < _ONE_FACE * wide)
+
+
+_RIGHT_EYE, _LEFT_EYE = slice(24 + 36, 24 + 42), slice(24 + 42, 24 + 48)
+_ONE_FACE = 0.6
+"""How far eyes may be from themselves, in parts of the distance between them."""
 
 
 def _guess_head(

@@ -206,3 +206,12 @@ def test_a_figure_seen_from_behind_makes_a_doll(clip_of, psnr):
     doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
     drawn = DollDrawer([doll], clip.size).draw(clip.points[0], clip.scores[0])
     assert psnr(drawn.picture, clip.frames[0]) > 26
+
+
+def test_a_face_seen_on_a_mask_is_not_believed(clip_of, psnr):
+    clip = clip_of()
+    points = clip.points[0, 0].copy()
+    points[24:92] = (points[24:92] - points[0]) * 2 + points[0] - np.float32([20, 30])
+    doll = make_doll(clip.frames[0], points, clip.scores[0, 0])
+    drawn = DollDrawer([doll], clip.size).draw(clip.points[0], clip.scores[0])
+    assert psnr(drawn.picture, clip.frames[0]) > 27
