@@ -22,6 +22,8 @@ _OFFSETS = np.array(
 )
 _STEPS = ((1, 0), (-1, 0), (0, 1), (0, -1))
 _ROUNDS = 4
+_TRIED = 384
+"""Pixels of the longer side in which filling along rows is tried."""
 _RING = 0.04
 """Width of the ring on which filling along rows is tried, as a part of the shorter side."""
 _PLAIN = 3.0
@@ -77,18 +79,29 @@ def fill_background(picture: Picture, hole: NDArray[np.bool_]) -> Picture:
     """
     if not hole.any() or hole.all():
         return picture.copy()
+    return (
+        fill_rows(picture, hole) if _goes_on_in_rows(picture, hole) else fill_patches(picture, hole)
+    )
+
+
+def _goes_on_in_rows(picture: Picture, hole: NDArray[np.bool_]) -> bool:
+    """Tell whether a background goes on straight from the hole's left to its right."""
+    scale = _TRIED / max(hole.shape)
+    if scale < 1:
+        size = (max(round(hole.shape[1] * scale), 8), max(round(hole.shape[0] * scale), 8))
+        # Grain is looked for in single pixels: they are taken as they are.
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        hole = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     wide = max(round(min(hole.shape) * _RING), 2)
     kernel = np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)
     larger = cv2.dilate(hole.astype(np.uint8), kernel) > 0
     ring = larger & ~hole
     if not ring.any() or larger.all():
-        return fill_rows(picture, hole)
+        return True
     tried = fill_rows(picture, larger)[ring].astype(np.float32)
     wrong = float(np.abs(tried - picture[ring]).mean())
     steps = np.abs(np.diff(picture.astype(np.float32).mean(axis=-1), axis=1, append=0))
-    if wrong < _PLAIN or float(np.median(steps[ring])) < _GRAIN:
-        return fill_rows(picture, hole)
-    return fill_patches(picture, hole)
+    return wrong < _PLAIN or float(np.median(steps[ring])) < _GRAIN
 
 
 def fill_rows(picture: Picture, hole: NDArray[np.bool_]) -> Picture:

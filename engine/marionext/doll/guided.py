@@ -47,6 +47,23 @@ class GuidedFilter:
 
     def __call__(self, values: Floats) -> Floats:
         """Smooth a map (h, w)."""
+        slope, rest = self._line(values)
+        return np.asarray((slope * self._guide).sum(axis=-1) + rest, np.float32)
+
+    def enlarged(self, values: Floats, picture: NDArray[np.uint8]) -> Floats:
+        """Smooth a map along the edges of the same picture at a larger size: (H, W).
+
+        The linear functions are found at the small size (He and Sun 2015).
+        """
+        size = (picture.shape[1], picture.shape[0])
+        slope, rest = (
+            cv2.resize(part, size, interpolation=cv2.INTER_LINEAR) for part in self._line(values)
+        )
+        guide = picture.astype(np.float32) / 255
+        return np.asarray((slope * guide).sum(axis=-1) + rest, np.float32)
+
+    def _line(self, values: Floats) -> tuple[Floats, Floats]:
+        """Return the linear function of colours around each pixel: (h, w, 3) and (h, w)."""
         mean = self._box(values)
         together = self._box(self._guide * values[..., None]) - self._mean * mean[..., None]
         p, q, r, s, t, u = self._inverse
@@ -56,6 +73,4 @@ class GuidedFilter:
         )
         slope /= self._whole[..., None]
         rest = mean - (slope * self._mean).sum(axis=-1)
-        return np.asarray(
-            (self._box(slope) * self._guide).sum(axis=-1) + self._box(rest), np.float32
-        )
+        return self._box(slope.astype(np.float32)), self._box(rest.astype(np.float32))

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +22,18 @@ Floats = NDArray[np.floating[Any]]
 Bools = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
-MAKER = 3
+MAKER = 1
 """Version of what is made of a picture: a doll of another version is made anew."""
 
-_LONGEST = 1536
+_LONGEST = 1280
 """Pixels of a doll's longer side; a larger picture is made smaller."""
 _CUTTING = 448
 """Pixels of the longer side in which a figure is cut; outlines are found again at full size."""
 _MARGIN = 0.1
 """Space around joints beyond the edge of the picture, in statures."""
 _CLOTHES = ("trunk", "skirt", "thigh")
+_WORKERS = 2
+"""Threads that fill layers and background side by side; what they make does not depend on it."""
 _LIMB_ENDS = [3, 4, 6, 7, 9, 10, 12, 13]
 
 
@@ -69,13 +73,15 @@ def make_doll(
     scale = min(_CUTTING / max(wide.shape[:2]), 1.0)
     found = _cut(wide, anatomy, margin, inside, scale, mask, hint)
     figure = _at_full_size(found.figure, wide, scale, exact=mask, margin=margin) * inside
-    layers = [
-        layer
-        for name, piece in found.pieces.items()
-        if (layer := _layer(name, piece.known, piece.whole, wide, figure, margin)) is not None
-    ]
     cutout = figure[margin : margin + height, margin : margin + width]
-    background, filled, shadow = _background(picture, cutout, anatomy)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        behind = pool.submit(_background, picture, cutout, anatomy)
+        made = pool.map(
+            lambda item: _layer(item[0], item[1].known, item[1].whole, wide, figure, margin),
+            found.pieces.items(),
+        )
+        layers = [layer for layer in made if layer is not None]
+        background, filled, shadow = behind.result()
     hem = None if found.hem is None else found.hem / scale
     return Doll(
         size=(width, height),
@@ -178,13 +184,14 @@ def _at_full_size(
     height, width = wide.shape[:2]
     if scale >= 1:
         return figure
-    rough = cv2.resize(figure, (width, height), interpolation=cv2.INTER_CUBIC)
-    radius = max(round(2 / scale), 2)
-    fine = GuidedFilter(wide, radius, 1e-4)(rough.astype(np.float32))
+    small = cv2.resize(wide, figure.shape[::-1], interpolation=cv2.INTER_AREA)
+    fine = GuidedFilter(np.asarray(small, np.uint8), 2, 1e-4).enlarged(figure, wide)
     # What is inside or outside for sure stays so; only the rim follows the picture.
-    low = cv2.erode(rough, np.ones((3, 3), np.uint8), iterations=radius)
-    high = cv2.dilate(rough, np.ones((3, 3), np.uint8), iterations=radius)
-    fine = np.where(low > 0.5, 1.0, np.where(high < 0.5, 0.0, fine))
+    square = np.ones((5, 5), np.uint8)
+    sure = (cv2.erode(figure, square) > 0.5).astype(np.uint8) * 2
+    sure += (cv2.dilate(figure, square) < 0.5).astype(np.uint8)
+    sure = cv2.resize(sure, (width, height), interpolation=cv2.INTER_NEAREST)
+    fine = np.where(sure == 2, 1.0, np.where(sure == 1, 0.0, fine))
     return np.asarray(np.clip((fine - 0.2) / 0.6, 0, 1), np.float32)
 
 

@@ -161,7 +161,7 @@ def test_a_gigantic_picture_makes_a_smaller_doll(clip_of, psnr):
     clip = clip_of()
     large = cv2.resize(clip.frames[0], (2560, 3840), interpolation=cv2.INTER_CUBIC)
     doll = make_doll(large, clip.points[0, 0] * 20, clip.scores[0, 0])
-    assert max(doll.size) == 1536
+    assert max(doll.size) == 1280
     drawn = DollDrawer([doll], clip.size).draw(clip.points[0], clip.scores[0])
     assert psnr(drawn.picture, clip.frames[0]) > 26
 
