@@ -1,8 +1,7 @@
 """Make a doll of a picture: find the figure, cut it, fill in what is hidden and behind it."""
 
-from typing import Any
-
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import numpy as np
