@@ -126,7 +126,9 @@ class _Ball:
         seen = np.where(other[..., None], mirrored, seen)
         ball = here.centre + np.stack([seen[..., 0], -seen[..., 1]], axis=-1) * (BALL * here.radius)
         surface = _Surface(ball, flat, own, seen[..., 2], far)
-        surface.source = np.asarray(flat + (ball - flat) * surface.inside[..., None], np.float32)
+        # Between a place and its mirrored one lies the middle of the face: there is no half-way.
+        share = np.where(other, surface.inside > 0.5, surface.inside)[..., None]
+        surface.source = np.asarray(flat + (ball - flat) * share, np.float32)
         surface.flat = np.asarray(flat, np.float32)
         return surface
 
