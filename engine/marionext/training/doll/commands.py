@@ -1,6 +1,6 @@
 """Train and export the refiner of the doll.
 
-How the weights in ``presets/doll`` were made, start to end::
+How weights for ``presets/doll`` are made, start to end::
 
     python -m marionext.training doll --out work --steps 12000 --anneal 4000
     python -m marionext.training doll-export --out work --weights presets/doll/refiner.safetensors
