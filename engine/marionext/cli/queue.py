@@ -20,7 +20,7 @@ from marionext.limits import SECONDS_TO_END
 from marionext.paths import user_path
 from marionext.queueing import STATES, Entry, Store, Worker, admit, queue_folder
 
-__all__ = ["add_commands"]
+__all__ = ["add_commands", "row"]
 
 _JOBS = "numbers such as 3 or 3-7, 'all', or a state: " + ", ".join(STATES)
 _SECONDS_TO_FOLLOW = 0.5
@@ -137,14 +137,15 @@ def _list(options: argparse.Namespace) -> int:
         console.show_json([encode(entry) for entry in entries])
         return 0
     if entries:
-        console.show_result("\n".join(_row(entry) for entry in entries))
+        console.show_result("\n".join(row(entry) for entry in entries))
     counts = Counter(entry.state for entry in entries)
     told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     console.say((told or "no jobs") + ("; the queue is paused" if paused else ""))
     return 0
 
 
-def _row(entry: Entry) -> str:
+def row(entry: Entry) -> str:
+    """Return a job as a line of the list."""
     state = f"{entry.state}, {entry.asked} asked" if entry.asked else str(entry.state)
     share = f"{entry.fraction:4.0%}" if entry.state != "waiting" or entry.fraction else "    "
     priority = f"{entry.priority:+d}" if entry.priority else ""
