@@ -4,7 +4,7 @@
 
 Renders of a small doll are queued and done by workers, one of which is killed every moment and
 started again. In the end each job has to be done once, and its frames and video have to be what an
-undisturbed render made, to the byte. Rounds go on until there were enough kills; about 2 s a kill.
+undisturbed render made, to the byte. Rounds go on until there were enough kills; about 4 s a kill.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> int:
             outputs = {name: folder / name for name in calm}
             jobs = {folder / f"{name}.json": dance(outputs[name], int(name)) for name in calm}
             came = run(
-                folder, jobs, workers=options.workers, pause=(0.5, 3.0), chance=chance, most=10**6
+                folder, jobs, workers=options.workers, pause=(1.5, 5.0), chance=chance, most=10**6
             )
             came.faults += [
                 f"{name} is not as it was rendered calmly"

@@ -18,7 +18,7 @@ from marionext.errors import JobCancelled, SettingsError
 from marionext.frames import parse_frames
 from marionext.limits import SECONDS_TO_END
 from marionext.paths import user_path
-from marionext.queueing import STATES, Entry, Store, Worker, admit, queue_folder
+from marionext.queueing import STATES, Entry, Store, Worker, admit, queue_folder, rescue
 
 __all__ = ["add_commands", "row"]
 
@@ -73,6 +73,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     log = _action(actions, "log", "print what was said about a job", _log)
     log.add_argument("number", type=int, metavar="JOB", help="its number")
     log.add_argument("--follow", "-f", action="store_true", help="until the job has ended")
+
+    _action(actions, "rescue", "begin anew with what a damaged queue still holds", _rescue)
 
     work = _action(actions, "work", "do jobs, until Ctrl-C", _work)
     work.add_argument("--drain", action="store_true", help="end when no job is left to do")
@@ -234,6 +236,15 @@ def _log(options: argparse.Namespace) -> int:
             if not options.follow or state in {"done", "failed"}:
                 return 0
             time.sleep(_SECONDS_TO_FOLLOW)
+
+
+def _rescue(options: argparse.Namespace) -> int:
+    found = rescue(_folder(options))
+    console.say(
+        f"{found.rescued} jobs are in a new queue, {found.paused} of them paused; the damaged file "
+        f"is kept as {found.kept}"
+    )
+    return 0
 
 
 def _work(options: argparse.Namespace) -> int:

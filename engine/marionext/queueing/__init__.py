@@ -7,19 +7,23 @@ kinds.
 
 from marionext.queueing.admission import Admission, admit
 from marionext.queueing.entries import STATES, Claim, Entry, Line, NewJob, State
-from marionext.queueing.store import Store, queue_folder
+from marionext.queueing.rescue import Rescue, rescue
+from marionext.queueing.store import DamagedQueueError, Store, queue_folder
 from marionext.queueing.worker import Worker
 
 __all__ = [
     "STATES",
     "Admission",
     "Claim",
+    "DamagedQueueError",
     "Entry",
     "Line",
     "NewJob",
+    "Rescue",
     "State",
     "Store",
     "Worker",
     "admit",
     "queue_folder",
+    "rescue",
 ]

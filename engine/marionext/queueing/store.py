@@ -28,11 +28,12 @@ from marionext.errors import OutputError, SettingsError
 from marionext.files import PART, explain, refuse_link, sync_folder
 from marionext.frames import format_frames
 from marionext.hosts import ProcessId
-from marionext.queueing.entries import Claim, Entry, Line, NewJob, State
+from marionext.queueing.entries import STATES, Claim, Entry, Line, NewJob, State
 
-__all__ = ["LOSSES", "REST_SECONDS", "Store", "queue_folder"]
+__all__ = ["FILE", "LOSSES", "REST_SECONDS", "DamagedQueueError", "Store", "queue_folder"]
 
 FILE = "queue.sqlite"
+"""Name of the file in the queue's folder."""
 LOSSES = 10
 """A job during whose turns this many workers have died is given up: it may be what they died of."""
 REST_SECONDS = 10.0
@@ -90,6 +91,12 @@ _SHOWN = (
     "number, state, asked, priority, model, output, attempts, fraction, message, added, begun, "
     "ended"
 )
+_NAMES = _SHOWN.split(", ")
+_LAST_TIME = 1e11
+"""Seconds since 1970 that calendars can name."""
+_KINDS = (
+    int, str, str, int, str, str, int, float, str, float, float | None, float | None,
+)  # fmt: skip
 _RESTED = "NOT (rests_until > :now AND rests_until <= :now + :longest)"
 """A rest that is too long to be one comes from a clock that was wrong: it is over."""
 
@@ -97,6 +104,10 @@ _RESTED = "NOT (rests_until > :now AND rests_until <= :now + :longest)"
 def queue_folder() -> Path:
     """Return the folder of the user's own queue; it is not made here."""
     return presets.home() / "queue"
+
+
+class DamagedQueueError(OutputError):
+    """The queue's file is damaged."""
 
 
 class Store:
@@ -201,7 +212,7 @@ class Store:
                 "WHEN 'waiting' THEN 1 WHEN 'paused' THEN 2 WHEN 'failed' THEN 3 ELSE 4 END, "
                 "CASE state WHEN 'waiting' THEN -priority ELSE 0 END, number"
             ).fetchall()
-        return [_entry(row) for row in rows]
+        return [self._entry(row) for row in rows]
 
     def entry(self, number: int) -> Entry:
         """Return one job.
@@ -218,7 +229,22 @@ class Store:
             raise SettingsError(
                 f"no job of the queue has the number {number}", hint="See: marionext queue ls"
             )
-        return _entry(row)
+        return self._entry(row)
+
+    def _entry(self, row: Sequence[Any]) -> Entry:
+        entry = Entry(**dict(zip(_NAMES, self._checked(row, _KINDS), strict=True)))
+        if entry.state not in STATES or entry.asked not in {"", "pause", "remove"}:
+            raise self._damaged(f"job {entry.number} is in no state")
+        return entry
+
+    def _checked(self, row: Sequence[Any], kinds: Sequence[Any]) -> Sequence[Any]:
+        """Return a row whose values are what they should be: SQLite would keep anything."""
+        if len(row) != len(kinds):
+            raise self._damaged("a job in it has no content")
+        for value, kind in zip(row, kinds, strict=True):
+            if not isinstance(value, kind) or (isinstance(value, float) and not _is_time(value)):
+                raise self._damaged("it holds values of the wrong kind")
+        return row
 
     def log(self, number: int, *, after: int = 0) -> tuple[list[Line], int]:
         """Return the lines of a job's log, oldest first, and the place of the last one.
@@ -236,8 +262,8 @@ class Store:
                 "SELECT at, text, place FROM lines WHERE number = ? AND place > ? ORDER BY place",
                 (number, after),
             ).fetchall()
-        lines = [Line(at=at, text=text) for at, text, _ in rows]
-        return lines, rows[-1][2] if rows else after
+        checked = [self._checked(row, (float, str, int)) for row in rows]
+        return [Line(at=at, text=text) for at, text, _ in checked], rows[-1][2] if rows else after
 
     @property
     def paused(self) -> bool:
@@ -338,9 +364,10 @@ class Store:
         """Return each worker's number, its count of beats and its process."""
         with self._in_words():
             rows = self._db.execute("SELECT worker, beats, pid, born, host FROM workers").fetchall()
+        checked = [self._checked(row, (int, int, int, str, str)) for row in rows]
         return [
             (worker, beats, ProcessId(pid=pid, born=born, host=host))
-            for worker, beats, pid, born, host in rows
+            for worker, beats, pid, born, host in checked
         ]
 
     def beat(self, worker: int, claim: Claim | None = None, fraction: float = 0.0) -> bool:
@@ -402,11 +429,12 @@ class Store:
                 "begun = ?, ended = NULL, message = '' WHERE number = ?",
                 (worker, self._now(), number),
             )
-            attempt, model, output, content = db.execute(
+            row = db.execute(
                 "SELECT attempts, model, output, job FROM jobs JOIN contents USING (number) "
                 "WHERE number = ?",
                 (number,),
             ).fetchone()
+            attempt, model, output, content = self._checked(row or (), (int, str, str, str))
         return Claim(
             number=number,
             worker=worker,
@@ -471,7 +499,8 @@ class Store:
             ).fetchone()
             if row is None:
                 return None
-            failures, retries = row[0] + 1, row[1]
+            failed, retries = self._checked(row, (int, int))
+            failures = failed + 1
             rest = min(REST_SECONDS * 2 ** min(failures - 1, 10), _LONGEST_REST)
             state: State = "waiting" if again and failures <= retries else "failed"
             db.execute(
@@ -504,7 +533,8 @@ class Store:
             rows = db.execute(
                 "SELECT number, losses, attempts FROM jobs WHERE worker = ?", (worker,)
             ).fetchall()
-            for number, losses, attempt in rows:
+            for row in rows:
+                number, losses, attempt = self._checked(row, (int, int, int))
                 numbers.append(number)
                 state: State = "waiting" if losses + 1 < LOSSES else "failed"
                 told = f"its worker died (attempt {attempt})"
@@ -599,6 +629,9 @@ class Store:
             yield
         except sqlite3.Error as error:
             raise self._explain(error) from error
+        except UnicodeDecodeError as error:
+            # Python cannot even read what SQLite says about damaged text.
+            raise self._damaged("it holds text that is none") from error
 
     def _explain(self, error: sqlite3.Error) -> OutputError:
         """Say in words what SQLite makes of the file."""
@@ -625,11 +658,23 @@ class Store:
         return OutputError(f"{self.path} cannot be used: {error}")
 
     def _damaged(self, reason: str) -> OutputError:
-        return OutputError(
+        return DamagedQueueError(
             f"{self.path} is damaged: {reason}",
-            hint="Nothing was changed. Move its folder away and queue the jobs again: what is "
-            "rendered stays where it is and is not rendered again.",
+            hint="Nothing was changed. End all workers, then 'marionext queue rescue' puts the "
+            "file aside and begins a new one with the jobs of it that can be read. What is "
+            "rendered is not rendered again.",
         )
+
+    def check(self) -> None:
+        """Read all of the file.
+
+        Raises:
+            DamagedQueueError: something of it is damaged.
+        """
+        with self._in_words():
+            (told,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+        if told != "ok":
+            raise self._damaged(str(told))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -657,9 +702,9 @@ def _turn(claim: Claim) -> tuple[int, int, int]:
     return claim.number, claim.worker, claim.attempt
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    names = _SHOWN.split(", ")
-    return Entry(**dict(zip(names, row, strict=True)))
+def _is_time(value: float) -> bool:
+    """Tell whether a number is a share, or a time that a clock can have."""
+    return abs(value) < _LAST_TIME
 
 
 def _text(text: str) -> str:

@@ -146,3 +146,31 @@ def test_a_folder_that_is_in_use_makes_the_job_wait(
     assert call("retry", "1") == 0
     assert call("work", "--drain") == 0
     assert entries(queue) == {1: "done"}
+
+
+def test_a_damaged_queue_is_kept_and_what_can_be_read_of_it_goes_on(
+    call: Any, queue: Path, make_maps: MapsMaker, tmp_path: Path, capsys: Any
+) -> None:
+    names = [f"maps-{index:03}" for index in range(120)]
+    assert call("add", *[make_maps(name) for name in names]) == 0
+    assert call("rescue") == 2, "it is not damaged"
+    assert call("pause", "3") == 0
+    file = queue / "queue.sqlite"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) * 3 // 4])
+    capsys.readouterr()
+    assert call("ls") == 1
+    assert "queue rescue" in capsys.readouterr().err
+    assert call("rescue") == 0
+    assert "damaged-1.sqlite" in capsys.readouterr().err
+    assert (queue / "queue.damaged-1.sqlite").read_bytes() == whole[: len(whole) * 3 // 4]
+    states = entries(queue)
+    assert 20 < len(states) <= 120
+    assert call("rm", "6-" + str(len(states))) == 0
+    assert call("resume", "all") == 0
+    assert call("work", "--drain") == 0
+    assert set(entries(queue).values()) == {"done"}
+    file.write_bytes(b"")
+    assert call("rescue") == 0
+    assert entries(queue) == {}
+    assert len(list(queue.glob("queue.damaged-*.sqlite"))) == 2
