@@ -49,7 +49,10 @@ def main() -> int:
     kills, faults = 0, 0
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
+        started = time.monotonic()
         calm = {name: content_of(root / "calm" / name) for name in rendered_calmly(root, options)}
+        # Longer than a worker takes to begin, or none of them ever gets to work.
+        longest = max(4.0, (time.monotonic() - started) / 2)
         number = 0
         while kills < options.kills:
             number += 1
@@ -57,7 +60,12 @@ def main() -> int:
             outputs = {name: folder / name for name in calm}
             jobs = {folder / f"{name}.json": dance(outputs[name], int(name)) for name in calm}
             came = run(
-                folder, jobs, workers=options.workers, pause=(1.5, 5.0), chance=chance, most=10**6
+                folder,
+                jobs,
+                workers=options.workers,
+                pause=(0.3, longest),
+                chance=chance,
+                most=10**6,
             )
             came.faults += [
                 f"{name} is not as it was rendered calmly"

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from marionext.cli import console
@@ -18,7 +18,16 @@ from marionext.errors import JobCancelled, SettingsError
 from marionext.frames import parse_frames
 from marionext.limits import SECONDS_TO_END
 from marionext.paths import user_path
-from marionext.queueing import STATES, Entry, Store, Worker, admit, queue_folder, rescue
+from marionext.queueing import (
+    STATES,
+    Entry,
+    Store,
+    Watch,
+    Worker,
+    admit,
+    queue_folder,
+    rescue,
+)
 
 __all__ = ["add_commands", "row"]
 
@@ -104,6 +113,14 @@ def _folder(options: argparse.Namespace) -> Path:
     return user_path(options.queue) if options.queue else queue_folder()
 
 
+@contextlib.contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[Store]:
+    """Open the queue as it really is: jobs whose workers have died are at work no longer."""
+    with Store(_folder(options)) as store:
+        Watch().look(store, me=None)
+        yield store
+
+
 def _add(options: argparse.Namespace) -> int:
     if not 0 <= options.retry <= 100:
         raise SettingsError(f"--retry: expected a number from 0 to 100, got {options.retry}")
@@ -119,7 +136,7 @@ def _add(options: argparse.Namespace) -> int:
             console.show_error(error)
         console.say("Nothing was queued.")
         return admission.refused[0].exit_status
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         numbers = store.add(admission.jobs)
     if options.json:
         console.show_json(numbers)
@@ -130,7 +147,7 @@ def _add(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         entries, paused = store.entries(), store.paused
     if options.which:
         wanted = set(_numbers(entries, options.which))
@@ -183,7 +200,7 @@ def _numbers(entries: Sequence[Entry], which: Sequence[str]) -> list[int]:
 
 
 def _pause(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         if not options.which:
             store.pause()
             console.say("The queue is paused; jobs at work go on.")
@@ -192,7 +209,7 @@ def _pause(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         if not options.which:
             store.resume()
             console.say("The queue goes on.")
@@ -201,19 +218,19 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _retry(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         numbers = _numbers(store.entries(), options.which or ["failed"])
         return _tell(store.retry(numbers), "waiting again")
 
 
 def _prioritise(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         numbers = _numbers(store.entries(), [options.which])
         return _tell(store.prioritise(numbers, options.priority), f"at {options.priority:+d}")
 
 
 def _remove(options: argparse.Namespace) -> int:
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         numbers = _numbers(store.entries(), options.which)
         return _tell(store.remove(numbers), "off the queue; what they made stays")
 
@@ -225,7 +242,7 @@ def _tell(count: int, what: str) -> int:
 
 def _log(options: argparse.Namespace) -> int:
     place = 0
-    with Store(_folder(options)) as store:
+    with _opened(options) as store:
         while True:
             # Asked before reading: what was said last is then read for certain.
             state = store.entry(options.number).state

@@ -9,6 +9,7 @@ from marionext.queueing.admission import Admission, admit
 from marionext.queueing.entries import STATES, Claim, Entry, Line, NewJob, State
 from marionext.queueing.rescue import Rescue, rescue
 from marionext.queueing.store import DamagedQueueError, Store, queue_folder
+from marionext.queueing.watch import Watch
 from marionext.queueing.worker import Worker
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Rescue",
     "State",
     "Store",
+    "Watch",
     "Worker",
     "admit",
     "queue_folder",

@@ -28,6 +28,7 @@ from marionext.errors import OutputError, SettingsError
 from marionext.files import PART, explain, refuse_link, sync_folder
 from marionext.frames import format_frames
 from marionext.hosts import ProcessId
+from marionext.limits import quoted
 from marionext.queueing.entries import STATES, Claim, Entry, Line, NewJob, State
 
 __all__ = ["FILE", "LOSSES", "REST_SECONDS", "DamagedQueueError", "Store", "queue_folder"]
@@ -35,7 +36,7 @@ __all__ = ["FILE", "LOSSES", "REST_SECONDS", "DamagedQueueError", "Store", "queu
 FILE = "queue.sqlite"
 """Name of the file in the queue's folder."""
 LOSSES = 10
-"""A job during whose turns this many workers have died is given up: it may be what they died of."""
+"""A job is given up when this many workers have died of it, and none got any further with it."""
 REST_SECONDS = 10.0
 """A job that failed by no fault of its own rests for this long, the second time twice as long."""
 _LONGEST_REST = 600.0
@@ -66,6 +67,7 @@ CREATE TABLE jobs (
     losses INTEGER NOT NULL DEFAULT 0,
     worker INTEGER,
     fraction REAL NOT NULL DEFAULT 0,
+    furthest REAL NOT NULL DEFAULT 0,
     message TEXT NOT NULL DEFAULT '',
     rests_until REAL NOT NULL DEFAULT 0,
     added REAL NOT NULL,
@@ -91,6 +93,10 @@ _SHOWN = (
     "number, state, asked, priority, model, output, attempts, fraction, message, added, begun, "
     "ended"
 )
+_NUMBERS = 1 << 63
+"""SQLite takes smaller numbers only."""
+_PRIORITY = 1_000_000
+"""The highest priority; the lowest is as far below 0."""
 _NAMES = _SHOWN.split(", ")
 _LAST_TIME = 1e11
 """Seconds since 1970 that calendars can name."""
@@ -169,8 +175,11 @@ class Store:
 
         Raises:
             OutputError: two jobs that are not done would write to the same place.
+            SettingsError: a priority is out of range.
         """
         numbers = []
+        for new in jobs:
+            _check_priority(new.priority)
         with self._change(durable=True) as db:
             for new in jobs:
                 cursor = db.execute(
@@ -223,7 +232,7 @@ class Store:
         with self._in_words():
             row = self._db.execute(
                 f"SELECT {_SHOWN} FROM jobs WHERE number = ?",
-                (number,),
+                (number if 0 < number < _NUMBERS else 0,),
             ).fetchone()
         if row is None:
             raise SettingsError(
@@ -311,9 +320,13 @@ class Store:
         )
 
     def prioritise(self, numbers: Iterable[int], priority: int) -> int:
-        """Give jobs another priority, larger is sooner; return how many there are."""
-        within = max(-1_000_000, min(priority, 1_000_000))
-        return self._each(numbers, f"UPDATE jobs SET priority = {within} WHERE number = ?")
+        """Give jobs another priority, larger is sooner; return how many there are.
+
+        Raises:
+            SettingsError: the priority is out of range, or there is no such job.
+        """
+        _check_priority(priority)
+        return self._each(numbers, f"UPDATE jobs SET priority = {priority:d} WHERE number = ?")
 
     def remove(self, numbers: Iterable[int]) -> int:
         """Take jobs off the queue; what they have made stays. Return how many there were.
@@ -382,8 +395,16 @@ class Store:
             if claim is None or not alive.rowcount:
                 return bool(alive.rowcount)
             held = db.execute(
-                f"UPDATE jobs SET fraction = ? WHERE {_HELD} AND asked = ''",
-                (fraction, *_turn(claim)),
+                "UPDATE jobs SET fraction = :fraction, furthest = max(furthest, :fraction), "
+                "losses = CASE WHEN :fraction > furthest THEN 0 ELSE losses END "
+                "WHERE number = :number AND worker = :worker AND attempts = :attempt "
+                "AND state = 'working' AND asked = ''",
+                {
+                    "fraction": fraction,
+                    "number": claim.number,
+                    "worker": claim.worker,
+                    "attempt": claim.attempt,
+                },
             )
             return bool(held.rowcount)
 
@@ -539,7 +560,7 @@ class Store:
                 state: State = "waiting" if losses + 1 < LOSSES else "failed"
                 told = f"its worker died (attempt {attempt})"
                 if state == "failed":
-                    told = f"given up: {losses + 1} workers died while they had it"
+                    told = f"given up: {losses + 1} workers died of it and none got any further"
                 db.execute(
                     "UPDATE jobs SET losses = losses + 1, message = ? WHERE number = ?",
                     (told, number),
@@ -700,6 +721,13 @@ _HELD = "number = ? AND worker = ? AND attempts = ? AND state = 'working'"
 
 def _turn(claim: Claim) -> tuple[int, int, int]:
     return claim.number, claim.worker, claim.attempt
+
+
+def _check_priority(priority: int) -> None:
+    if abs(priority) > _PRIORITY:
+        raise SettingsError(
+            f"expected a priority from {-_PRIORITY:,} to {_PRIORITY:,}, got {quoted(priority)}"
+        )
 
 
 def _is_time(value: float) -> bool:

@@ -108,6 +108,9 @@ def test_jobs_are_paused_hurried_and_taken_off(
     assert call("ls") == 0
     assert "no jobs" in capsys.readouterr().err
     assert call("pause", "7") == 2
+    assert call("log", 10**30) == 2
+    assert call("priority", "all", 10**30) == 2
+    assert call("add", tmp_path / "a.json", "--priority", 10**30) == 2
     assert call("pause", "yesterday") == 2
 
 
