@@ -19,8 +19,9 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any, Self
 
 from marionext import presets
@@ -101,7 +102,7 @@ _NAMES = _SHOWN.split(", ")
 _LAST_TIME = 1e11
 """Seconds since 1970 that calendars can name."""
 _KINDS = (
-    int, str, str, int, str, str, int, float, str, float, float | None, float | None,
+    int, str, str, int, str, str, int, float, str, float, (float, NoneType), (float, NoneType),
 )  # fmt: skip
 _RESTED = "NOT (rests_until > :now AND rests_until <= :now + :longest)"
 """A rest that is too long to be one comes from a clock that was wrong: it is over."""
@@ -248,10 +249,8 @@ class Store:
 
     def _checked(self, row: Sequence[Any], kinds: Sequence[Any]) -> Sequence[Any]:
         """Return a row whose values are what they should be: SQLite would keep anything."""
-        if len(row) != len(kinds):
-            raise self._damaged("a job in it has no content")
-        for value, kind in zip(row, kinds, strict=True):
-            if not isinstance(value, kind) or (isinstance(value, float) and not _is_time(value)):
+        for value, kind in zip_longest(row, kinds):
+            if not isinstance(value, kind or ()) or (kind is float and abs(value) > _LAST_TIME):
                 raise self._damaged("it holds values of the wrong kind")
         return row
 
@@ -728,11 +727,6 @@ def _check_priority(priority: int) -> None:
         raise SettingsError(
             f"expected a priority from {-_PRIORITY:,} to {_PRIORITY:,}, got {quoted(priority)}"
         )
-
-
-def _is_time(value: float) -> bool:
-    """Tell whether a number is a share, or a time that a clock can have."""
-    return abs(value) < _LAST_TIME
 
 
 def _text(text: str) -> str:
