@@ -58,7 +58,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add.add_argument(
         "--root",
         metavar="DIR",
-        help="the jobs may write in here (the working folder) and beside their own files",
+        help="the jobs may write in here, and in the folder of their own file",
     )
     add.add_argument("--allow-outside", action="store_true", help="they may write anywhere")
     add.add_argument("--json", action="store_true", help="JSON on stdout")
@@ -124,10 +124,10 @@ def _opened(options: argparse.Namespace) -> Iterator[Store]:
 def _add(options: argparse.Namespace) -> int:
     if not 0 <= options.retry <= 100:
         raise SettingsError(f"--retry: expected a number from 0 to 100, got {options.retry}")
-    root = None if options.allow_outside else user_path(options.root or ".")
+    roots = [user_path(options.root)] if options.root else []
     admission = admit(
         [user_path(job) for job in options.jobs],
-        root=root,
+        roots=None if options.allow_outside else roots,
         priority=options.priority,
         retries=options.retry,
     )
@@ -138,11 +138,11 @@ def _add(options: argparse.Namespace) -> int:
         return admission.refused[0].exit_status
     with _opened(options) as store:
         numbers = store.add(admission.jobs)
-    if options.json:
-        console.show_json(numbers)
-    else:
-        for number, new in zip(numbers, admission.jobs, strict=True):
-            console.show_result(f"{number}  {new.results[0]}")
+        if options.json:
+            console.show_json(numbers)
+        else:
+            for number in numbers:
+                console.show_result(f"{number}  {store.entry(number).output}")
     return 0
 
 

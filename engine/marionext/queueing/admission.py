@@ -1,6 +1,6 @@
 """Look at job files before they are queued: all get in, or none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,13 @@ class Admission:
 
 
 def admit(
-    files: Iterable[Path], *, root: Path | None, priority: int = 0, retries: int = 2
+    files: Iterable[Path], *, roots: Sequence[Path] | None, priority: int = 0, retries: int = 2
 ) -> Admission:
     """Read job files and look at what they read and write; nothing is opened but they.
 
     Args:
         files: of the jobs.
-        root: a job writes in this folder or in that of its own file; None: anywhere.
+        roots: a job writes in the folder of its own file or in one of these; None: anywhere.
         priority: of the jobs, larger is sooner.
         retries: how often each is tried again when it fails by no fault of its own.
     """
@@ -36,8 +36,8 @@ def admit(
     for file in files:
         try:
             job = read_job(file)
-            if root is not None:
-                refuse_outside(job, (root, file.absolute().parent))
+            if roots is not None:
+                refuse_outside(job, (file.absolute().parent, *roots))
             refuse_missing(job)
         except EngineError as error:
             told = error.message if str(file) in error.message else f"{file}: {error.message}"

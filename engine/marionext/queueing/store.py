@@ -730,8 +730,13 @@ def _check_priority(priority: int) -> None:
 
 
 def _text(text: str) -> str:
-    """Return text as SQLite keeps it: names of files that are no UTF-8 are escaped."""
-    return text[:_LINE_CHARACTERS].encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return text as SQLite keeps it and a terminal shows it, without anything that it obeys."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\n"
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in text[:_LINE_CHARACTERS]
+    )
 
 
 def _free(folder: Path) -> int:

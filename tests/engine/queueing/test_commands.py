@@ -82,10 +82,24 @@ def test_a_job_writes_in_the_root_or_beside_its_file_unless_allowed(
         assert call("add", job) == 1
         assert "--allow-outside" in capsys.readouterr().err
     assert not queue.exists()
+    jobs = tmp_path / "jobs"
+    jobs.mkdir()
+    moved = climbing.rename(jobs / "moved.json")
+    assert call("add", moved) == 1, "the folder that the command is called in is no root"
     assert call("add", outside, "--root", tmp_path.parent) == 0
     assert call("rm", "all") == 0
     assert call("add", outside, "--allow-outside") == 0
     assert entries(queue) == {2: "waiting"}
+
+
+def test_the_list_holds_nothing_that_a_terminal_obeys(
+    call: Any, make_maps: MapsMaker, capsys: Any
+) -> None:
+    assert call("add", make_maps("a", output="red\x1b[31m\x07")) == 0
+    assert call("ls") == 0
+    told = capsys.readouterr().out
+    assert told.count("red\\x1b[31m\\x07") == 2
+    assert not {"\x1b", "\x07"} & set(told)
 
 
 def test_jobs_are_paused_hurried_and_taken_off(
