@@ -2,8 +2,8 @@
 
 Each benchmark is a script of its own with a table on stdout and, with ``--json``, its figures in a
 file. They run one after another, so that none disturbs the next. The exit status is that of the
-worst: pose drawing, capture, recording in Blender and live poses have targets and end with 1 when
-they miss them.
+worst: pose drawing, capture, recording in Blender, live poses and the queue have targets and end
+with 1 when they miss them.
 """
 
 import argparse
@@ -20,6 +20,7 @@ BENCHMARKS = (
     "window_blending",
     "blender_recording",
     "live_pose",
+    "job_queue",
 )
 """All but `controlnext_claims`, which trains for an hour and goes by itself."""
 BLENDER = HERE.parent / ".blenders" / "bpy-4.5" / "bin" / "python"

@@ -42,11 +42,13 @@ from safetensors.numpy import save
 from marionext import bundles, presets
 from marionext.backends.svd.state import read_latents, read_state
 from marionext.character import read_character
+from marionext.cli.queue import row
 from marionext.codec import decode
-from marionext.errors import EngineError
+from marionext.errors import EngineError, SettingsError
 from marionext.files import write_bytes, write_json
 from marionext.footage import probe, read_frames
 from marionext.frames import FrameRate
+from marionext.hosts import ProcessId
 from marionext.jobs import LivePose, MotionSource, PoseSettings, read_job
 from marionext.motion import load, map_rig, write_animation
 from marionext.output import Pictures, encode_video
@@ -55,6 +57,8 @@ from marionext.pose.formats import write_track
 from marionext.posemap import draw, read_maps
 from marionext.posing import Poser
 from marionext.protocol import Pose, read_command
+from marionext.queueing import NewJob, Store, rescue
+from marionext.queueing.store import FILE
 from marionext.record import Record
 from marionext.reporting import Reporter
 from marionext.sources import open_motion
@@ -110,11 +114,32 @@ def readers() -> dict[str, Reader]:
         Reader("own settings", ".toml", _own_settings, _read_own_settings),
         Reader("clip list", ".json", _clip_list, _read_clip_list),
         Reader("latents", ".safetensors", _latents, _read_latents),
+        Reader("queue", ".sqlite", _queue, _use_queue),
+        Reader("damaged queue", ".sqlite", _queue, _rescue_queue),
     )
     return {reader.name: reader for reader in found}
 
 
 # ------------------------------------------------------------------------------ what is right
+
+
+def _queue() -> list[bytes]:
+    found = []
+    for count in (1, 30):
+        with tempfile.TemporaryDirectory() as folder:
+            queue = Path(folder) / "queue"
+            with Store(queue) as store:
+                store.add(
+                    [
+                        NewJob(job=json.loads(_job()[0]), results=(queue / str(index),))
+                        for index in range(count)
+                    ]
+                )
+                worker = store.enter(ProcessId(pid=1, born="once", host="here"))
+                if (claim := store.claim(worker)) is not None:
+                    store.write_log(claim, ["begun", "going on"])
+            found.append((queue / FILE).read_bytes())
+    return found
 
 
 def _dance(frames: int = 3) -> bytes:
@@ -498,6 +523,36 @@ def _read_latents(path: Path) -> None:
     with contextlib.suppress(EngineError):
         read_state(path)
     read_latents(path)
+
+
+@contextlib.contextmanager
+def _queue_of(path: Path) -> Iterator[Path]:
+    """Give a queue's folder that holds a file."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        (Path(folder) / FILE).write_bytes(path.read_bytes())
+        yield Path(folder)
+
+
+def _use_queue(path: Path) -> None:
+    with _queue_of(path) as folder, Store(folder) as store:
+        for entry in store.entries():
+            store.log(entry.number)
+            row(entry)
+        for number, _, _ in store.workers():
+            store.take_back(number)
+        worker = store.enter(ProcessId(pid=1, born="once", host="here"))
+        while (claim := store.claim(worker)) is not None:
+            store.fail(claim, "no figure", again=True)
+        store.remove([entry.number for entry in store.entries()])
+
+
+def _rescue_queue(path: Path) -> None:
+    with _queue_of(path) as folder:
+        with contextlib.suppress(SettingsError):  # it is whole
+            rescue(folder)
+        with Store(folder) as store:
+            store.check()
+            store.entries()
 
 
 # ------------------------------------------------------------------------------------ spoiling

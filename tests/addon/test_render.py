@@ -9,6 +9,7 @@ import pytest
 
 from marionext.jobs import read_job
 from marionext.pose.formats import read_native
+from marionext.queueing import Store
 from marionext.record import Record
 
 pytestmark = pytest.mark.blender
@@ -30,6 +31,7 @@ def test_a_scene_becomes_frames_and_they_come_back_at_their_own_place(inside) ->
     check_stepped_pose_maps(found["maps"])
     check_couple(found["couple"])
     check_queue(inside, found["queued"])
+    check_own_queue(inside, found["own_queue"], found["refused"])
     assert "no picture of the character is chosen" in found["errors"]["no picture"]
     assert "is not there" in found["errors"]["lost picture"]
     assert "starts at 9 and ends at 3" in found["errors"]["empty range"]
@@ -88,6 +90,17 @@ def check_queue(inside, files: list[str]) -> None:
     job = read_job(folder / "job.json")
     assert Path(job.motion.path).is_file()
     assert str(read_native(Path(job.motion.path)).rate) == "30000/1001"
+
+
+def check_own_queue(inside, job: dict[str, Any], refused: dict[str, str]) -> None:
+    assert job["state"] == "FINISHED"
+    assert job["message"].startswith("In the queue of this computer")
+    with Store(inside.home / "queue") as store:
+        (entry,) = store.entries()
+    assert (entry.state, entry.output) == ("waiting", job["folder"])
+    assert refused["state"] == "FAILED"
+    assert "has not taken the job" in refused["message"]
+    assert "expected the character, there is no" in refused["message"]
 
 
 def test_a_picture_of_the_scene_has_its_pose_where_the_picture_shows_it(inside) -> None:

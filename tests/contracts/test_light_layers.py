@@ -23,6 +23,7 @@ STANDARD_LIBRARY_ONLY = (
     "marionext.codec",
     "marionext.skeleton",
     "marionext.edits",
+    "marionext.job_files",
     "marionext.jobs",
     "marionext.presets",
     "marionext.bundles",

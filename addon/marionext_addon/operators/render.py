@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render, Draft, Pose maps only, Send to queue folder: a scene becomes a job.
+"""Render, Draft, Pose maps only, Send to queue: a scene becomes a job.
 
 All of them can be called from scripts. With ``wait=True`` they return when the render has ended,
 and a failure is raised as Blender raises every operator's error.
@@ -14,11 +14,12 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from marionext.errors import EngineError, SettingsError
+from marionext.errors import EngineError
 
 from ..scene.people import add_selected_armatures
 from ..state.paths import RELATIVE, absolute
 from ..work import folders, jobs
+from ..work.renders import handed_over
 from ..work.runner import runner
 from .base import report_error
 
@@ -126,13 +127,13 @@ class MARIONEXT_OT_pose_maps(_Render, bpy.types.Operator):
 
 
 class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
-    """Write a job that another computer can render."""
+    """Record a job that others render: this computer's queue, or another computer."""
 
     bl_idname = "marionext.send_to_queue"
-    bl_label = "Send to Queue Folder"
+    bl_label = "Send to Queue"
     bl_description = (
-        "Write the job into the queue folder with everything it needs; 'marionext batch' renders "
-        "it, on this computer or another"
+        "Record the scene and queue it: 'marionext queue work' renders it on this computer. With "
+        "a queue folder, write the job there with everything it needs, for any computer"
     )
     bl_options = {"REGISTER"}
 
@@ -150,21 +151,23 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
     )
 
     def execute(self, context: Any) -> set[str]:
-        """Write the job's folder under the queue's."""
+        """Record the job, and queue it where no folder is chosen that others take jobs from."""
         scene = context.scene
         wait = self.wait or bpy.app.background
         try:
             chosen = self.folder or scene.marionext.queue_folder
-            if not chosen:
-                raise SettingsError(
-                    "no queue folder is chosen",
-                    hint="Choose one in the sidebar's Render panel: a folder that the farm sees.",
-                )
             add_selected_armatures(context)
             jobs.check(scene, "RENDER")
-            folder = folders.new_folder(_shot_root(absolute(chosen)), scene, "RENDER")
+            root = _shot_root(absolute(chosen)) if chosen else folders.output_root(scene)
+            folder = folders.new_folder(root, scene, "RENDER")
             with _busy(context):
-                render = runner.add(scene, "RENDER", folder, patient=not wait, hand_over=True)
+                render = runner.add(
+                    scene,
+                    "RENDER",
+                    folder,
+                    patient=not wait,
+                    hand_over="FOLDER" if chosen else "QUEUE",
+                )
         except EngineError as error:
             return report_error(self, error)
         if wait:
@@ -172,7 +175,7 @@ class MARIONEXT_OT_send_to_queue(bpy.types.Operator):
             if render.state != "FINISHED":
                 self.report({"ERROR"}, f"{render.message}\n{render.hint}".strip())
                 return {"CANCELLED"}
-        self.report({"INFO"}, f"Render it with: marionext batch {folder / folders.JOB_FILE}")
+        self.report({"INFO"}, handed_over(render) if wait else f"Recording {render.name}")
         return {"FINISHED"}
 
 

@@ -317,7 +317,7 @@ class MarionextScene(bpy.types.PropertyGroup):
     )
     queue_folder: StringProperty(
         name="Queue folder",
-        description="Folder that a farm takes jobs from",
+        description="Folder that others take jobs from; empty: the queue of this computer",
         subtype="DIR_PATH",
         options=RELATIVE,
         default="",

@@ -25,7 +25,7 @@ from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot
 
-__all__ = ["Preparation", "prepare"]
+__all__ = ["Preparation", "prepare", "prepared"]
 
 Preparation = Generator[float, None, tuple[str, ...]]
 """Yields how far it is, 0 to 1; its value is what had to be left out, for people to read."""
@@ -51,6 +51,12 @@ def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = No
     character = "" if shot.kind == "POSE_MAPS" else _take_character(scene, shot, folder)
     job = jobs.build_job(scene, shot, character)
     return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder)
+
+
+def prepared() -> Preparation:
+    """Return what has nothing left to do."""
+    yield from ()
+    return ()
 
 
 def _fill(job: Job, motion: Preparation, folder: Path) -> Preparation:

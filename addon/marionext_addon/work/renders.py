@@ -8,7 +8,7 @@ knows of how far it is, is the engine's record (`marionext.record`).
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from marionext.errors import EngineError
 from marionext.hosts import read_state
@@ -20,7 +20,11 @@ from .folders import JOB_FILE, POSE_MAPS, Kind
 from .preparing import Preparation
 from .shots import Shot
 
-__all__ = ["Render", "mirror", "read_render", "renders_of"]
+__all__ = ["HandOver", "Render", "handed_over", "mirror", "read_render", "renders_of"]
+
+HandOver = Literal["", "QUEUE", "FOLDER"]
+"""Who renders what is recorded: this Blender's engine; the workers of this computer's queue;
+whoever takes jobs from the folder that it lies in."""
 
 _REMEMBERED = 8
 """Earlier renders of a file that are listed again when it is opened."""
@@ -57,8 +61,8 @@ class Render:
     preparation: Preparation | None = field(default=None, metadata={"inside": True})
     patient: bool = field(default=True, metadata={"inside": True})
     """Recorded in small steps."""
-    hand_over: bool = field(default=False, metadata={"inside": True})
-    """Only recorded: another computer renders it."""
+    hand_over: HandOver = field(default="", metadata={"inside": True})
+    """Only recorded."""
 
     @classmethod
     def of(cls, shot: Shot, folder: Path, job_id: str) -> Self:
@@ -81,6 +85,13 @@ class Render:
 
 
 _MIRRORED = tuple(entry.name for entry in fields(Render) if not entry.metadata.get("inside"))
+
+
+def handed_over(render: Render) -> str:
+    """Say how a render that was only recorded is done."""
+    if render.hand_over == "QUEUE":
+        return "In the queue of this computer; to do its jobs: marionext queue work"
+    return f"Render it with: marionext batch {render.folder}/{JOB_FILE}"
 
 
 def mirror(render: Render, item: Any) -> None:

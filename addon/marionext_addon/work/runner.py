@@ -27,8 +27,8 @@ from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Pro
 
 from ..scene.choices import file_name
 from ..state import changes, preferences
-from . import engine, folders, jobs, preparing, shots
-from .renders import Render, mirror, read_render, renders_of
+from . import engine, folders, handing_over, jobs, preparing, shots
+from .renders import HandOver, Render, handed_over, mirror, read_render, renders_of
 from .shots import Shot
 
 __all__ = ["Runner", "runner"]
@@ -68,7 +68,7 @@ class Runner:
         folder: Path,
         *,
         patient: bool = True,
-        hand_over: bool = False,
+        hand_over: HandOver = "",
     ) -> Render:
         """Queue a render of a scene as it is now.
 
@@ -77,7 +77,7 @@ class Runner:
             kind: of render.
             folder: an empty one, for the job.
             patient: record the motion in small steps, Blender free between them.
-            hand_over: only record: another computer renders it.
+            hand_over: only record: who renders it is in `renders.HandOver`.
 
         Returns:
             The render; its state tells what becomes of it.
@@ -99,10 +99,21 @@ class Runner:
 
     def _begin_recording(self, render: Render, scene: Any, shot: Shot) -> None:
         render.show(shot)
-        render.preparation = preparing.prepare(
-            scene, shot, Path(render.folder), patience=PATIENCE if render.patient else None
-        )
+        command = engine.find() if render.hand_over == "QUEUE" else None
+        patience = PATIENCE if render.patient else None
+        preparation = preparing.prepare(scene, shot, Path(render.folder), patience=patience)
+        if command is not None:
+            preparation = self._then_queue(render, preparation, command)
+        render.preparation = preparation
         render.state, render.message, render.lost = "RECORDING", "Recording the motion", False
+
+    @staticmethod
+    def _then_queue(
+        render: Render, preparation: preparing.Preparation, command: engine.EngineCommand
+    ) -> preparing.Preparation:
+        return handing_over.queued(
+            preparation, Path(render.folder), command.arguments, engine.environment()
+        )
 
     def cancel(self, render: Render) -> None:
         """Stop a render, wherever it is; what is finished is kept."""
@@ -132,7 +143,10 @@ class Runner:
             raise SettingsError(f"{render.name} is at work already")
         folder = Path(render.folder)
         recorded = (folder / folders.JOB_FILE).is_file()
-        if recorded:
+        if recorded and render.hand_over == "QUEUE" and render.state == "FAILED":
+            render.preparation = self._then_queue(render, preparing.prepared(), engine.find())
+            render.state, render.message = "RECORDING", "Recording the motion"
+        elif recorded:
             self._enqueue(render)
         else:
             scene = self._scene_to_record(render)
@@ -244,8 +258,7 @@ class Runner:
             render.warnings.extend(end.value)
             if render.hand_over:
                 render.progress = 1.0
-                text = f"Render it with: marionext batch {render.folder}/{folders.JOB_FILE}"
-                self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
+                self._close(render, "FINISHED", handed_over(render), "\n".join(render.warnings[:3]))
             else:
                 self._enqueue(render)
         except EngineError as error:

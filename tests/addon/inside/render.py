@@ -98,6 +98,17 @@ def story():
     results.append(bpy.ops.marionext.send_to_queue())
     queued = sorted((kit.FOLDER / "queue").rglob("*.*"))
 
+    # No folder: the queue of this computer, given the job by the engine's own command.
+    settings.queue_folder = ""
+    results.append(bpy.ops.marionext.send_to_queue())
+    own_queue = job(session, 4)
+    runner = kit.module("work.runner").runner
+    (Path(own_queue["folder"]) / "character.png").unlink()
+    runner.renders[session.jobs[4].job_id].state = "FAILED"  # as if the queue had refused it
+    runner.retry(runner.renders[session.jobs[4].job_id])
+    runner.wait(runner.renders[session.jobs[4].job_id], print)
+    refused = {name: getattr(session.jobs[4], name) for name in ("state", "message", "hint")}
+
     errors = {}
     for name, change in {
         "no picture": {"character": ""},
@@ -127,6 +138,8 @@ def story():
         "maps": maps,
         "couple": couple,
         "queued": [str(path.relative_to(kit.FOLDER / "queue")) for path in queued],
+        "own_queue": own_queue,
+        "refused": refused,
         "errors": errors,
     }
 
