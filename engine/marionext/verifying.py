@@ -5,7 +5,7 @@ older versions lack those of poses and latents; these are not judged then.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from marionext.files import is_cut_off, is_folder, read_bytes, sha256_of
 from marionext.frames import format_frames, frame_name
 from marionext.hosts import frame_path
 from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, decode_job
-from marionext.output import PREVIEW, Takes
+from marionext.output import PREVIEW, RenderFolder, Takes
 from marionext.record import RECORD, Record
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "changed_since",
     "engine_of",
     "find_renders",
+    "free_first_take",
     "jobs_that_repair",
     "jobs_that_show",
     "render_of",
@@ -184,6 +185,33 @@ def engine_of(record: Record, engine: EngineSettings) -> EngineSettings:
         return decode(EngineSettings, data)
     except SettingsError:
         return engine  # of a device that this version does not know: said where it is used
+
+
+def free_first_take(verdict: Verdict) -> None:
+    """Let the render itself make those of its frames again that others stand in for.
+
+    They are shown meanwhile, so `jobs_that_show` has to follow.
+
+    Raises:
+        OutputError: another run is at work in the folder, or it cannot be written to.
+    """
+    hurt = {str(each.number) for each in verdict.damages if each.what == "take" and not each.take}
+    if not hurt:
+        return
+    with RenderFolder(verdict.folder, None) as folder:
+        record = folder.record
+
+        def left(tree: Mapping[str, Any]) -> dict[str, Any]:
+            return {number: value for number, value in tree.items() if number not in hurt}
+
+        folder.keep(
+            replace(
+                record,
+                frames=left(record.frames),
+                shown=left(record.shown),
+                replaced=left(record.replaced),
+            )
+        )
 
 
 def jobs_that_repair(verdict: Verdict) -> list[Job]:

@@ -43,8 +43,8 @@ logger = logging.getLogger(__name__)
 
 _TRIPLES = 32
 _JOINS = 16
-_LOOKED_AT = 6
-"""Frames in which a pose is looked for."""
+_LOOKED_AT = 3
+"""Frames in which a pose is looked for, which takes a second each."""
 _BODY = 18
 _SEEN = 0.3
 _NEAR = 0.1

@@ -55,7 +55,7 @@ def list_shots(paths: Iterable[Path], *, root: Path | None = None) -> Listing:
 def job_files(folder: Path) -> list[Path]:
     """Return the jobs, tables and matrices in a folder, and each ``job.json`` in one below it.
 
-    Other JSON files, such as poses, are left out by what is in them.
+    Other JSON files, such as poses, are left out by what is in them; what cannot be read is not.
 
     Raises:
         SettingsError: there is none.
@@ -85,7 +85,7 @@ def _is_list(path: Path) -> bool:
     try:
         data = read_json(path)
     except (OSError, ValueError):
-        return False
+        return True  # cut off, say: to be told, not passed over
     kind = data.get("kind") if isinstance(data, dict) else None
     return isinstance(data, dict) and (
         len(_JOB_KEYS & data.keys()) > 1 or (isinstance(kind, str) and kind in _KINDS)

@@ -30,6 +30,7 @@ from marionext.errors import SettingsError
 from marionext.files import is_folder, read_toml
 from marionext.limits import quoted
 from marionext.paths import user_path
+from marionext.settings import DEFAULT_MODEL
 
 __all__ = ["Matrix", "read_matrix"]
 
@@ -92,7 +93,7 @@ def _jobs(matrix: Matrix, folder: Path) -> list[dict[str, Any]]:
         raise SettingsError(f"expected at most {limits.SHOTS:,} jobs, these axes make {count:,}")
     jobs = []
     for chosen in itertools.product(*axes.values()):
-        job = copy.deepcopy(matrix.job)
+        job = {"model": DEFAULT_MODEL, **copy.deepcopy(matrix.job)}
         for name, value in zip(axes, chosen, strict=True):
             put(job, place_of(name), value)
         values = _constants(matrix.job) | {

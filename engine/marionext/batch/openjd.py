@@ -62,8 +62,8 @@ def template(
 
     Args:
         shots: each with what it needs.
-        sources: job files, tables, matrices and folders, as they were named; farms map these paths
-            for machines that see them elsewhere.
+        sources: job files, tables, matrices and folders, absolute; parameters, for a farm that sees
+            them elsewhere.
         name: of the job.
         arguments: options of ``batch`` that every task is given.
         command: the program, which a farm may set as a parameter.
@@ -90,11 +90,11 @@ def template(
     for number, source in enumerate(sources, start=1):
         parameters.append(
             {
+                # No PATH: those have no absolute default, and a template should run as it is.
                 "name": f"Source{number}",
-                "type": "PATH",
-                "objectType": "DIRECTORY" if source.is_dir() else "FILE",
-                "dataFlow": "IN",
+                "type": "STRING",
                 "default": str(source),
+                "description": "Jobs, where the farm's machines see them.",
             }
         )
     named = [f"{{{{Param.Source{number}}}}}" for number in range(1, len(sources) + 1)]

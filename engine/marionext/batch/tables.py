@@ -101,7 +101,7 @@ def _job(cells: dict[str, str], line: int) -> dict[str, Any]:
     values["character"] = stem_of(given.get("character", ""))
     if "shot" in given:
         values["shot"] = given.pop("shot")
-    job: dict[str, Any] = {}
+    job: dict[str, Any] = {"model": DEFAULT_MODEL}
     for name, text in given.items():
         try:
             filled = fill(text, values) if name == "out" else text

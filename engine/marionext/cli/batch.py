@@ -332,7 +332,7 @@ class _Run:
         """Show the table, and above it what deserves a line of its own."""
         match event:
             case Log(level="warning"):
-                console.say(f"warning: {event.text}")
+                console.say(f"warning: {row.name}: {event.text}")
             case Finished():
                 frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
                 console.say(f"{row.name}: {frames} in {event.seconds:.1f} s: {event.directory}")
@@ -356,7 +356,7 @@ class _Run:
         for name, future in self._figures.items():
             left = max(0.0, deadline - time.monotonic()) if self._batch.stopped else None
             if left is None:
-                console.show_progress(f"figures of {name}", stage="figures")
+                console.show_progress(f"measuring {name}", stage="figures")
             try:
                 figures[name] = future.result(left)
             except (EngineError, OSError, TimeoutError, ValueError):

@@ -167,8 +167,8 @@ class _Screen:
         """Draw the live table, or write a plain line if it is time."""
         if not _is_terminal():
             at = next((row for row in rows if row[1] == "working"), None)
-            text = summary if at is None else f"{at[0]}: {at[2]}  ({summary})"
-            self.progress(text, None if at is None else at[3], None, stage)
+            if at is not None:
+                self.progress(f"{at[0]}: {at[2]}  ({summary})", at[3], None, stage)
             return
         with self._lock:
             if self._busy:

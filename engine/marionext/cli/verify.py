@@ -105,6 +105,7 @@ def _repair(verdict: "Verdict", engine: EngineSettings) -> int:
     from marionext.verifying import (  # noqa: PLC0415 - pictures
         changed_since,
         engine_of,
+        free_first_take,
         jobs_that_repair,
         jobs_that_show,
     )
@@ -113,6 +114,7 @@ def _repair(verdict: "Verdict", engine: EngineSettings) -> int:
     before = verdict.record
     assert before is not None  # or it would have been said
     path = Path(verdict.folder) / RECORD
+    free_first_take(verdict)
     engine = engine_of(before, engine)
     if status := run_jobs(jobs, engine, results=False):
         return status
