@@ -68,7 +68,9 @@ def refused(
             if not allow_outside:
                 refuse_outside(shot.job, (shot.root,) if root is None else (root, shot.root))
         except EngineError as error:
-            problems.append(Problem(source=shot.source, error=error))
+            fault: EngineError = type(error)(f"{shot.source}: {error.message}", hint=error.hint)
+            problems.append(Problem(source=shot.source, error=fault))
+            continue
         if isinstance(shot.job, TakeJob) or getattr(shot.job, "again", None) is not None:
             continue  # these go into the folder of a render, after it
         for result in results_of(shot.job):
@@ -76,8 +78,8 @@ def refused(
             owner = owners.setdefault(place, shot)
             if owner is not shot:
                 fault = OutputError(
-                    f"expected a place of its own for each result, {result} is also that of "
-                    f"{owner.source}",
+                    f"{shot.source}: expected a place of its own for each result, {result} is "
+                    f"also that of {owner.source}",
                     hint="Put what sets them apart into the name, such as {shot}, {character} or "
                     "{seed}.",
                 )

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,6 +28,12 @@ def openjd(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+def tasks_of(made: dict[str, Any]) -> list[list[str]]:
+    """The names of the shots of each step of a template."""
+    spaces = [step["parameterSpace"]["taskParameterDefinitions"] for step in made["steps"]]
+    return [definitions[0]["range"] for definitions in spaces]
 
 
 @pytest.fixture
@@ -97,10 +104,7 @@ def test_machines_are_asked_for_what_a_render_was_planned_to_take(
         ["amount.worker.memory"],
         ["amount.worker.gpu", "amount.worker.gpu.memory", "amount.worker.memory"],
     ]
-    tasks = [
-        step["parameterSpace"]["taskParameterDefinitions"][0]["range"] for step in made["steps"]
-    ]
-    assert tasks == [["out/a", "out/b"], ["out/c"]]
+    assert tasks_of(made) == [["out/a", "out/b"], ["out/c"]]
 
 
 def test_a_job_that_cannot_be_rendered_makes_no_template(
@@ -118,20 +122,21 @@ def test_thousands_of_jobs_are_split_as_templates_want_it(tmp_path: Path, write_
     (shot,) = list_shots([write_job("a")]).shots
     shots = [(replace(shot, name=f"shot {n}"), Needs(memory_mib=1024)) for n in range(3000)]
     made = template(shots, [tmp_path])
-    ranges = [
-        step["parameterSpace"]["taskParameterDefinitions"][0]["range"] for step in made["steps"]
-    ]
-    assert [len(names) for names in ranges] == [1024, 1024, 952]
+    assert [len(names) for names in tasks_of(made)] == [1024, 1024, 952]
     decode_job_template(template=yaml.safe_load(to_yaml(made)))
 
 
+LETTERS = st.characters(
+    exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufeff\ufffe\uffff"
+)
 VALUES = st.recursive(
-    st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="\ufeff\ufffe\uffff"))
-    | st.integers(-1000, 1000),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=4),
+    st.text(LETTERS) | st.integers(-1000, 1000),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=4)
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.from_regex(r"key[a-z]{0,3}", fullmatch=True), VALUES, max_size=4))
