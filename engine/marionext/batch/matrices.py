@@ -39,6 +39,7 @@ _MOTIONS = frozenset({
     ".avi", ".gif", ".apng", ".webp",
 })  # fmt: skip
 _PICTURES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
+_LONGEST_PATTERN = 1000
 _AXES = ("motion", "character")
 """Axes that are files."""
 
@@ -125,11 +126,20 @@ def _found(name: str, pattern: object, folder: Path) -> list[str]:
         start = user_path(pattern, beside=folder)
         inside = _entries(name, start) if is_folder(start) else []
         return [str(path) for path in inside] or [str(start)]
+    if "**" in pattern or len(pattern) > _LONGEST_PATTERN:
+        # A file of somebody else's must not have the whole disk searched, nor take minutes to be
+        # understood.
+        raise SettingsError(
+            f"matrix.{name}: expected names with * and ?, of at most {_LONGEST_PATTERN} characters, "
+            f"got {quoted(pattern)}",
+            hint="Folders of any depth cannot be searched: write */* for two of them.",
+        )
     written = Path(pattern).expanduser()
     where = Path(written.anchor) if written.is_absolute() else folder
     try:
         paths = where.glob(str(written.relative_to(written.anchor)))
-        found = sorted({path for path in paths if _fits(name, path)}, key=_natural)
+        fitting = (path for path in paths if _fits(name, path))
+        found = sorted({*itertools.islice(fitting, limits.SHOTS + 1)}, key=_natural)
     except ValueError as error:
         raise SettingsError(f"matrix.{name}: {quoted(pattern)}: {error}") from None
     if not found:
