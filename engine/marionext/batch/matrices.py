@@ -130,7 +130,7 @@ def _found(name: str, pattern: object, folder: Path) -> list[str]:
         # A file of somebody else's must not have the whole disk searched, nor take minutes to be
         # understood.
         raise SettingsError(
-            f"matrix.{name}: expected names with * and ?, of at most {_LONGEST_PATTERN} characters, "
+            f"matrix.{name}: expected names with * and ?, at most {_LONGEST_PATTERN} characters, "
             f"got {quoted(pattern)}",
             hint="Folders of any depth cannot be searched: write */* for two of them.",
         )
