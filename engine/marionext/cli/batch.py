@@ -1,6 +1,7 @@
 """``marionext batch`` and ``farm``: many jobs in one go, here or on a render farm."""
 
 import argparse
+import re
 import shlex
 import sys
 import time
@@ -46,6 +47,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "command given again goes on where it was. See docs/batch.md.",
     )
     _add_list_options(batch)
+    batch.add_argument(
+        "--part",
+        type=_part,
+        metavar="I/N",
+        help="only part I of N, each of as many jobs: for the I-th of N machines",
+    )
     batch.add_argument(
         "--watch", metavar="FOLDER", help="go on with what comes into a folder, until Ctrl-C"
     )
@@ -114,6 +121,18 @@ def _add_list_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _part(text: str) -> tuple[int, int]:
+    """Read ``2/5``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such part.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise argparse.ArgumentTypeError(f"expected a part such as 2/5, got {quoted(text)}")
+    return int(match[1]), int(match[2])
+
+
 def _batch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if not options.jobs and options.watch is None:
         parser.error("expected a JOB, or --watch FOLDER, got neither")
@@ -123,6 +142,13 @@ def _batch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if watched is not None and not is_folder(watched):
         raise SettingsError(f"--watch: expected a folder, there is none at {watched}")
     listing = _listed(options, [user_path(job) for job in options.jobs])
+    if options.part is not None:
+        from marionext.batch import ordered  # noqa: PLC0415
+
+        # In the order of the models, so that each machine loads few.
+        (number, of), shots = options.part, ordered(listing.shots)
+        part = shots[len(shots) * (number - 1) // of : len(shots) * number // of]
+        listing = replace(listing, shots=tuple(part))
     if listing.problems and not (options.keep_going or options.dry_run):
         for problem in listing.problems:
             console.show_error(problem.error)
@@ -390,14 +416,17 @@ def _report_path(options: argparse.Namespace, watched: Path | None) -> Path | No
     """
     if options.report is not None:
         return user_path(options.report)
+    name = _REPORT
+    if options.part is not None:
+        name = "report-{}-of-{}.html".format(*options.part)
     if options.root is not None:
-        return user_path(options.root) / _REPORT
+        return user_path(options.root) / name
     if watched is not None:
-        return watched / _REPORT
+        return watched / name
     first = user_path(options.jobs[0])
     if len(options.jobs) == 1 and first.suffix.lower() == ".json":
         return None
-    return (first if is_folder(first) else first.parent) / _REPORT
+    return (first if is_folder(first) else first.parent) / name
 
 
 def _is_render(row: "Row") -> bool:

@@ -170,6 +170,19 @@ def test_only_one_of_several_jobs_is_done_by_its_name(tmp_path: Path, write_job)
     assert main(["batch", *jobs, "--only", "out/c"]) == 2
 
 
+def test_parts_for_many_machines_are_everything_once(
+    tmp_path: Path, write_job, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = [str(write_job(name)) for name in "abcde"]
+    done = []
+    for part in (1, 2, 3):
+        assert main(["batch", *jobs, "--part", f"{part}/3", "--dry-run", "--json"]) == 0
+        done += [row["name"] for row in json.loads(capsys.readouterr().out)["jobs"]]
+    assert done == [f"out/{name}" for name in "abcde"]
+    with pytest.raises(SystemExit):
+        main(["batch", *jobs, "--part", "4/3"])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
