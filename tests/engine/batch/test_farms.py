@@ -64,12 +64,16 @@ def test_every_command_line_in_the_documentation_is_one_that_is_understood(
     text = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
+    filled = [re.sub(r"\$\w+|<\w+>", "1", line) for line in lines]
     commands = [
         found[1]
-        for line in lines
-        if (found := re.search(r"marionext ((?:batch|verify|farm|render) [^>&;'\"]+)", line))
+        for line in filled
+        if (
+            found := re.search(
+                r"""(?:marionext |")((?:batch|verify|farm|render) [^>&;'"#]+)""", line
+            )
+        )
     ]
-    assert len(commands) >= 10
+    assert len(commands) == 11
     for command in commands:
-        filled = re.sub(r"\$\w+|<\w+>", "1", command)
-        build_parser().parse_args(shlex.split(filled))
+        build_parser().parse_args(shlex.split(command))
