@@ -109,7 +109,7 @@ TABLE = """
     rows = [(f"shot {n}", "waiting", "", None) for n in range(100)]
     for at in range(50):
         rows[at] = (f"shot {at}", "done", "", 1.0)
-    rows[50] = ("shot \\u65e5\\x1b[2J", "working", "denoising 2/4\\nx", 0.5)
+    rows[50] = ("shot \\u65e5\\x1b[2J", "working", "denoising 2/4", 0.5)
     console.show_table(rows, "50 done", stage="50")
     console.say("warning: one")
     time.sleep(0.2)
@@ -139,6 +139,7 @@ def test_a_batch_without_a_terminal_is_a_line_now_and_then() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
+    assert done.stdout == "end\n"
     assert done.stderr.splitlines()[1:] == ["warning: one", "shot 51: reading  (51 done)"]
 
 

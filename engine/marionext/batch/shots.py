@@ -45,6 +45,8 @@ def named(shots: Iterable[Shot]) -> list[Shot]:
         except ValueError:
             name = "/".join(result.parts[-2:])
         name = result.name if name == "." else name
+        # It is shown on terminals, which obey some letters, and written into templates.
+        name = "".join(letter if letter.isprintable() else "?" for letter in name)
         counts[name] = counts.get(name, 0) + 1
         found.append(replace(shot, name=name if counts[name] == 1 else f"{name}#{counts[name]}"))
     return found

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import marionext
-from marionext.cli import batch, console, dolls, models, poses, render, train, verify
+from marionext.cli import batch, blend, console, dolls, models, poses, render, train, verify
 from marionext.errors import EngineError, JobCancelled
 from marionext.files import in_words
 from marionext.frames import joined_frames
@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"marionext {marionext.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for room in (render, batch, verify, dolls, poses, models, train):
+    for room in (render, batch, blend, verify, dolls, poses, models, train):
         room.add_commands(commands)
     for command in set(commands.choices.values()):
         command.add_argument("--verbose", "-v", action="store_true", help="more messages on stderr")
