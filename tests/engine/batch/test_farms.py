@@ -70,10 +70,10 @@ def test_every_command_line_in_the_documentation_is_one_that_is_understood(
         for line in filled
         if (
             found := re.search(
-                r"""(?:marionext |")((?:batch|verify|farm|render) [^>&;'"#]+)""", line
+                r"""(?:marionext |")((?:batch|blend|verify|farm|render) [^>&;'"#]+)""", line
             )
         )
     ]
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         build_parser().parse_args(shlex.split(command))
