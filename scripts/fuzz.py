@@ -319,7 +319,8 @@ def _job() -> list[bytes]:
 
 def _table() -> list[bytes]:
     plain = "shot,motion,character,out,frames,seed,model\na,here.bvh,b.png,{shot},1-5,7,puppet\n"
-    spread = 'sep=;\r\nmotion;character;out;focal\r\na.bvh;"b;c.png";r/{character};-3,5\r\n'
+    head = "motion;character;out;motion.camera.yaw"
+    spread = f'sep=;\r\n{head}\r\na.bvh;"b;c.png";r/{{character}};-3,5\r\n'
     return [plain.encode(), spread.encode("utf-8-sig"), plain.replace(",", "\t").encode("utf-16")]
 
 

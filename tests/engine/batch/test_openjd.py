@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from marionext.batch import Needs, list_shots, template, to_yaml
 from marionext.cli import main
 
 pytest.importorskip("openjd.cli", reason="needs openjd-cli")
+yaml = pytest.importorskip("yaml", reason="comes with openjd-cli")
 
 OPENJD = (sys.executable, "-m", "openjd")
 
