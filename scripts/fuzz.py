@@ -41,6 +41,7 @@ from safetensors.numpy import save
 
 from marionext import bundles, presets
 from marionext.backends.svd.state import read_latents, read_state
+from marionext.batch import list_shots, refused
 from marionext.character import read_character
 from marionext.cli.queue import row
 from marionext.codec import decode
@@ -106,6 +107,8 @@ def readers() -> dict[str, Reader]:
         Reader("pose maps", ".png", _map, _read_maps),
         Reader("picture", ".png", _picture, _read_picture),
         Reader("job", ".json", _job, _read_job),
+        Reader("table", ".csv", _table, _read_list),
+        Reader("matrix", ".toml", _matrix, _read_list),
         Reader("protocol", ".txt", _protocol, _read_line),
         Reader("live pose", ".json", _live_pose, _draw_live_pose),
         Reader("record", ".json", _record, _read_record),
@@ -339,6 +342,31 @@ def _job() -> list[bytes]:
     return [json.dumps(job).encode()]
 
 
+def _table() -> list[bytes]:
+    plain = "shot,motion,character,out,frames,seed,model\na,here.bvh,b.png,{shot},1-5,7,puppet\n"
+    head = "motion;character;out;motion.camera.yaw"
+    spread = f'sep=;\r\n{head}\r\na.bvh;"b;c.png";r/{{character}};-3,5\r\n'
+    return [plain.encode(), spread.encode("utf-8-sig"), plain.replace(",", "\t").encode("utf-16")]
+
+
+def _matrix() -> list[bytes]:
+    text = """out = "r/{shot}/{character}_{seed}"
+[matrix]
+motion = "a.bvh"
+character = ["*", "b.png"]
+seed = [1, 2]
+quality = ["draft", "fast"]
+[job]
+model = "puppet"
+frames = "1-8"
+[job.settings]
+steps = 3
+[job.motion]
+rate = "24"
+"""
+    return [text.encode(), text.replace('["*", "b.png"]', '"c.png"').encode()]
+
+
 def _protocol() -> list[bytes]:
     submit = {"type": "submit", "job_id": "1", "job": json.loads(_job()[0]), "engine": {}}
     return [json.dumps(submit).encode(), b'{"type": "cancel", "job_id": "1"}']
@@ -473,6 +501,15 @@ def _read_picture(path: Path) -> None:
 def _read_job(path: Path) -> None:
 
     read_job(path)
+
+
+def _read_list(path: Path) -> None:
+    character = path.with_name("any.png")
+    character.touch()
+    listing = list_shots([path])
+    refused(listing.shots)
+    if listing.problems:
+        raise listing.problems[0].error
 
 
 def _read_line(path: Path) -> None:

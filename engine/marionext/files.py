@@ -6,6 +6,7 @@ regular files, since a pipe or a device would be waited for without end. Standar
 since Blender and the desktop's window read and write, too.
 """
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -38,6 +39,7 @@ __all__ = [
     "own_folder",
     "read_bytes",
     "read_json",
+    "read_text",
     "read_toml",
     "reading",
     "refuse_link",
@@ -392,6 +394,25 @@ def read_json(path: Path, *, longest: int = JSON_BYTES) -> Any:
         raise ValueError(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def read_text(path: Path, *, longest: int) -> str:
+    """Read a text file, in UTF-8 or, with a byte order mark, UTF-16.
+
+    Args:
+        path: of the file.
+        longest: bytes it may have.
+
+    Raises:
+        OSError: as `open_file`.
+        ValueError: it is longer, or in another encoding.
+    """
+    content = _read_up_to(path, longest)
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"expected text in UTF-8, byte {error.start} is none") from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -322,6 +322,14 @@ class EngineSettings:
     """Render again what the output folder already holds."""
     previews: bool = True
     """Send a small picture after each step."""
+    threads: int | None = None
+    """Threads of the processor that a new render is begun with, where its bytes depend on them;
+    None: as many as usual."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be."""
+        if self.threads is not None:
+            within("threads", self.threads, 1, 999)
 
 
 def decode_job(data: object, *, beside: Path | None = None) -> Job:

@@ -25,7 +25,9 @@ __all__ = [
     "QUOTED",
     "RENDER_SIDE",
     "SECONDS_TO_END",
+    "SHOTS",
     "SLOWEST_RATE",
+    "TABLE_BYTES",
     "TOML_BYTES",
     "VIDEO_PIXELS",
     "WAITING_EVENTS",
@@ -61,6 +63,10 @@ JOINTS: Final = 10_000
 """Joints of a BVH, nodes of a glTF. Rigs have hundreds."""
 NODE_DEPTH: Final = 500
 """Joints from the root to an end."""
+SHOTS: Final = 100_000
+"""Jobs of one batch."""
+TABLE_BYTES: Final = 16 << 20
+"""Of a table of jobs."""
 VIDEO_PIXELS: Final = 36_000_000
 """Of a picture of a video, of ready-made pose maps or of an animation: 8K has 33 million."""
 LINE_CHARACTERS: Final = 16 << 20

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from marionext.errors import JobCancelled
 from marionext.protocol import Event, FrameWritten, Log, Preview, Progress
 
-__all__ = ["STAGES", "Reporter"]
+__all__ = ["STAGES", "Reporter", "silent"]
 
 STAGES = {
     "poses": (0.0, 0.12, "reading the motion"),
@@ -124,3 +124,8 @@ class Reporter:
     def seconds(self) -> float:
         """Seconds since the job began."""
         return time.monotonic() - self._started
+
+
+def silent() -> Reporter:
+    """Return a reporter whose events nobody reads."""
+    return Reporter("", lambda _event: None, lambda: False)

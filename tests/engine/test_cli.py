@@ -104,7 +104,9 @@ def test_a_saved_job_is_rendered_by_batch_and_one_bad_job_does_not_stop_the_rest
     assert not (tmp_path / "out").exists()
     gone = tmp_path / "gone.json"
     gone.write_text(job.read_text().replace("wave.npz", "gone.npz"))
-    assert main(["batch", str(gone), str(bad), str(job)]) == 6
+    assert main(["batch", str(gone), str(bad), str(job), "--no-report"]) == 2
+    assert not (tmp_path / "out").exists()
+    assert main(["batch", str(gone), str(bad), str(job), "--keep-going", "--no-report"]) == 6
     assert (tmp_path / "out" / "frames" / "000101.png").is_file()
     assert "stepz" in capsys.readouterr().err
 

@@ -103,6 +103,46 @@ class Terminal:
         return [line.rstrip() for line in "\n".join(lines).rstrip().splitlines()]
 
 
+TABLE = """
+    import time
+    from marionext.cli import console
+    rows = [(f"shot {n}", "waiting", "", None) for n in range(100)]
+    for at in range(50):
+        rows[at] = (f"shot {at}", "done", "", 1.0)
+    rows[50] = ("shot \\u65e5\\x1b[2J", "working", "denoising 2/4", 0.5)
+    console.show_table(rows, "50 done", stage="50")
+    console.say("warning: one")
+    time.sleep(0.2)
+    rows[50] = ("shot 50", "failed", "no memory", None)
+    rows[51] = ("shot 51", "working", "reading", None)
+    console.show_table(rows, "51 done", stage="51")
+    time.sleep(0.2)
+    console.close()
+    print("end")
+"""
+
+
+@needs_terminals
+def test_a_batch_is_a_table_that_fits_the_terminal_and_leaves_nothing_behind() -> None:
+    terminal = Terminal(TABLE)
+    terminal.wait_for(b"end")
+    assert terminal.end() == 0
+    assert terminal.screen == ["warning: one", "end"]
+    assert "50%" in terminal.text
+    assert "no memory" in terminal.text
+    assert "shot 99" not in terminal.text
+    assert "\x1b[2J" not in terminal.text
+
+
+def test_a_batch_without_a_terminal_is_a_line_now_and_then() -> None:
+    code = textwrap.dedent(TABLE)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "end\n"
+    assert done.stderr.splitlines()[1:] == ["warning: one", "shot 51: reading  (51 done)"]
+
+
 SHOW = """
     import logging, time, warnings
     from marionext.cli import console

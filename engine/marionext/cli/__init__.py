@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 
 import marionext
-from marionext.cli import console, dolls, models, poses, queue, render, train
+from marionext.cli import (
+    batch,
+    blend,
+    console,
+    dolls,
+    models,
+    poses,
+    queue,
+    render,
+    train,
+    verify,
+)
 from marionext.errors import EngineError, JobCancelled
 from marionext.files import in_words
 from marionext.frames import joined_frames
@@ -32,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"marionext {marionext.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for room in (render, queue, dolls, poses, models, train):
+    for room in (render, batch, queue, blend, verify, dolls, poses, models, train):
         room.add_commands(commands)
     for command in set(commands.choices.values()):
         command.add_argument("--verbose", "-v", action="store_true", help="more messages on stderr")

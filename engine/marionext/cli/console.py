@@ -10,24 +10,27 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from marionext.errors import EngineError
 from marionext.protocol import Event, Failed, Finished, Log, Progress, write_line
 
 if TYPE_CHECKING:
-    from marionext.cli.live import LiveLine
+    from marionext.cli.live import LiveLine, LiveTable
     from marionext.intake import PullProgress
 
 __all__ = [
     "EventPrinter",
     "LogLines",
     "close",
+    "duration",
     "say",
     "show_error",
     "show_json",
     "show_progress",
     "show_result",
+    "show_table",
     "show_transfer",
 ]
 
@@ -79,6 +82,19 @@ def show_progress(
     _screen.progress(text, fraction, seconds_left, stage)
 
 
+def show_table(
+    rows: Sequence[tuple[str, str, str, float | None]], summary: str, *, stage: str
+) -> None:
+    """Show how far a batch is: a live table, or a plain line now and then.
+
+    Args:
+        rows: name, state, what is going on and how much is done (0 to 1) of each, in their order.
+        summary: all in a line.
+        stage: what is at work; plain lines tell when it changes.
+    """
+    _screen.table(rows, summary, stage)
+
+
 def show_transfer(progress: "PullProgress") -> None:
     """Show how far a fetch is."""
     rate = progress.bytes_per_second
@@ -103,6 +119,7 @@ class _Screen:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._line: LiveLine | None = None
+        self._table: LiveTable | None = None
         self._busy = False
         self._waiting: list[tuple[Literal["stdout", "stderr"], str]] = []
         self._stage: str | None = None
@@ -127,7 +144,7 @@ class _Screen:
                 now = time.monotonic()
                 if stage != self._stage or now - self._last > self._SECONDS_BETWEEN_LINES:
                     share = "" if fraction is None else f"{fraction:4.0%}  "
-                    left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+                    left = "" if seconds_left is None else f", {duration(seconds_left)} left"
                     self.write("stderr", f"{share}{text}{left}\n")
                     self._last = now
                 self._stage = stage
@@ -137,8 +154,32 @@ class _Screen:
                 if self._line is None:
                     from marionext.cli.live import LiveLine  # noqa: PLC0415 - imports rich
 
-                    self._line = LiveLine(_duration)
+                    self._line = LiveLine(duration)
                 self._line.show(text, fraction, seconds_left)
+            finally:
+                self._busy = False
+            if self._waiting:
+                self._flush()
+
+    def table(
+        self, rows: Sequence[tuple[str, str, str, float | None]], summary: str, stage: str
+    ) -> None:
+        """Draw the live table, or write a plain line if it is time."""
+        if not _is_terminal():
+            at = next((row for row in rows if row[1] == "working"), None)
+            if at is not None:
+                self.progress(f"{at[0]}: {at[2]}  ({summary})", at[3], None, stage)
+            return
+        with self._lock:
+            if self._busy:
+                return
+            self._busy = True
+            try:
+                if self._table is None:
+                    from marionext.cli.live import LiveTable  # noqa: PLC0415 - imports rich
+
+                    self._table = LiveTable()
+                self._table.show(rows, summary)
             finally:
                 self._busy = False
             if self._waiting:
@@ -156,8 +197,10 @@ class _Screen:
         self._busy = True
         try:
             line, self._line = self._line, None
-            if line is not None:
-                line.close()
+            table, self._table = self._table, None
+            for shown in (line, table):
+                if shown is not None:
+                    shown.close()
             while self._waiting:
                 name, text = self._waiting.pop(0)
                 # Looked up now: while there is a live line, stderr is rich's.
@@ -192,11 +235,13 @@ class EventPrinter:
 
     Args:
         as_json: print the events themselves.
+        results: print where the results are, on stdout.
     """
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, results: bool = True) -> None:
         """Begin with nothing shown."""
         self._as_json = as_json
+        self._results = results
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -212,7 +257,7 @@ class EventPrinter:
             case Finished():
                 frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
                 say(f"{frames} in {event.seconds:.1f} s: {event.directory}")
-                for made in event.videos or (event.directory,):
+                for made in (event.videos or (event.directory,)) if self._results else ():
                     show_result(made)
             case Failed():
                 say(f"error: {event.message}")
@@ -220,7 +265,8 @@ class EventPrinter:
                     say(f"       {event.hint}")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Say a time as people read it."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

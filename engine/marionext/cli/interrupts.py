@@ -1,4 +1,4 @@
-"""Ctrl-C: once to stop cleanly, twice to stop at once.
+"""Ctrl-C: once to stop cleanly, twice to stop at once; so is SIGTERM, the word of render farms.
 
 A piece of work is up to half a minute long (a step of a large picture), so stopping cleanly takes a
 while. Stopping at once is ending the process: what is kept is whole on the disk at any moment.
@@ -20,6 +20,7 @@ __all__ = ["Interrupts"]
 
 _SECONDS_FOR_WORDS = 0.5
 _STDERR = 2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
@@ -28,25 +29,29 @@ class Interrupts:
     def __init__(self, cancel: Callable[[], None]) -> None:
         """Remember what to call."""
         self._cancel = cancel
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        """Take the signal over."""
-        self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        """Take the signals over."""
+        for number in _SIGNALS:
+            self._previous[number] = signal.signal(number, self._interrupt)
 
     def __exit__(self, *_: object) -> None:
-        """Give it back."""
-        signal.signal(signal.SIGINT, self._previous)
+        """Give them back."""
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         console.say("Stopping after the current piece of work; press again to stop at once.")
-        signal.signal(signal.SIGINT, _end)
+        for number in _SIGNALS:
+            signal.signal(number, _end)
         self._cancel()
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
     """End the process, even where another thread or a reader that does not read holds a stream."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(JobCancelled.exit_status))
+    for each in _SIGNALS:
+        signal.signal(each, lambda *_: os._exit(JobCancelled.exit_status))
     last = threading.Timer(_SECONDS_FOR_WORDS, os._exit, (JobCancelled.exit_status,))
     last.daemon = True
     last.start()

@@ -16,20 +16,23 @@ PARTIAL = 6
 """Exit status when some of several jobs failed."""
 
 
-def run_jobs(jobs: Sequence[Job], engine: EngineSettings, *, as_json: bool = False) -> int:
+def run_jobs(
+    jobs: Sequence[Job], engine: EngineSettings, *, as_json: bool = False, results: bool = True
+) -> int:
     """Do jobs in order; the first Ctrl-C stops cleanly, the second at once.
 
     Args:
         jobs: of any kind.
         engine: which machine to use.
         as_json: print the events as JSON lines instead of text.
+        results: print where the results are.
 
     Returns:
         The exit status of the command.
     """
     from marionext.local import LocalEngine  # noqa: PLC0415 - its session loads torch
 
-    printer = console.EventPrinter(as_json=as_json)
+    printer = console.EventPrinter(as_json=as_json, results=results)
     settings = encode(engine)
     statuses: list[int] = []
     with LocalEngine() as local:

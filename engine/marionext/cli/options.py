@@ -30,6 +30,7 @@ __all__ = [
     "add_motion_options",
     "add_render_options",
     "again_from",
+    "anew_from",
     "engine_settings",
     "job_from",
     "motion_source",
@@ -277,7 +278,8 @@ def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
     """
     if options.frames is None:
         raise SettingsError(
-            "--again: expected the frames to make anew, got none", hint="Say --frames 40-60."
+            "--again: expected the frames to make anew, got none",
+            hint="Say --frames 40-60, or --out with a new folder for the same render again.",
         )
     if folder.name == RECORD:
         folder = folder.parent
@@ -303,6 +305,39 @@ def again_from(folder: Path, options: argparse.Namespace) -> RenderJob:
         settings=_with_given(settings, options, job.model),
         output=replace(job.output, directory=str(folder.absolute())),
     )
+
+
+def anew_from(
+    folder: Path, options: argparse.Namespace
+) -> tuple[RenderJob, EngineSettings, Record]:
+    """Return a finished render as a job of its own, which ends in the same bytes elsewhere.
+
+    Returns:
+        The job, the machine's settings as they were, and the record of the render.
+
+    Raises:
+        OutputError: the folder holds no render that can be read.
+        SettingsError: options are named that would make another render.
+    """
+    from marionext.verifying import engine_of, render_of  # noqa: PLC0415 - pictures
+
+    if options.frames is not None or _given_settings(options):
+        raise SettingsError(
+            "--again with --out makes the same render anew: expected neither --frames nor "
+            "settings, got some",
+            hint="Leave --out away to make some frames anew in their own folder.",
+        )
+    if folder.name == RECORD:
+        folder = folder.parent
+    record = Record.read(folder / RECORD)
+    job = render_of(folder, record.job)
+    job = replace(
+        job,
+        motion=replace(job.motion, path=_moved("motion", job.motion.path, options.motion)),
+        character=_moved("character", job.character, options.character),
+        output=replace(job.output, directory=str(user_path(options.out))),
+    )
+    return job, engine_of(record, engine_settings(options)), record
 
 
 def _unfinished(record: Record, take: Take) -> bool:

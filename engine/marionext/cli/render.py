@@ -1,27 +1,28 @@
-"""``marionext render``, ``takes``, ``batch``, ``demo``, ``plan`` and ``worker``."""
+"""``marionext render``, ``takes``, ``demo``, ``plan`` and ``worker``."""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from marionext import presets
 from marionext.cli import console
-from marionext.cli.jobs import PARTIAL, run_jobs
+from marionext.cli.jobs import run_jobs
 from marionext.cli.options import (
     add_engine_options,
     add_motion_options,
     add_render_options,
     again_from,
+    anew_from,
     engine_settings,
     job_from,
 )
 from marionext.codec import encode
-from marionext.errors import SettingsError
 from marionext.files import write_json
 from marionext.frames import format_frames
-from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, encode_job, read_job
+from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, encode_job
 from marionext.paths import user_path
 from marionext.record import RECORD, Record
 
@@ -42,8 +43,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--again",
         metavar="FOLDER",
         help="make the frames of --frames anew in the folder of a finished render, with --seed or "
-        "the next one where the model has seeds; --motion and --character only say where the files "
-        "are now",
+        "the next one where the model has seeds; with --out: the same render once more, in the "
+        "same bytes, in a folder of its own. --motion and --character say where the files are now",
     )
     render.add_argument(
         "--save-job", metavar="FILE", help="write the job to a file for 'batch' instead"
@@ -62,13 +63,6 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     takes.add_argument("--frames", help="only these frames (default: all that the take has)")
     takes.add_argument("--json", action="store_true", help="JSON on stdout")
     takes.set_defaults(run=_takes)
-
-    batch = commands.add_parser("batch", help="render job files one after another")
-    batch.add_argument("jobs", nargs="+", metavar="JOB", help="job files (JSON)")
-    batch.add_argument("--dry-run", action="store_true", help="check the jobs, render nothing")
-    add_engine_options(batch)
-    _add_run_options(batch)
-    batch.set_defaults(run=_batch)
 
     demo = commands.add_parser("demo", help="render the bundled dance with the bundled character")
     demo.add_argument("--out", default="out/demo", help="folder for the result (out/demo)")
@@ -139,22 +133,38 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def _render(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     named = [f"--{name}" for name in ("motion", "character", "out") if getattr(options, name)]
-    if options.again is not None and options.out:
-        parser.error("expected either --again or --out, got both: a take stays in its folder")
     if options.again is None and len(named) < 3:
         parser.error(
             f"expected --motion, --character and --out (or --again FOLDER), "
             f"got {', '.join(named) or 'none of them'}"
         )
+    if options.again is not None and options.out:
+        return _render_anew(user_path(options.again), options)
     if options.again is not None:
         job = again_from(user_path(options.again), options)
     else:
         job = job_from(options)
     if options.save_job:
-        write_json(user_path(options.save_job), encode_job(job))
-        console.say(f"Job written to {options.save_job}")
-        return 0
+        return _save(job, options)
     return _run([job], options)
+
+
+def _render_anew(folder: Path, options: argparse.Namespace) -> int:
+    """Make a finished render once more, in a folder of its own."""
+    from marionext.reporting import silent  # noqa: PLC0415
+    from marionext.runs.render import check_same  # noqa: PLC0415 - backends
+
+    job, engine, record = anew_from(folder, options)
+    if options.save_job:
+        return _save(job, options)
+    check_same(job, engine, silent(), record)
+    return run_jobs([job], replace(engine, overwrite=options.overwrite), as_json=options.json)
+
+
+def _save(job: Job, options: argparse.Namespace) -> int:
+    write_json(user_path(options.save_job), encode_job(job))
+    console.say(f"Job written to {options.save_job}")
+    return 0
 
 
 def _takes(options: argparse.Namespace) -> int:
@@ -193,24 +203,6 @@ def _row(
         "seed": job.get("settings", {}).get("seed"),
         "finished": finished,
     }
-
-
-def _batch(options: argparse.Namespace) -> int:
-    jobs: list[Job] = []
-    failures = 0
-    for path in options.jobs:
-        try:
-            jobs.append(read_job(user_path(path)))
-        except SettingsError as error:
-            console.show_error(error)
-            failures += 1
-    if failures and not jobs:
-        return SettingsError.exit_status
-    if options.dry_run:
-        console.say(f"{len(jobs)} of {len(options.jobs)} jobs can be read")
-        return SettingsError.exit_status if failures else 0
-    status = _run(jobs, options)
-    return PARTIAL if failures and status in (0, PARTIAL) else status
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -7,14 +7,16 @@ from marionext.output.encode import (
     encode_video,
     video_suffix,
 )
-from marionext.output.folder import RenderFolder, refuse_strangers
+from marionext.output.folder import PREVIEW, RenderFolder, difference, refuse_strangers
 from marionext.output.lock import FolderLock
 from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
 from marionext.output.sound import Sound
+from marionext.output.takes import Takes
 from marionext.output.writer import FrameWriter
 
 __all__ = [
+    "PREVIEW",
     "EncodedVideo",
     "FolderLock",
     "FrameWriter",
@@ -22,7 +24,9 @@ __all__ = [
     "Quality",
     "RenderFolder",
     "Sound",
+    "Takes",
     "VideoKind",
+    "difference",
     "encode_png",
     "encode_video",
     "refuse_strangers",

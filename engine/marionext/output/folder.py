@@ -12,17 +12,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import OutputError
-from marionext.files import check_space, clear_parts, explain, own_folder, refuse_link
+from marionext.files import (
+    check_space,
+    clear_parts,
+    explain,
+    own_folder,
+    refuse_link,
+    sha256_of,
+)
 from marionext.frames import format_frames
 from marionext.output.lock import FolderLock
 from marionext.output.takes import Takes, remove_folder
 from marionext.output.writer import FrameWriter
 from marionext.record import RECORD, Record, Take
 
-__all__ = ["RenderFolder", "refuse_strangers"]
+__all__ = ["PREVIEW", "RenderFolder", "difference", "refuse_strangers"]
 
 logger = logging.getLogger(__name__)
 
+PREVIEW = "preview.png"
+"""A rough picture of the result, while it is made."""
 _FRAMES = "frames"
 _STATE = "state"
 _TAKES = "takes"
@@ -96,7 +105,7 @@ class RenderFolder:
                 # nothing that would be lost.
                 return self._begin(plan, path)
             raise OutputError(
-                f"{self.path} holds another render: {_difference(found, plan)}",
+                f"{self.path} holds another render: {difference(found, plan)}",
                 hint="Choose another output folder, or say --overwrite to replace it.",
             )
         begun_with = found.versions
@@ -349,13 +358,58 @@ class RenderFolder:
             self.takes.show(take, number, self._writer.path(number))
         return tuple(changed)
 
+    def is_damaged(self, path: Path) -> bool:
+        """Tell whether a file is not what the record says; one without a hash is only looked for.
+
+        Args:
+            path: of a file in the folder that is no frame and no video.
+        """
+        digest = self.record.files.get(path.relative_to(self.path).as_posix(), "")
+        return bool(digest) and not (path.is_file() and sha256_of(path) == digest)
+
+    def drop_damaged_kept(self, take: int) -> bool:
+        """Remove what the backend keeps of a take where it is damaged: it is made again then.
+
+        Returns:
+            Whether something that the record lists was damaged or is missing.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        kept = f"{_TAKES}/{take:03d}/kept/"
+        hurt = [
+            path
+            for name in self.record.files
+            if name.startswith(kept) and self.is_damaged(path := self.path / name)
+        ]
+        for path in hurt:
+            self._warn(f"{path} is missing or changed and made again")
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise explain(error, path) from error
+        return bool(hurt)
+
+    def _hashed(self, files: Mapping[str, str]) -> dict[str, str]:
+        """Return the files with the sha256 of what will not change any more."""
+        changing = {PREVIEW, *self.record.videos}
+        kept = [self.takes.kept_files(take) for take in range(len(self.record.takes) + 1)]
+        named = {path.relative_to(self.path).as_posix() for paths in kept for path in paths}
+        return {
+            name: sha256_of(path)
+            if name not in changing and (path := self.path / name).is_file()
+            else ""
+            for name in (*files, *sorted(named - {*files}))
+        }
+
     def finish(self, job: Mapping[str, Any], said: Iterable[str] = ()) -> None:
         """Record that everything a job asks for is there, and what was said on the way.
 
         Raises:
             OutputError: the record cannot be written.
         """
-        record = replace(self.record, job=dict(job)).with_stage("finished")
+        record = replace(self.record, job=dict(job), files=self._hashed(self.record.files))
+        record = record.with_stage("finished")
         for text in said:
             record = record.with_note(text)
         self.keep(record)
@@ -444,7 +498,7 @@ def refuse_strangers(files: Iterable[Path]) -> None:
             )
 
 
-def _difference(found: Record, wanted: Record) -> str:
+def difference(found: Record, wanted: Record) -> str:
     """Say what sets two renders apart, the first thing that does."""
     models = [record.job.get("model") for record in (found, wanted)]
     if found.models != wanted.models and models[0] != models[1]:

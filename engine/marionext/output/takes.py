@@ -49,6 +49,13 @@ class Takes:
         """Return the folder of what the backend keeps of a take; made on first use."""
         return _made(self.folder(take) / _KEPT)
 
+    def kept_files(self, take: int) -> tuple[Path, ...]:
+        """Return the files that the backend keeps of a take, if any."""
+        folder = self.folder(take) / _KEPT
+        if not folder.is_dir():
+            return ()
+        return tuple(sorted(path for path in folder.iterdir() if not path.name.startswith(".")))
+
     def state(self, take: int) -> Path:
         """Return the folder of what an unfinished take goes on from; made on first use."""
         return _made(self.folder(take) / _STATE)

@@ -21,7 +21,7 @@ from marionext.errors import MotionError, OutputError
 from marionext.files import hash_files
 from marionext.frames import format_frames, parse_frames
 from marionext.jobs import EngineSettings, RenderJob, encode_job
-from marionext.output import RenderFolder, refuse_strangers
+from marionext.output import PREVIEW, RenderFolder, difference, refuse_strangers
 from marionext.paths import refuse_overlap
 from marionext.planning import remember_speed
 from marionext.pose.formats import write_native
@@ -33,9 +33,8 @@ from marionext.settings import DollSettings, SvdSettings
 from marionext.sources import OpenMotion, open_motion, select_frames
 from marionext.staging import Staged
 
-__all__ = ["render"]
+__all__ = ["check_same", "describe_render", "render"]
 
-_PREVIEW = "preview.png"
 _THREADS = "threads"
 
 
@@ -59,9 +58,9 @@ def render(
     results = result_files(job, select_frames(job.frames, motion.frames))
     _refuse_overlap(maker, motion, results)
     if not (Path(job.output.directory) / RECORD).is_file():
-        own = (Path(job.output.directory) / name for name in (_PREVIEW, "poses.npz"))
+        own = (Path(job.output.directory) / name for name in (PREVIEW, "poses.npz"))
         refuse_strangers((*results, *own))
-    plan = _plan(maker, motion)
+    plan = _plan(job, engine, backend, bundle, motion, report)
     begun = None if job.again is not None else plan
     with RenderFolder(
         Path(job.output.directory),
@@ -69,7 +68,7 @@ def render(
         overwrite=engine.overwrite,
         warn=partial(report.log, warning=True),
     ) as folder:
-        folder.claim((*results, folder.path / _PREVIEW, folder.poses_file(0)))
+        folder.claim((*results, folder.path / PREVIEW, folder.poses_file(0)))
         take = _begin_take(maker, plan, job.again, folder) if job.again is not None else 0
         state = folder.takes.state(take) if take else folder.state
         staged = Staged(job, motion, character, report, kept=state)
@@ -100,8 +99,10 @@ class _Maker:
         missing = folder.take(take).missing if take else folder.missing
         width, height = job.settings.size
         folder.check_space(len(missing) * width * height * 2)
-        self._write_poses(staged, folder.poses_file(take), wanted=bool(missing))
-        if not missing:
+        poses = folder.poses_file(take)
+        self._write_poses(staged, poses, wanted=bool(missing) or folder.is_damaged(poses))
+        incomplete = folder.drop_damaged_kept(take)
+        if not missing and not incomplete:
             report.log("every frame is there already")
             return False
         renderer = self.renderers.open(self.backend, self.bundle, job.settings, self.engine, report)
@@ -111,6 +112,8 @@ class _Maker:
             staged, job.settings, self._work(missing, folder, take, state), report
         ):
             report.frame(number, str(folder.write_frame(number, picture, take)))
+        if not missing:
+            return False
         if not folder.resumed:
             figures = self.backend.outline(
                 self.bundle, job.settings, staged.numbers, renderer.device
@@ -146,7 +149,7 @@ class _Maker:
             threads=_threads(folder.record),
             first=folder.takes.kept(0),
             saved=saved,
-            preview=folder.path / _PREVIEW if self.engine.previews else None,
+            preview=folder.path / PREVIEW if self.engine.previews else None,
         )
 
 
@@ -211,23 +214,64 @@ def _refuse_overlap(maker: _Maker, motion: OpenMotion, results: tuple[Path, ...]
         reads["the rig preset"] = motion.presets
     if job.output.sound is not None:
         reads["the sound"] = (Path(job.output.sound),)
-    own = (folder / name for name in (RECORD, _PREVIEW, "poses.npz"))
+    own = (folder / name for name in (RECORD, PREVIEW, "poses.npz"))
     refuse_overlap(reads, (*results, *own), [folder / name for name in RenderFolder.FOLDERS])
 
 
-def _plan(maker: _Maker, motion: OpenMotion) -> Record:
+def describe_render(job: RenderJob, engine: EngineSettings, report: Reporter) -> Record:
+    """Return the record that a render would begin with: its identity, its frames, no result.
+
+    Files are hashed for it, nothing is loaded and nothing written.
+
+    Raises:
+        EngineError: as `render` does before it begins.
+    """
+    job = _as_begun(job, engine)
+    bundle = bundles.require(job.model)
+    backend = backend_of(bundle, job.settings)
+    motion = open_motion(job.motion)
+    backend.refuse(motion)
+    return _plan(job, engine, backend, bundle, motion, report)
+
+
+def check_same(job: RenderJob, engine: EngineSettings, report: Reporter, record: Record) -> None:
+    """Make sure that a job would make the very frames that a record is of.
+
+    Raises:
+        OutputError: it would not: a file is another one, or this machine computes it otherwise.
+        EngineError: as `render` does before it begins.
+    """
+    plan = describe_render(job, engine, report)
+    if (plan.identity, plan.numbers) != (record.identity, record.numbers):
+        raise OutputError(
+            f"the same frames cannot be made here: the recorded render is another one, "
+            f"{difference(record, plan)}",
+            hint="Say --motion or --character with the file that it was made from, or render it "
+            "on a device of the kind that it was made on.",
+        )
+
+
+def _plan(
+    job: RenderJob,
+    engine: EngineSettings,
+    backend: Backend[Any],
+    bundle: ModelBundle,
+    motion: OpenMotion,
+    report: Reporter,
+) -> Record:
     """Describe the render, so that the folder can tell whether it holds the same one."""
-    job = maker.job
     numbers = select_frames(job.frames, motion.frames)
-    computed = maker.backend.computed(job.settings, maker.engine)
-    if (begun := _begun(job, maker.engine)) is not None and _THREADS in computed:
+    computed = backend.computed(job.settings, engine)
+    if _THREADS in computed and engine.threads is not None:
+        computed[_THREADS] = str(engine.threads)
+    if (begun := _begun(job, engine)) is not None and _THREADS in computed:
         # A render ends with the threads that it was begun with, wherever it goes on; one that was
         # begun before they were recorded has none.
         del computed[_THREADS]
         computed |= {_THREADS: begun.computed[_THREADS]} if _THREADS in begun.computed else {}
-    maker.report.progress("poses", 0, 0, "checking the files")
+    report.progress("poses", 0, 0, "checking the files")
     own = tuple(file for file in motion.files if file not in motion.presets)
-    inputs = {"motion": own, **maker.backend.characters(job)}
+    inputs = {"motion": own, **backend.characters(job)}
     as_before = isinstance(job.settings, SvdSettings) and job.settings.noise == "run"
     if motion.presets and not as_before:
         inputs["rig preset"] = motion.presets
@@ -240,11 +284,11 @@ def _plan(maker: _Maker, motion: OpenMotion) -> Record:
     return Record.start(
         job=encode_job(job),
         inputs=hashes,
-        models=bundles.fingerprint(maker.bundle),
+        models=bundles.fingerprint(bundle),
         size=job.settings.size,
         rate=motion.rate,
         numbers=numbers,
-        versions=maker.backend.versions(),
+        versions=backend.versions(),
         computed=computed,
     )
 

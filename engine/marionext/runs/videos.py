@@ -115,7 +115,10 @@ def _made_before(job: RenderJob, folder: RenderFolder) -> bool:
         return False
     return all(
         path.is_file() and sha256_of(path) == hashes.get(path.name) for _, _, path in _videos(job)
-    ) and all(path.is_file() for path in result_files(job, folder.record.numbers))
+    ) and not any(
+        not path.is_file() or folder.is_damaged(path)
+        for path in result_files(job, folder.record.numbers)
+    )
 
 
 def _tell(report: Reporter, name: str, done: int, total: int) -> None:
