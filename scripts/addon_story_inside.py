@@ -285,6 +285,8 @@ def set_up() -> Steps:
     yield from settle(1.0)
     picture("blender-advanced.png", upper(sidebar(), 1340))
     chosen.show_advanced = False
+    # A doll would be done before anybody could stop it.
+    chosen.model = "puppet"
     yield from settle()
     wide, _, left, top = box(sidebar())
     yield from click(left + 60, top + 186)  # the header of Bones
