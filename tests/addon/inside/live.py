@@ -147,8 +147,11 @@ def story():
     answer["after saving"] = [session().live, live().image_or_none() is not None]
 
     runner = kit.module("work.runner").runner
-    os.kill(runner.engine.pid, signal.SIGKILL)
+    # While a question is open: one that is asked later starts the engine anew.
+    os.kill(runner.engine.pid, signal.SIGSTOP)
     scene.frame_set(101)
+    pump_until(lambda: preview().pictures.waiting)
+    os.kill(runner.engine.pid, signal.SIGKILL)
     pump_until(lambda: not session().live)
     answer["dead engine"] = [session().live_message.split("(")[0], left()]
 
