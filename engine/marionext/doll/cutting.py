@@ -146,6 +146,8 @@ def _beyond(whole: Floats, inside: Bools, reach: float) -> Floats:
     rows, columns = np.nonzero(inside)
     top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
     height, width = inside.shape
+    # The last rows are softened towards the edge already.
+    bottom = max(bottom - 3, top + 1)
     around = ((top, height - bottom), (left, width - right))
     wide = np.pad(whole[top:bottom, left:right], around, mode="edge")
     wide[:bottom] = 0

@@ -31,6 +31,8 @@ _CUTTING = 448
 _MARGIN = 0.1
 """Space around joints beyond the edge of the picture, in statures."""
 _CLOTHES = ("trunk", "skirt", "thigh")
+_RIM = 3
+"""Pixels beside a part that lies over another one in which their colours are mixed."""
 _WORKERS = 2
 """Threads that fill layers and background side by side; what they make does not depend on it."""
 _LIMB_ENDS = [3, 4, 6, 7, 9, 10, 12, 13]
@@ -199,13 +201,17 @@ def _layer(
 ) -> Layer | None:
     """Cut one part out of the picture and continue its colours into what is hidden."""
     height, width = wide.shape[:2]
-    if known.shape != (height, width):
-        hidden = cv2.resize(
-            np.maximum(whole - known, 0), (width, height), interpolation=cv2.INTER_LINEAR
+    enlarged = known.shape != (height, width)
+    if enlarged:
+        # Where something is hidden the outline of the figure does not count; a little around it,
+        # so that no seam is left between what was seen and what is filled in.
+        hidden = cv2.dilate(np.maximum(whole - known, 0), np.ones((5, 5), np.uint8))
+        whole, known, hidden = (
+            np.clip((cv2.resize(part, (width, height)) - 0.3) / 0.4, 0, 1)
+            for part in (whole, known, hidden)
         )
-        known = cv2.resize(known, (width, height), interpolation=cv2.INTER_LINEAR)
-        known = np.clip((known - 0.3) / 0.4, 0, 1) * figure
-        whole = np.maximum(known, np.clip((hidden - 0.3) / 0.4, 0, 1))
+        known = known * figure
+        whole = np.maximum(known, whole * np.maximum(figure, hidden))
     rows, columns = np.nonzero(whole > 0.02)
     if not len(rows):
         return None
@@ -215,6 +221,11 @@ def _layer(
     # Colours on the rim are mixed with what is behind.
     inner = figure[box] > 0.9
     weight = ((known[box] > 0.6) & inner).astype(np.float32)
+    # So are those beside what lies over it: a line of skin around a hand that is gone.
+    if enlarged:
+        covered = ((whole[box] - known[box] > 0.5) & (figure[box] > 0.5)).astype(np.uint8)
+        beside = cv2.dilate(covered, np.ones((3, 3), np.uint8), iterations=_RIM)
+        weight = weight * (beside == 0)
     if weight.sum() < 3:
         weight = (known[box] > 0.3).astype(np.float32)
     if not weight.any():

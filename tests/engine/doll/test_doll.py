@@ -215,3 +215,14 @@ def test_a_face_seen_on_a_mask_is_not_believed(clip_of, psnr):
     doll = make_doll(clip.frames[0], points, clip.scores[0, 0])
     drawn = DollDrawer([doll], clip.size).draw(clip.points[0], clip.scores[0])
     assert psnr(drawn.picture, clip.frames[0]) > 27
+
+
+@pytest.mark.parametrize("seed", [HELD_OUT + 1006, HELD_OUT + 1019])
+def test_a_large_trunk_has_no_seam_where_a_hand_lay_on_it(clip_of, seed):
+    clip = clip_of(seed, (512, 768), 1)
+    doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
+    trunk = next(layer for layer in doll.layers if layer.part == "trunk")
+    solid = (trunk.pixels[..., 3] > 127).astype(np.uint8)
+    closed = cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
+    inner = cv2.erode(closed, np.ones((9, 9), np.uint8)) > 0
+    assert (solid[inner] == 0).mean() < 0.0005
