@@ -22,7 +22,8 @@ Bools = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 
 MAKER = 1
-"""Version of what is made of a picture: a doll of another version is made anew."""
+"""Version of how dolls are made and drawn, to be raised with either: a doll of another version is
+made anew, and a render that was begun with another one does not go on with two kinds of frames."""
 
 _LONGEST = 1280
 """Pixels of a doll's longer side; a larger picture is made smaller."""

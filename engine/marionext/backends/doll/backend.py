@@ -75,10 +75,10 @@ class DollBackend(Backend[DollSettings]):
 
     def outline(
         self,
-        bundle: ModelBundle,  # noqa: ARG002 - the refiner's, once there is one
+        bundle: ModelBundle,  # noqa: ARG002 - the same for all
         settings: DollSettings,
         numbers: tuple[int, ...],
-        device: str,  # noqa: ARG002 - as above
+        device: str,  # noqa: ARG002 - there is one only
     ) -> Figures:
         """Reckon from the size of a frame."""
         width, height = settings.size
