@@ -1,0 +1,1 @@
+"""Widgets that show the document; what can be tested without one is in `marionext_desktop.model`."""
