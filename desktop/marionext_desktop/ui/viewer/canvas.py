@@ -32,7 +32,7 @@ from marionext_desktop.ui.icons import icon_picture
 from marionext_desktop.ui.painting import BOLD, MEDIUM, box, chip, chip_width, text, text_width
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.rows import point_title
-from marionext_desktop.ui.viewer.figure import Look, draw_figure, near_point, tint_of
+from marionext_desktop.ui.viewer.figure import Look, Place, draw_figure, joined, near_point, tint_of
 
 __all__ = ["Canvas", "Ghost", "Layout", "Person", "Picture", "Stage", "Trail", "Way"]
 
@@ -164,7 +164,38 @@ class Canvas(QWidget):
         )
         if not same or before.size != stage.size or before.frame != stage.frame:
             self._back = None
+        elif self._moved_only(before):
+            return
         self.update()
+
+    def _moved_only(self, before: Stage) -> bool:
+        """Repaint just what moved joints cover; tell whether nothing else has changed."""
+        stage, who = self.stage, self.stage.person
+        fixed = ("person", "pose_title", "detected", "selected", "empty")
+        if any(getattr(before, name) != getattr(stage, name) for name in fixed):
+            return False
+        if len(before.people) != len(stage.people) or who >= len(stage.people):
+            return False
+        if any(a is not b for n, (a, b) in enumerate(zip(before.people, stage.people, strict=True)) if n != who):
+            return False
+        old, new = before.people[who], stage.people[who]
+        moved = (old.points != new.points).any(axis=1) | (old.scores != new.scores)
+        if not moved.any() and before.trails is stage.trails:
+            return before.tag == stage.tag
+        shown = joined(moved | np.isin(np.arange(134), list(stage.selected)))
+        corners = [old.points[shown], new.points[shown]]
+        corners += [trail.points for trail in (*before.trails, *stage.trails)]
+        points = np.concatenate(corners)
+        low, high = points.min(axis=0), points.max(axis=0)
+        for _, area in self.panes():
+            place = self._place(area)
+            spot = QRectF(place(*low.tolist()), place(*high.tolist()))
+            self.update(spot.adjusted(-16, -16, 16, 16).intersected(area).toAlignedRect())
+            for one in (before, stage):
+                tag = self._tag_area(one, area)
+                if tag is not None:
+                    self.update(tag.adjusted(-2, -2, 2, 2).toAlignedRect())
+        return True
 
     def show_selected(self, selected: Iterable[int], tag: str = "") -> None:
         """Show which joints are chosen."""
@@ -259,13 +290,13 @@ class Canvas(QWidget):
         self.refresh()
         self.view_changed.emit()
 
+    def _place(self, pane: QRectF) -> Place:
+        scale, centre = self.shown_scale(), pane.center()
+        x = centre.x() - self._middle.x() * scale
+        return Place(scale, x, centre.y() - self._middle.y() * scale)
+
     def _to(self, pane: QRectF, x: float, y: float) -> QPointF:
-        scale = self.shown_scale()
-        middle = self._middle
-        return QPointF(
-            pane.center().x() + (x - middle.x()) * scale,
-            pane.center().y() + (y - middle.y()) * scale,
-        )
+        return self._place(pane)(x, y)
 
     def _from(self, pane: QRectF, at: QPointF) -> QPointF:
         scale = self.shown_scale()
@@ -345,7 +376,7 @@ class Canvas(QWidget):
                         painter,
                         ghost.person.points,
                         ghost.person.scores,
-                        lambda x, y, area=area: self._to(area, x, y),
+                        self._place(area),
                         look,
                     )
             painter.restore()
@@ -414,11 +445,7 @@ class Canvas(QWidget):
         painter.drawPixmap(QPointF(knob.x() - 8, knob.y() - 8), sign)
 
     def _paint_people(self, painter: QPainter, name: str, area: QRectF) -> None:
-        stage = self.stage
-
-        def place(x: float, y: float) -> QPointF:
-            return self._to(area, x, y)
-
+        stage, place = self.stage, self._place(area)
         if name == "source":
             look = Look(width=1.8, alpha=165, joints=False, face=False)
             for who, person in enumerate(stage.people):
@@ -443,10 +470,10 @@ class Canvas(QWidget):
                 hovered=self._hovered if mine else -1,
             )
             draw_figure(painter, person.points, person.scores, place, look)
-        self._paint_tag(painter, area, place)
+        self._paint_tag(painter, area)
 
-    def _paint_trail(self, painter: QPainter, trail: Trail, place: object) -> None:
-        at = [place(x, y) for x, y in trail.points.tolist()]  # type: ignore[operator]
+    def _paint_trail(self, painter: QPainter, trail: Trail, place: Place) -> None:
+        at = place.all(trail.points)
         last = max(len(at) - 1, 1)
         for number in range(len(at) - 1):
             near = 1 - abs(number - trail.now) / last
@@ -455,26 +482,30 @@ class Canvas(QWidget):
         painter.setPen(QPen(QColor(245, 230, 99, 200), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
         painter.drawPoints(QPolygonF(at[::2]))
 
-    def _paint_tag(self, painter: QPainter, area: QRectF, place: object) -> None:
-        stage = self.stage
+    def _tag_area(self, stage: Stage, area: QRectF) -> QRectF | None:
+        """Return where the words beside a joint are; None: there are none."""
         if len(stage.selected) != 1 or stage.person >= len(stage.people):
-            return
+            return None
         (number,) = stage.selected
         person = stage.people[stage.person]
         if person.scores[number] <= 0:
-            return
-        x, y = person.points[number].tolist()
-        at = place(x, y)  # type: ignore[operator]
-        title = point_title(number)
-        more = f"{x:.1f}, {y:.1f}" + (f"  ·  {stage.tag}" if stage.tag else "")
+            return None
+        title, more = _tag_words(stage, number)
+        at = self._place(area)(*person.points[number].tolist())
         wide = max(text_width(title, 11, BOLD), text_width(more, 11)) + 20
         left = at.x() + 18 if tint_of(number) == "left" else at.x() - wide - 18
         left = min(max(left, area.x() + 8), area.right() - wide - 8)
         top = min(max(at.y() + 16, area.y() + 40), area.bottom() - 48)
-        tag = QRectF(left, top, wide, 38)
-        box(painter, tag, 5, QColor(0, 0, 0, 205), QColor(245, 230, 99, 130))
-        text(painter, tag.x() + 9, tag.y() + 16, title, "#e8eaed", 11, BOLD)
-        text(painter, tag.x() + 9, tag.y() + 31, more, "#a9b0ba", 11, figures=True)
+        return QRectF(left, top, wide, 38)
+
+    def _paint_tag(self, painter: QPainter, area: QRectF) -> None:
+        tag = self._tag_area(self.stage, area)
+        if tag is not None:
+            (number,) = self.stage.selected
+            title, more = _tag_words(self.stage, number)
+            box(painter, tag, 5, QColor(0, 0, 0, 205), QColor(245, 230, 99, 130))
+            text(painter, tag.x() + 9, tag.y() + 16, title, "#e8eaed", 11, BOLD)
+            text(painter, tag.x() + 9, tag.y() + 31, more, "#a9b0ba", 11, figures=True)
 
     def _paint_chips(self, painter: QPainter, name: str, area: QRectF) -> None:
         stage = self.stage
@@ -494,7 +525,7 @@ class Canvas(QWidget):
             if stage.source is None and not stage.people:
                 self._paint_empty(painter, area, stage.empty)
         elif name == "result":
-            more = "" if stage.result is None else f"{stage.result.title} {stage.result.more}".strip()
+            more = "" if stage.result is None else _joined_words(stage.result)
             chip(painter, x, y, say("Result"), more, "accent")
             if stage.result is None:
                 self._paint_empty(painter, area, say("Nothing rendered here yet\nCtrl+Return drafts the range"))
@@ -503,10 +534,10 @@ class Canvas(QWidget):
         else:
             left = stage.other or stage.source
             title = "A" if stage.other else say("Source")
-            more = "" if left is None or not stage.other else f"{left.title} {left.more}".strip()
+            more = "" if left is None or not stage.other else _joined_words(left)
             chip(painter, x, y, title, more, "#e8eaed")
             if stage.result is not None:
-                more = f"{stage.result.title} {stage.result.more}".strip()
+                more = _joined_words(stage.result)
                 right = area.right() - chip_width("B", more) - 10
                 chip(painter, right, y, "B", more, "accent")
 
@@ -535,7 +566,7 @@ class Canvas(QWidget):
         return near_point(
             person.points,
             person.scores,
-            lambda x, y: self._to(area, x, y),
+            self._place(area),
             at,
             fine=self.shown_scale() > 0.9 or any(24 <= n < 92 for n in self.stage.selected),
         )
@@ -578,7 +609,7 @@ class Canvas(QWidget):
             if who == self.stage.person:
                 continue
             found = near_point(
-                person.points, person.scores, lambda x, y: self._to(area, x, y), at, fine=False
+                person.points, person.scores, self._place(area), at, fine=False
             )
             if found is not None:
                 return who
@@ -688,6 +719,16 @@ class Canvas(QWidget):
 
 
 _YELLOW = "#f5e663"
+
+
+def _joined_words(picture: Picture) -> str:
+    return " · ".join(part for part in (picture.title, picture.more) if part)
+
+
+def _tag_words(stage: Stage, number: int) -> tuple[str, str]:
+    x, y = stage.people[stage.person].points[number].tolist()
+    more = f"{x:.1f}, {y:.1f}" + (f"  ·  {stage.tag}" if stage.tag else "")
+    return point_title(number), more
 
 
 class _Hold:

@@ -1,6 +1,6 @@
 """Draw people as they are edited: blue left, orange right, white joints, on any picture."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,11 +12,28 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPixmap, QPolygonF
 from marionext.skeleton import BODY_LIMBS, HAND_BONES, POINT_NAMES, SEEN_SCORE
 from marionext_desktop.ui.theme import theme
 
-__all__ = ["Look", "Place", "draw_figure", "near_point", "tint_of"]
+__all__ = ["Look", "Place", "draw_figure", "joined", "near_point", "tint_of"]
 
-Place = Callable[[float, float], QPointF]
-"""From the canvas's pixels to the widget's."""
 Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """From the canvas's pixels to the widget's."""
+
+    scale: float
+    x: float
+    """Of the canvas's corner."""
+    y: float
+
+    def __call__(self, x: float, y: float) -> QPointF:
+        """Return where a place of the canvas is in the widget."""
+        return QPointF(self.x + x * self.scale, self.y + y * self.scale)
+
+    def all(self, points: Points) -> list[QPointF]:
+        """Return where points are: (n, 2)."""
+        at = points * np.float32(self.scale) + np.float32((self.x, self.y))
+        return [QPointF(x, y) for x, y in at.tolist()]
 
 _FEET = ((10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20))
 _LEFT_BODY = {5, 6, 7, 11, 12, 13, 15, 17, 18, 19, 20}
@@ -39,6 +56,20 @@ _HANDS = tuple(
     for base, side in ((92, "left"), (113, "right"))
     for a, b in HAND_BONES
 )
+
+
+@cache
+def _neighbours() -> NDArray[np.bool_]:
+    """Return which points a line joins: (134, 134)."""
+    near = np.eye(134, dtype=bool)
+    for a, b, _ in (*_LIMBS, *_HANDS):
+        near[a, b] = near[b, a] = True
+    return near
+
+
+def joined(moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the points that are drawn together with those that moved: (134,)."""
+    return _neighbours()[moved].any(axis=0)
 
 
 def tint_of(number: int) -> str:
@@ -112,7 +143,7 @@ def draw_figure(
         place: from canvas to widget.
         look: how.
     """
-    at = [place(x, y) for x, y in points.tolist()]
+    at = place.all(points)
     seen = scores.tolist()
     _draw_lines(painter, _LIMBS, at, seen, look, look.width, rim=True)
     _draw_lines(painter, _HANDS, at, seen, look, look.width * 0.5, rim=False)
@@ -141,7 +172,8 @@ def _draw_lines(
 ) -> None:
     known = [(a, b, side) for a, b, side in limbs if seen[a] > 0 and seen[b] > 0]
     style = Qt.PenStyle.DashLine if look.dashed else Qt.PenStyle.SolidLine
-    cap = Qt.PenCapStyle.RoundCap if not look.dashed else Qt.PenCapStyle.FlatCap
+    flat = look.dashed or width < 2
+    cap = Qt.PenCapStyle.FlatCap if flat else Qt.PenCapStyle.RoundCap
     if rim and not look.tint and not look.dashed:
         shade = QColor(_RIM)
         shade.setAlpha(int(look.alpha * 0.6))
@@ -201,16 +233,13 @@ def near_point(
         at: the mouse, in the widget.
         fine: whether points of the face count: they hide each other unless seen from near.
     """
-    best: tuple[float, int] | None = None
-    for number, ((x, y), score) in enumerate(zip(points.tolist(), scores.tolist(), strict=True)):
-        reach = 11.0 if number < 24 else 7.0 if number >= 92 else 5.0 if fine else 0.0
-        if score <= 0 or not reach:
-            continue
-        there = place(x, y)
-        # The body's joints come before those of the hand at the same place.
-        away = ((there.x() - at.x()) ** 2 + (there.y() - at.y()) ** 2) ** 0.5
-        if away <= reach:
-            away += 0.0 if number < 24 else 2.0
-            if best is None or away < best[0]:
-                best = (away, number)
-    return None if best is None else best[1]
+    there = points * place.scale + (place.x, place.y)
+    away = np.hypot(there[:, 0] - at.x(), there[:, 1] - at.y())
+    reach = np.full(len(points), 5.0 if fine else -1.0)
+    reach[:24], reach[92:] = 11.0, 7.0
+    far = (away > reach) | (scores <= 0)
+    # The body's joints come before those of the hand at the same place.
+    away[24:] += 2.0
+    away[far] = np.inf
+    nearest = int(away.argmin())
+    return nearest if np.isfinite(away[nearest]) else None
