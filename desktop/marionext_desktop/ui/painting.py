@@ -8,8 +8,9 @@ from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPen, 
 
 from marionext_desktop.ui.theme import font, theme
 
-__all__ = ["BOLD", "MEDIUM", "box", "chip", "chip_width", "diamond", "text", "text_width"]
+__all__ = ["BOLD", "MEDIUM", "NORMAL", "box", "chip", "chip_width", "diamond", "text", "text_width"]
 
+NORMAL = QFont.Weight.Normal
 MEDIUM = QFont.Weight.Medium
 BOLD = QFont.Weight.DemiBold
 
