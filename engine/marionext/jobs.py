@@ -85,8 +85,9 @@ class MotionSource:
 
     path: str
     """File, or folder of OpenPose JSON files or pose map pictures."""
-    kind: Literal["auto", "video", "rig", "track", "posemaps"] = "auto"
-    """``auto`` tells by what is found at ``path``."""
+    kind: Literal["auto", "video", "rig", "track", "posemaps", "picture"] = "auto"
+    """``auto`` tells by what is found at ``path``. A ``picture`` is one frame, such as that of a
+    character whose pose is wanted; it is never meant by ``auto``."""
     clip: str | None = None
     """Name of one of several animations in a file."""
     rig: str | None = None

@@ -431,7 +431,10 @@ class Project:
         lanes = {source.id: source.lane for source in self.sources}
         all_of_them = [clip for clip in (*left, *new) if clip is not None]
         return replace(
-            self, clips=tuple(sorted(all_of_them, key=lambda clip: (lanes[clip.source], clip.at)))
+            self,
+            clips=tuple(
+                sorted(all_of_them, key=lambda clip: (lanes.get(clip.source, "motion"), clip.at))
+            ),
         )
 
 
