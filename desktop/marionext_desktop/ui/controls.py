@@ -155,6 +155,13 @@ class Segments(QFrame):
         if key in self._buttons:
             self._buttons[key].setChecked(True)
 
+    def show_none(self) -> None:
+        """Show that none is chosen."""
+        self._group.setExclusive(False)
+        for button in self._buttons.values():
+            button.setChecked(False)
+        self._group.setExclusive(True)
+
     def button(self, key: str) -> Button:
         """Return the button of a choice."""
         return self._buttons[key]
