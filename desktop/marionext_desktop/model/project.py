@@ -229,6 +229,11 @@ class Take:
     """Hash of the poses that were rendered: another hash of today's means that they changed."""
     model: str
     quality: str | None = None
+    hidden: bool = False
+    """Whether those below it are seen in its place."""
+    part: int = 0
+    """0: the render of a folder of its own; else the number of the engine's take in the folder of
+    another render, to whose frames it is joined."""
     status: TakeStatus = "waiting"
     entry: int | None = None
     """Its number in the machine's queue."""
