@@ -449,15 +449,19 @@ class Scrolled(QScrollArea):
         self.column = QVBoxLayout(inner)
         self.column.setContentsMargins(0, 0, 0, 0)
         self.column.setSpacing(0)
-        for part in parts:
-            self.column.addWidget(part)
         self.column.addStretch(1)
+        self.add(*parts)
         self.setWidget(inner)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.viewport().setAutoFillBackground(False)
+
+    def add(self, *parts: QWidget) -> None:
+        """Add parts below those that are there."""
+        for part in parts:
+            self.column.insertWidget(self.column.count() - 1, part)
 
 
 class Panel(QFrame):

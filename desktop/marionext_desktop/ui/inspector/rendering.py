@@ -157,6 +157,7 @@ class RenderPage(Scrolled):
     version_menu_wanted = Signal(str, QPoint)
 
     def __init__(self, actions: Actions) -> None:
+        super().__init__()
         self.model = Choice(tip=say("The model that renders"))
         self.model.chosen.connect(lambda key: self.changed.emit("model", key))
         self.quality = Choice(tip=say("How carefully it renders"))
@@ -189,7 +190,7 @@ class RenderPage(Scrolled):
         self._shown: dict[str, _Card] = {}
         self._versions: tuple[Version, ...] = ()
         self._none = label(say("Renders of this project stand here."), "faint", 11, wrapped=True)
-        super().__init__(
+        self.add(
             Section(
                 say("Render"),
                 field(say("Model"), self.model),

@@ -77,6 +77,7 @@ class SelectionPage(Scrolled):
     volume_entered = Signal(float)
 
     def __init__(self, actions: Actions, showing: Showing) -> None:
+        super().__init__()
         self._showing = showing
         self.findings = FindingsSection(actions)
         self.joint = self._joint_section(actions)
@@ -85,7 +86,7 @@ class SelectionPage(Scrolled):
         self.transform = self._transform_section(actions)
         self.retarget = self._retarget_section()
         self.clip = self._clip_section(actions)
-        super().__init__(
+        self.add(
             self.findings, self.joint, self.clip, self.smooth, self.gaps, self.transform, self.retarget
         )
         showing.options_changed.connect(lambda _old, new: self._show_options(new))

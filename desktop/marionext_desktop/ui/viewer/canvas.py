@@ -143,6 +143,8 @@ class Canvas(QWidget):
         self.confidence = False
         self.scale = 0.0
         """Pixels of the widget for one of the canvas; 0: fitted."""
+        self.plain = False
+        """Show the picture as it is below the pose, without labels: a character's."""
         self._middle = QPointF(540, 960)
         self._back: QPixmap | None = None
         self._hovered = -1
@@ -360,14 +362,14 @@ class Canvas(QWidget):
                 painter.setOpacity(1.0)
             elif name == "pose":
                 painter.fillRect(canvas, QColor("#121418"))
-                painter.setOpacity(0.18)
+                painter.setOpacity(0.8 if self.plain else 0.18)
                 self._paint_picture(painter, self.stage.source, area)
                 painter.setOpacity(1.0)
             elif name == "result":
                 self._paint_picture(painter, self.stage.result, area)
             elif name == "wipe":
                 self._paint_wipe(painter, area)
-            if self.grid or name == "pose":
+            if self.grid or (name == "pose" and not self.plain):
                 self._paint_grid(painter, canvas, strong=self.grid)
             if name in {"pose", "overlay"}:
                 for ghost in self.stage.ghosts:
@@ -510,6 +512,10 @@ class Canvas(QWidget):
     def _paint_chips(self, painter: QPainter, name: str, area: QRectF) -> None:
         stage = self.stage
         x, y = area.x() + 10, area.y() + 10
+        if self.plain:
+            if stage.source is None:
+                self._paint_empty(painter, area, stage.empty)
+            return
         if name == "source":
             title = stage.source.title if stage.source else ""
             chip(painter, x, y, say("Source"), title, "#a9b0ba")
