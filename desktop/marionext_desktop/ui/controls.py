@@ -3,8 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QIcon, QKeySequence, QPainter, QPaintEvent, QWheelEvent
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QAction,
+    QIcon,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -42,8 +50,8 @@ __all__ = [
     "with_keys",
 ]
 
-Kind = Literal["flat", "segment", "tab", "primary", "soft", "deep", "play", "menu"]
-_NAME_WIDTH = 92
+Kind = Literal["flat", "bare", "segment", "tab", "primary", "soft", "deep", "play"]
+_NAME_WIDTH = 88
 """Pixels of the column of names in an inspector."""
 
 
@@ -107,6 +115,21 @@ class Button(QToolButton):
         action.changed.connect(show_state)
         show_state()
 
+    def event(self, event: QEvent) -> bool:
+        """Let Space and Return press the button that has the focus, whatever else they mean."""
+        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
+            if event.key() in {Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter}:
+                event.accept()
+                return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Return presses it."""
+        if event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
+            self.click()
+            return
+        super().keyPressEvent(event)
+
     def set_picture(self, picture: str) -> None:
         """Show another icon."""
         self._picture = picture
@@ -136,6 +159,7 @@ class Segments(QFrame):
         box = QHBoxLayout(self)
         box.setContentsMargins(2, 2, 2, 2)
         box.setSpacing(1)
+        self.setMinimumWidth(60)
         self._group = QButtonGroup(self)
         self._buttons: dict[str, Button] = {}
         for key, words in choices:
@@ -180,6 +204,7 @@ class Choice(QComboBox):
         self.setAccessibleName(tip)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumContentsLength(6)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.offer(choices)
         self.activated.connect(lambda place: self.chosen.emit(str(self.itemData(place))))
 
@@ -239,6 +264,7 @@ class Number(QDoubleSpinBox):
         self.setPrefix(prefix)
         self.setSingleStep(10**-decimals if decimals < 2 else 0.05)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFont(font(12, figures=True))
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -246,6 +272,14 @@ class Number(QDoubleSpinBox):
         self.setAccessibleName(tip)
         self.valueChanged.connect(self._announce)
         self._quiet = False
+
+    def sizeHint(self) -> QSize:
+        """Return a size that does not depend on the limits: inspectors are narrow."""
+        return QSize(66, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that does not depend on the limits: inspectors are narrow."""
+        return QSize(52, super().minimumSizeHint().height())
 
     def show_value(self, value: float) -> None:
         """Show a number without announcing it."""
@@ -292,6 +326,7 @@ class Amount(QWidget):
         self._scale = 10**decimals
         self.slider = _Slider(Qt.Orientation.Horizontal)
         self.slider.setRange(round(low * self._scale), round(high * self._scale))
+        self.slider.setMinimumWidth(50)
         self.slider.setAccessibleName(tip)
         self.slider.setToolTip(tip)
         self.number = Number(low, high, decimals=decimals, suffix=suffix, tip=tip)
@@ -414,7 +449,7 @@ class Section(QFrame):
         box = QVBoxLayout(self)
         box.setContentsMargins(14, 9, 14, 12)
         box.setSpacing(8)
-        self._fold = Button("chevron-down", size=14, tip=title)
+        self._fold = Button("chevron-down", size=14, tip=title, kind="bare")
         self._fold.setFixedSize(20, 20)
         self._fold.clicked.connect(lambda: self.open(not self._inner.isVisibleTo(self)))
         self.title = label(title, "strong", bold=True)

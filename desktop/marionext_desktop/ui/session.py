@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -13,7 +14,9 @@ from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
 from marionext_desktop.model.poses import Poses
+from marionext_desktop.model.places import takes_folder
 from marionext_desktop.model.project import Project
+from marionext_desktop.model.queue import RenderQueue
 from marionext_desktop.model.side_process import SideProcess
 from marionext_desktop.model.words import say
 
@@ -27,6 +30,7 @@ class Session(QObject):
 
     Args:
         engine: None: one of its own.
+        queue: None: the user's own.
         folder: of the captured tracks; None: the desktop's cache.
     """
 
@@ -40,14 +44,18 @@ class Session(QObject):
         self,
         *,
         engine: Engine | None = None,
+        queue: RenderQueue | None = None,
         folder: Path | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self.file: Path | None = None
+        """Of the project; None: it has none yet."""
         self.document = Document(parent=self)
         self.poses = Poses(self.document, folder=folder, parent=self)
         self.engine = engine or Engine(parent=self)
         self.captures = Captures(self.document, self.poses, self.engine, parent=self)
+        self.queue = queue or RenderQueue(parent=self)
         self.side = SideProcess()
         self._looked.connect(self._bring_in)
         self.captures.failed.connect(self._capture_failed)
@@ -102,16 +110,23 @@ class Session(QObject):
         hint = f"\n{error.hint}" if error.hint else ""
         self.told.emit("bad", f"{title}: {error.message}{hint}")
 
-    def close(self) -> None:
-        """End what runs beside the window."""
+    def takes_folder(self) -> Path:
+        """Return where renders of the project go."""
+        return takes_folder(self.file)
+
+    def close(self, *, keep_rendering: bool = True) -> None:
+        """End what runs beside the window.
+
+        Args:
+            keep_rendering: whether the queue goes on without it.
+        """
+        self.queue.close(keep_working=keep_rendering)
         self.side.close()
         self.poses.close()
         self.engine.close()
 
 
 def _with_character(project: Project, found: Found) -> Project:
-    from dataclasses import replace  # noqa: PLC0415
-
     if found.character is None:
         return project
     render = project.render

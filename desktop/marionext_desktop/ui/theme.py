@@ -280,8 +280,9 @@ QToolButton { color: $text; border: 1px solid transparent; border-radius: 5px; p
 QToolButton:hover { background: $hover; color: $strong; }
 QToolButton:focus { border-color: $accent; }
 QToolButton:disabled { color: $faint; }
+QToolButton[kind="bare"] { padding: 0; }
 QToolButton[kind="flat"]:checked { background: $accent_soft; color: $strong; }
-QToolButton[kind="segment"] { padding: 3px 10px; border-radius: 4px; }
+QToolButton[kind="segment"] { padding: 3px 8px; border-radius: 4px; }
 QToolButton[kind="segment"]:checked { background: $hover; color: $strong; }
 QToolButton[kind="tab"] { padding: 8px 10px 7px 10px; color: $faint; border: 0; border-radius: 0;
   border-bottom: 2px solid transparent; background: transparent; }

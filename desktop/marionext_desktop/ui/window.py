@@ -11,11 +11,15 @@ from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Tabs
 from marionext_desktop.ui.editing_commands import EditingCommands
+from marionext_desktop.ui.inspector.character_control import CharacterControl
 from marionext_desktop.ui.inspector.characters import CharacterPage
 from marionext_desktop.ui.inspector.control import InspectorControl
+from marionext_desktop.ui.inspector.render_control import RenderControl
 from marionext_desktop.ui.inspector.rendering import RenderPage
 from marionext_desktop.ui.inspector.selection import SelectionPage
 from marionext_desktop.ui.library import LibraryPanel
+from marionext_desktop.ui.library_control import LibraryControl
+from marionext_desktop.ui.loading import PictureFiles
 from marionext_desktop.ui.models_page import ModelsPage
 from marionext_desktop.ui.queue_panel import QueuePanel
 from marionext_desktop.ui.session import Session
@@ -74,7 +78,7 @@ class Window(QMainWindow):
         self.showing = Showing(self)
         self.actions_ = Actions(self)
         self.actions_.give_keys("editor")
-        self.setWindowTitle("Marionext")
+        self.setWindowTitle("Marionext[*]")
         self.setAcceptDrops(True)
         self.setMinimumSize(1024, 640)
         self._build()
@@ -82,6 +86,7 @@ class Window(QMainWindow):
         self._layouts: dict[str, str] = dict(_SPACE_LAYOUTS)
         self._show_options(self.showing.options)
         self._show_project()
+        self.viewer.canvas.setFocus()
 
     # ---------------------------------------------------------------- parts
 
@@ -140,6 +145,15 @@ class Window(QMainWindow):
         self.viewer_control = ViewerControl(self.viewer, self.session, showing)
         self.inspector_control = InspectorControl(self.selection, self.session, showing, actions)
         self.editing = EditingCommands(actions, self.session, showing, self.timeline_control)
+        self.files = PictureFiles(self)
+        session = self.session
+        self.render_control = RenderControl(
+            self.rendering, self.queue, session, showing, actions, self.files
+        )
+        self.timeline_control.describe_take = self.render_control.describe
+        self.render_control.queue_moved = self.timeline_control.refresh
+        self.library_control = LibraryControl(self.library, session, showing, self.files)
+        self.character_control = CharacterControl(self.character, session, showing, self.files)
 
     def reset_layout(self) -> None:
         """Give all panels their usual sizes."""
@@ -188,6 +202,7 @@ class Window(QMainWindow):
             "quit": self.close,
             "next_panel": self._next_panel,
             "models": lambda: self._show_library("models"),
+            "import": self.library_control.ask_for_files,
         }
         for name, do in commands.items():
             actions.on(name, do)
@@ -379,5 +394,6 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """End what runs beside the window."""
+        self.files.close()
         self.session.close()
         event.accept()

@@ -15,13 +15,13 @@ from marionext_desktop.ui.theme import theme
 __all__ = ["HeatStrips"]
 
 _LEVELS = (1, 4, 16, 64)
-_FAIR, _POOR = 0.55, 0.3
+_FAIR, _POOR = 0.36, 0.3
 
 
 def _table() -> NDArray[np.uint32]:
     """Return the colour of each score from 0 to 255: 0xffRRGGBB."""
     at = np.linspace(0, 1, 256)
-    stops = (0.0, _POOR, _FAIR, 0.75, 1.0)
+    stops = (0.0, _POOR, _FAIR, 0.46, 1.0)
     names = ("heat_poor", "heat_poor", "heat_fair", "heat", "heat")
     colours = [theme().colour(name) for name in names]
     channels = [

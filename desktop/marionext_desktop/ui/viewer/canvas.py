@@ -519,7 +519,7 @@ class Canvas(QWidget):
         if name == "source":
             title = stage.source.title if stage.source else ""
             chip(painter, x, y, say("Source"), title, "#a9b0ba")
-            if stage.source is None:
+            if stage.source is None and not stage.people:
                 self._paint_empty(painter, area, stage.empty)
         elif name == "pose":
             chip(painter, x, y, say("Pose"), stage.pose_title, _YELLOW)
