@@ -44,7 +44,7 @@ def write_video(
         stream = file.add_stream("libx264", rate=Fraction(rate))
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = {"preset": "ultrafast", "g": str(group), "bf": "2", "crf": "20"}
-        sound = file.add_stream("aac", rate=48_000) if tone is not None else None
+        sound = file.add_stream("aac", rate=48_000, layout="mono") if tone is not None else None
         for number in range(frames):
             shown = av.VideoFrame.from_ndarray(numbered(number, size), format="rgb24")
             file.mux(stream.encode(shown))
