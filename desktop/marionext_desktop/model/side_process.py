@@ -36,8 +36,13 @@ _HEAD = struct.Struct("<Q")
 class SideProcess:
     """A process that calls functions for us, one after the other."""
 
-    def __init__(self) -> None:
-        """Start nothing yet."""
+    def __init__(self, *, background: bool = False) -> None:
+        """Start nothing yet.
+
+        Args:
+            background: it stands back behind everything else that wants the processor.
+        """
+        self._background = background
         self._tasks: queue.SimpleQueue[tuple[Task, tuple[Any, ...], Done] | None] = (
             queue.SimpleQueue()
         )
@@ -117,7 +122,12 @@ class SideProcess:
     def _ready(self) -> "subprocess.Popen[bytes]":
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "marionext_desktop.model.side_process"],
+                [
+                    sys.executable,
+                    "-m",
+                    "marionext_desktop.model.side_process",
+                    "15" if self._background else "3",
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -149,7 +159,7 @@ def main() -> int:
     os.dup2(2, 1)  # what a library prints must not get among the answers
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
-            os.nice(5)
+            os.nice(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
     while True:
         try:
             task, arguments = _read(commands)

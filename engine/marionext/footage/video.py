@@ -458,22 +458,32 @@ class Shown:
     Args:
         path: the video, or an animated WebP, PNG or GIF.
         info: what `probe` says of it.
+        longest: pixels of the longer side that pictures are reduced to; None: as they are.
     """
 
-    def __init__(self, path: str | Path, info: VideoInfo) -> None:
+    def __init__(self, path: str | Path, info: VideoInfo, *, longest: int | None = None) -> None:
         """Open nothing yet."""
-        self._path, self._info = Path(path), info
+        self._path, self._info, self._longest = Path(path), info, longest
         self._scan = None if is_animation(path) else scan(path)
         self._frames: Iterator[_Decoded] = iter(())
         self._at: _Decoded | None = None
         self._next: _Decoded | None = None
+        self._cancelled: Callable[[], bool] | None = None
 
-    def picture(self, index: int) -> NDArray[np.uint8]:
+    def picture(
+        self, index: int, *, cancelled: Callable[[], bool] | None = None
+    ) -> NDArray[np.uint8]:
         """Return picture ``index``, (height, width, 3) RGB.
 
+        Args:
+            index: its place among the file's frames, from 0.
+            cancelled: polled before each frame on the way; the next call goes on from there.
+
         Raises:
+            JobCancelled: ``cancelled`` returned True.
             MotionError: the file cannot be read any more.
         """
+        self._cancelled = cancelled
         index = max(index, self._info.held)
         if self._at is None or not self._at.index <= index <= self._at.index + _NEAR:
             self._frames, self._at, self._next = self._from(index, seek=index > _NEAR), None, None
@@ -490,6 +500,8 @@ class Shown:
     def _advance(self, index: int) -> None:
         """Go on to the last frame that is not after a place."""
         while self._at is None or self._at.index < index:
+            if self._cancelled is not None and self._cancelled():
+                raise JobCancelled("another picture is wanted")
             if self._next is None:
                 self._next = next(self._frames, None)
             if self._next is None or self._next.index > index:
@@ -500,7 +512,7 @@ class Shown:
         """Give frames from the start on, or from a place that should lie before ``index``."""
         if self._scan is None:
             for number, picture in enumerate(Animation.open(self._path).pictures()):
-                yield _Decoded(number, partial(np.asarray, picture))
+                yield _Decoded(number, partial(_reduced, np.asarray(picture), self._longest))
             return
         with opened(self._path) as (container, stream):
             screen = Screen(_pixel_ratio(stream), stream.codec_context, self._info.size)
@@ -509,7 +521,8 @@ class Shown:
             clock = _Clock(self._scan, Fraction(1, 25))
             for frame in _decoded(container, stream):
                 place, _ = clock.place(frame)
-                yield _Decoded(place, partial(screen.show, frame, screen.meet(frame), None))
+                look = screen.meet(frame)
+                yield _Decoded(place, partial(screen.show, frame, look, self._longest))
 
 
 @dataclass(frozen=True, slots=True)
