@@ -3,11 +3,13 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
+from marionext_desktop.model.settings import read_settings
 from marionext_desktop.model.words import system_language, use
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.theme import theme
@@ -26,7 +28,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--theme", choices=("system", "dark", "light"), default=None)
     parser.add_argument("--language", choices=("en", "zh"), default=None)
     options = parser.parse_args(arguments)
-    use(options.language or system_language())
+    settings = read_settings()
+    language = options.language or settings.language
+    use(system_language() if language == "system" else language)
     QCoreApplication.setApplicationName("Marionext")
     QCoreApplication.setOrganizationName("Marionext")
     QGuiApplication.setDesktopFileName("marionext")
@@ -34,11 +38,13 @@ def run(arguments: Sequence[str]) -> int:
         Qt.HighDpiScaleFactorRoundingPolicy.PassThrough
     )
     application = QApplication(sys.argv[:1])
-    theme().apply(options.theme or "system")
+    theme().apply(options.theme or settings.theme)
     application.setWindowIcon(QIcon(logo(64)))
-    window = Window(Session())
+    window = Window(Session(), settings)
     window.resize(1600, 960)
+    window.restore_layout()
     window.show()
     if options.files:
-        window.session.bring_in(list(options.files))
+        window.open_files([str(Path(path).absolute()) for path in options.files])
+    QTimer.singleShot(0, window.begin)
     return application.exec()

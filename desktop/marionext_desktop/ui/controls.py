@@ -165,6 +165,7 @@ class Segments(QFrame):
         for key, words in choices:
             button = Button(words=words, kind="segment", checkable=True, tip=tip)
             button.clicked.connect(lambda _on=False, key=key: self.chosen.emit(key))
+            button.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
             self._group.addButton(button)
             self._buttons[key] = button
             box.addWidget(button, 1)

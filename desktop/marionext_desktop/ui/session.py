@@ -13,6 +13,7 @@ from marionext_desktop.engine.capturing import Captures
 from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
+from marionext_desktop.model.looking import Findings
 from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.places import takes_folder
 from marionext_desktop.model.project import Project
@@ -55,6 +56,8 @@ class Session(QObject):
         self.poses = Poses(self.document, folder=folder, parent=self)
         self.engine = engine or Engine(parent=self)
         self.captures = Captures(self.document, self.poses, self.engine, parent=self)
+        self.findings = Findings(self.document, self.poses, parent=self)
+        self.findings.failed.connect(lambda error: self.told.emit("warn", error.message))
         self.queue = queue or RenderQueue(parent=self)
         self.side = SideProcess()
         self._looked.connect(self._bring_in)
@@ -121,6 +124,7 @@ class Session(QObject):
             keep_rendering: whether the queue goes on without it.
         """
         self.queue.close(keep_working=keep_rendering)
+        self.findings.close()
         self.side.close()
         self.poses.close()
         self.engine.close()

@@ -1,16 +1,37 @@
 """The window: panels in three workspaces, and what keeps them together."""
 
-from PySide6.QtCore import QByteArray, QTimer, Qt
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent
-from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
 
+from PySide6.QtCore import QByteArray, QPoint, QRectF, Qt
+from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QMenu, QSplitter, QVBoxLayout, QWidget
+
+from marionext.queueing import Line
 from marionext_desktop.model import editing
+from marionext_desktop.model.files import SUFFIX
 from marionext_desktop.model.project import Project
+from marionext_desktop.model.relinking import Missing
+from marionext_desktop.model.samples import sample_files
+from marionext_desktop.model.settings import UserSettings, with_recent, write_settings
 from marionext_desktop.model.timecode import format_timecode
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Tabs
+from marionext_desktop.ui.dialogs import (
+    KeysDialog,
+    PreferencesDialog,
+    ProjectDialog,
+    SpeedDialog,
+    TextDialog,
+)
 from marionext_desktop.ui.editing_commands import EditingCommands
+from marionext_desktop.ui.export_control import ExportControl
+from marionext_desktop.ui.findings_control import FindingsControl
+from marionext_desktop.ui.help import help_page
+from marionext_desktop.ui.hints import Hints
 from marionext_desktop.ui.inspector.character_control import CharacterControl
 from marionext_desktop.ui.inspector.characters import CharacterPage
 from marionext_desktop.ui.inspector.control import InspectorControl
@@ -20,16 +41,20 @@ from marionext_desktop.ui.inspector.selection import SelectionPage
 from marionext_desktop.ui.library import LibraryPanel
 from marionext_desktop.ui.library_control import LibraryControl
 from marionext_desktop.ui.loading import PictureFiles
+from marionext_desktop.ui.menus import Menus
 from marionext_desktop.ui.models_page import ModelsPage
+from marionext_desktop.ui.project_control import ProjectControl
 from marionext_desktop.ui.queue_panel import QueuePanel
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Options, Showing
 from marionext_desktop.ui.status_bar import StatusBar
+from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.control import TimelineControl
 from marionext_desktop.ui.timeline.panel import TimelinePanel
 from marionext_desktop.ui.top_bar import TopBar
 from marionext_desktop.ui.viewer.control import ViewerControl
 from marionext_desktop.ui.viewer.panel import ViewerPanel
+from marionext_desktop.ui.watchdog import Watchdog
 
 __all__ = ["Window"]
 
@@ -70,14 +95,17 @@ class Window(QMainWindow):
 
     Args:
         session: what it works with.
+        settings: the user's choices; None: as they are at the beginning.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, settings: UserSettings | None = None) -> None:
         super().__init__()
         self.session = session
+        self.settings = settings or UserSettings()
+        self.watchdog = Watchdog(self)
         self.showing = Showing(self)
         self.actions_ = Actions(self)
-        self.actions_.give_keys("editor")
+        self.actions_.give_keys(self.settings.key_set, self.settings.keys)
         self.setWindowTitle("Marionext[*]")
         self.setAcceptDrops(True)
         self.setMinimumSize(1024, 640)
@@ -154,6 +182,20 @@ class Window(QMainWindow):
         self.render_control.queue_moved = self.timeline_control.refresh
         self.library_control = LibraryControl(self.library, session, showing, self.files)
         self.character_control = CharacterControl(self.character, session, showing, self.files)
+        self.findings_control = FindingsControl(
+            session.findings, session, showing, actions, self.selection, self.timeline_control,
+            self.viewer,
+        )  # fmt: skip
+        self.projects = ProjectControl(self, session)
+        self.exports = ExportControl(self, session)
+        self.menus = Menus(
+            actions, session, showing, self.timeline_control, self.viewer.canvas,
+            self.findings_control, self.render_control,
+        )  # fmt: skip
+        self.render_control.show_log = self._show_log
+        self._recent_menu = QMenu(say("Open recent"), self)
+        self.top.menus["File"].insertMenu(actions["save"], self._recent_menu)
+        self._recent_menu.aboutToShow.connect(self._fill_recent)
 
     def reset_layout(self) -> None:
         """Give all panels their usual sizes."""
@@ -203,6 +245,20 @@ class Window(QMainWindow):
             "next_panel": self._next_panel,
             "models": lambda: self._show_library("models"),
             "import": self.library_control.ask_for_files,
+            "new": self.projects.new,
+            "open": self.projects.open,
+            "save": self.projects.save,
+            "save_as": self.projects.save_as,
+            "relink": self.projects.relink,
+            "export": self.exports.ask,
+            "sample": lambda: self.projects.when_safe(self.open_sample),
+            "project_settings": self._ask_project_settings,
+            "preferences": self._ask_preferences,
+            "speed": self._ask_speed,
+            "find_poses": self._find_poses,
+            "shortcuts": self._ask_keys,
+            "help": self.show_help,
+            "about": self._show_about,
         }
         for name, do in commands.items():
             actions.on(name, do)
@@ -214,7 +270,7 @@ class Window(QMainWindow):
         for name in ("library", "inspector"):
             actions.check(name, True)
         self.viewer.transport.place.entered.connect(self.go_to)
-        self.library.list.dropped.connect(session.bring_in)
+        self.library.list.dropped.connect(self.open_files)
         showing.frame_changed.connect(lambda _frame: self._show_place())
         showing.options_changed.connect(lambda _old, new: self._show_options(new))
         showing.space_changed.connect(self._turn)
@@ -223,6 +279,9 @@ class Window(QMainWindow):
         session.document.changed.connect(self._document_changed)
         session.document.history_changed.connect(self._show_history)
         session.told.connect(self.status.tell)
+        self.projects.named.connect(self._show_history)
+        self.projects.opened.connect(self._remember)
+        self.projects.missing_changed.connect(self._show_missing)
         session.engine.state_changed.connect(self._show_engine)
         self._show_engine(session.engine.state, "")
 
@@ -257,8 +316,6 @@ class Window(QMainWindow):
         chosen = sorted(self.showing.joints) or list(range(24))
         known = [number for number in chosen if person.scores[number] > 0]
         if known:
-            from PySide6.QtCore import QRectF  # noqa: PLC0415
-
             low, high = person.points[known].min(axis=0), person.points[known].max(axis=0)
             wide, tall = (max(float(side), 60.0) for side in high - low)
             x, y = ((low + high) / 2).tolist()
@@ -321,12 +378,16 @@ class Window(QMainWindow):
     def _show_history(self) -> None:
         document = self.session.document
         self.status.show_undo(document.undo_label)
-        self.top.show_project(self.project_name(), dirty=document.dirty, saved="")
+        projects = self.projects
+        self.top.show_project(projects.name, dirty=document.dirty, saved=projects.words)
+        self.setWindowTitle(f"{projects.name}[*] – Marionext")
         self.setWindowModified(document.dirty)
 
-    def project_name(self) -> str:
-        """Return the name of the project, for people."""
-        return say("Untitled")
+    def _show_missing(self, missing: tuple[Missing, ...]) -> None:
+        names = frozenset(each.id for each in missing)
+        self.timeline_control.missing = self.library_control.missing = names
+        self.timeline_control.refresh()
+        self.library_control.refresh()
 
     def _show_place(self) -> None:
         project = self.session.project
@@ -382,7 +443,7 @@ class Window(QMainWindow):
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.session.bring_in(paths)
+            self.open_files(paths)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape lets go of what is dragged, then chooses nothing."""
@@ -392,8 +453,167 @@ class Window(QMainWindow):
             return
         super().keyPressEvent(event)
 
+    # ---------------------------------------------------------------- dialogs
+
+    def _ask_project_settings(self) -> None:
+        dialog = ProjectDialog(self, self.session.project)
+        if dialog.exec():
+            self._do(say("Project settings"), dialog.project())
+
+    def _ask_speed(self) -> None:
+        project, chosen = self.session.project, self.showing.clips
+        clips = [clip for clip in project.clips if clip.id in chosen]
+        if not clips:
+            return
+        dialog = SpeedDialog(self, clips[0].speed)
+        if dialog.exec():
+            speed = dialog.value()
+            for clip in clips:
+                project = editing.retime(project, clip.id, speed)
+            self._do(say("Speed"), project)
+
+    def _ask_preferences(self) -> None:
+        dialog = PreferencesDialog(self, self.settings)
+        if dialog.exec():
+            self.change_settings(dialog.settings())
+
+    def _ask_keys(self) -> None:
+        dialog = KeysDialog(self, self.settings.key_set, dict(self.settings.keys))
+        if dialog.exec():
+            self.change_settings(
+                replace(self.settings, key_set=dialog.key_set, keys=dialog.changed)
+            )
+
+    def change_settings(self, settings: UserSettings) -> None:
+        """Take over other choices of the user, and keep them."""
+        before, self.settings = self.settings, settings
+        if before.theme != settings.theme:
+            theme().apply(settings.theme)
+        if (before.key_set, before.keys) != (settings.key_set, settings.keys):
+            self.actions_.give_keys(settings.key_set, settings.keys)
+        write_settings(settings)
+
+    def show_help(self) -> None:
+        """Show the page of this workspace."""
+        page = help_page(self.showing.space, self.actions_)
+        TextDialog(self, say("Help"), page).open()
+
+    def _show_about(self) -> None:
+        text = say(
+            "# Marionext {version}\n\nRenders a character video from a motion.\n\n"
+            "Apache License 2.0. Icons: Lucide (ISC). Qt for Python (LGPL 3).",
+            version=version("marionext"),
+        )
+        TextDialog(self, say("About Marionext"), text).open()
+
+    def _show_log(self, lines: list[Line]) -> None:
+        text = "\n".join(f"{datetime.fromtimestamp(each.at):%H:%M:%S}  {each.text}" for each in lines)
+        TextDialog(self, say("Log"), text or say("Nothing was said."), rich=False).open()
+
+    def _find_poses(self) -> None:
+        project = self.session.project
+        clip = project.clip_at(self.showing.frame)
+        if clip is not None:
+            self.session.captures.start(project.source(clip.source), anew=True)
+
+    def _do(self, words: str, project: Project) -> None:
+        self.session.document.do(words, project)
+        self.session.document.end_gesture()
+
+    # ---------------------------------------------------------------- projects
+
+    def _remember(self, path: Path) -> None:
+        self.settings = with_recent(self.settings, path)
+        write_settings(self.settings)
+
+    def _fill_recent(self) -> None:
+        self._recent_menu.clear()
+        for name in self.settings.recent:
+            path = Path(name)
+            action = self._recent_menu.addAction(f"{path.stem}   {path.parent}")
+            action.setEnabled(path.is_file())
+            action.triggered.connect(lambda _on=False, path=path: self.projects.open(path))
+        if not self.settings.recent:
+            self._recent_menu.addAction(say("None yet")).setEnabled(False)
+
+    def open_files(self, paths: list[str]) -> None:
+        """Open a project, or bring media in."""
+        projects = [path for path in paths if path.endswith(SUFFIX)]
+        if projects:
+            self.projects.open(Path(projects[0]))
+        media = [path for path in paths if not path.endswith(SUFFIX)]
+        if media:
+            self.session.bring_in(media)
+
+    def open_sample(self) -> None:
+        """Open the sample project: the bundled dance and the bundled character."""
+        self.projects.reset_to_empty()
+        self.session.bring_in(sample_files())
+
+    def begin(self) -> None:
+        """Do what belongs to the start: recovery, the sample and its hints the first time."""
+        self.projects.offer_recovery()
+        if not self.settings.started:
+            self.change_settings(replace(self.settings, started=True))
+            if not self.session.project.sources:
+                self.open_sample()
+                self.show_hints()
+
+    def show_hints(self) -> None:
+        """Show the three hints."""
+        play, canvas, queue = self.viewer.transport.play, self.viewer.canvas, self.top.render
+        where = QPoint(canvas.width() // 2, canvas.height() // 2)
+        if self.showing.options.layout == "side":
+            where = QPoint(canvas.width() // 2 - 40, canvas.height() // 2)
+        keys = self.actions_["draft"].shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+        self._hints = Hints(
+            self,
+            [
+                (play, QPoint(play.width() // 2, 0), say("Press Space"),
+                 say("The sample dance plays, and the character dances along on the right.")),
+                (canvas, where, say("Drag a wrist"),
+                 say("The arm follows and keeps its length. The change fades over the frames around.")),
+                (self.timeline.sheet, QPoint(320, 4), say("Mark a range, then draft it"),
+                 say("I and O set in and out; {keys} renders a draft of it.", keys=keys)),
+            ],
+        )  # fmt: skip
+
     def closeEvent(self, event: QCloseEvent) -> None:
-        """End what runs beside the window."""
+        """Ask where work would be lost, then end what runs beside the window."""
+        if self._closing or not self.isVisible():
+            self._end()
+            event.accept()
+            return
+        event.ignore()
+        self.projects.when_safe(self._close_now)
+
+    def _close_now(self) -> None:
+        self._closing = True
+        self.close()
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        sizes = [self.upper.sizes(), self.lower.sizes(), self.halves.sizes()]
+        panels = "/".join(",".join(map(str, each)) for each in sizes)
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
+        write_settings(replace(self.settings, window=geometry, panels=panels))
+        self.projects.close()
         self.files.close()
-        self.session.close()
-        event.accept()
+        self.session.close(keep_rendering=self.settings.keep_rendering)
+
+    _closing = False
+    _ended = False
+
+    def restore_layout(self) -> None:
+        """Take the size and the panels of the last time."""
+        if self.settings.window:
+            self.restoreGeometry(QByteArray.fromBase64(self.settings.window.encode("ascii")))
+        try:
+            sizes = [[int(n) for n in part.split(",")] for part in self.settings.panels.split("/")]
+        except ValueError:
+            return
+        for splitter, each in zip((self.upper, self.lower, self.halves), sizes, strict=False):
+            if len(each) == splitter.count() and all(n > 0 for n in each):
+                splitter.setSizes(each)

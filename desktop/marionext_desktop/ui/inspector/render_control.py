@@ -81,6 +81,7 @@ class RenderControl(QObject):
         actions.on("render", lambda: self.render(draft=False))
         actions.on("again", self.render_again)
         actions["pause_queue"].toggled.connect(self._pause_queue)
+        actions.on("show_take", self._show_here)
         actions.on("set_a", lambda: self._compare_here(shift=True))
         actions.on("set_b", lambda: self._compare_here(shift=False))
         session.document.changed.connect(self._document_changed)
@@ -265,10 +266,27 @@ class RenderControl(QObject):
         else:
             self._showing.compare_takes(b="" if self._showing.take_b == name else name)
 
+    def show_everywhere(self, name: str) -> None:
+        """Let the timeline show a take in all of its frames, over newer ones."""
+
+        def on_top(project: Project) -> Project:
+            take = next((each for each in project.takes if each.id == name), None)
+            if take is None or project.takes[-1] is take:
+                return project
+            others = tuple(each for each in project.takes if each is not take)
+            return replace(project, takes=(*others, replace(take, hidden=False)))
+
+        self._session.document.amend(on_top)
+
     def _compare_here(self, *, shift: bool) -> None:
         take = takes.take_at(self._session.project, self._showing.frame)
         if take is not None:
             self.choose_version(take.id, shift)
+
+    def _show_here(self) -> None:
+        name = self._showing.take_b
+        if name:
+            self.show_everywhere(name)
 
     # ---------------------------------------------------------------- estimate
 
