@@ -45,7 +45,7 @@ elif sys.argv[1:3] == ["models", "pull"]:
         sys.stdout.flush()
         time.sleep(%s)
     if "%s":
-        print("error: the licence is not accepted\\n       Accept it at https://example.org",
+        print("error: the licence is not accepted\\n       Accept it at the models page",
               file=sys.stderr)
         sys.exit(4)
 """
@@ -71,7 +71,7 @@ def test_a_fetch_tells_how_far_it_is_and_why_it_fails(
     qtbot.waitUntil(lambda: models._listing is None and not models._fetches, timeout=10_000)
     if fails:
         assert "licence is not accepted" in errors[0]
-        assert "https://example.org" in models.models[0].message
+        assert "the models page" in models.models[0].message
     else:
         assert errors == []
         assert seen == sorted(seen)
