@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -14,8 +15,8 @@ from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
 from marionext_desktop.model.looking import Findings
-from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.places import takes_folder
+from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.project import Project
 from marionext_desktop.model.queue import RenderQueue
 from marionext_desktop.model.side_process import SideProcess
@@ -78,9 +79,11 @@ class Session(QObject):
             place: puts what was found on the timeline; None: a first motion goes there by itself.
         """
         for path in paths:
-            self.side.call(
-                look_at, path, done=lambda result, path=path: self._looked.emit(path, result, place)
-            )
+            self.side.call(look_at, path, done=partial(self._tell_look, path, place))
+
+    def _tell_look(self, path: str, place: object, result: object) -> None:
+        """Carry what was found to the window's thread."""
+        self._looked.emit(path, result, place)
 
     def _bring_in(self, path: str, result: object, place: object) -> None:
         name = Path(path).name

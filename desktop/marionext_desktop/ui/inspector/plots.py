@@ -81,7 +81,13 @@ class CurvePlot(QWidget):
         text(p, w - 16 - advance, 16, say("before"), "faint", 11, align="right")
 
     def _draw(
-        self, p: QPainter, values: NDArray[np.float32], low: float, scale: float, colour: str, width: float
+        self,
+        p: QPainter,
+        values: NDArray[np.float32],
+        low: float,
+        scale: float,
+        colour: str,
+        width: float,
     ) -> None:
         step = max(len(values) // max(self.width(), 1), 1)
         values = values[::step]
@@ -92,7 +98,9 @@ class CurvePlot(QWidget):
         p.setBrush(Qt.BrushStyle.NoBrush)
         p.setPen(QPen(theme().colour(colour), width))
         for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            points = [QPointF(x, y) for x, y in zip(xs[a:b].tolist(), ys[a:b].tolist(), strict=True)]
+            points = [
+                QPointF(x, y) for x, y in zip(xs[a:b].tolist(), ys[a:b].tolist(), strict=True)
+            ]
             p.drawPolyline(QPolygonF(points))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -140,4 +148,13 @@ class Proportions(QWidget):
             long = max(min((factor - 1) * wide, wide / 2), -wide / 2)
             bar = QRectF(min(middle, middle + long), y + 7, max(abs(long), 1), 8)
             box(p, bar, 2, "violet")
-            text(p, self.width(), y + 15, f"{factor * 100:.0f} %", "strong", 12, figures=True, align="right")
+            text(
+                p,
+                self.width(),
+                y + 15,
+                f"{factor * 100:.0f} %",
+                "strong",
+                12,
+                figures=True,
+                align="right",
+            )

@@ -4,13 +4,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPixmap,
+)
+from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
-from marionext_desktop.ui.controls import Amount, Button, Choice, Number, Scrolled, Section, Segments, field, label, retone, row, with_keys
+from marionext_desktop.ui.controls import (
+    Button,
+    Choice,
+    Number,
+    Scrolled,
+    Section,
+    Segments,
+    field,
+    label,
+    row,
+    with_keys,
+)
 from marionext_desktop.ui.icons import icon_picture
 from marionext_desktop.ui.painting import BOLD, box, text
 from marionext_desktop.ui.theme import theme
@@ -94,7 +114,9 @@ class _Card(QWidget):
         p, version = QPainter(self), self.version
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        edge = {"A": "strong", "B": "accent"}.get(self.mark, "accent" if self.hasFocus() else "edge")
+        edge = {"A": "strong", "B": "accent"}.get(
+            self.mark, "accent" if self.hasFocus() else "edge"
+        )
         whole = QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75)
         box(p, whole, 6, "head", edge, 1.5 if self.mark or self.hasFocus() else 1)
         frame = QRectF(4, 4, 86, 74)
@@ -107,7 +129,9 @@ class _Card(QWidget):
             w, h = version.picture.width(), version.picture.height()
             scale = max(frame.width() / w, frame.height() / h)
             wide, tall = frame.width() / scale, frame.height() / scale
-            p.drawPixmap(frame, version.picture, QRectF((w - wide) / 2, (h - tall) * 0.2, wide, tall))
+            p.drawPixmap(
+                frame, version.picture, QRectF((w - wide) / 2, (h - tall) * 0.2, wide, tall)
+            )
         else:
             p.drawPixmap(38, 32, icon_picture("image", "faint", 18))
         p.restore()
@@ -118,7 +142,9 @@ class _Card(QWidget):
             badge = QRectF(68, 83, 19, 18)
             box(p, badge, 4, "accent" if self.mark == "B" else "strong")
             colour = "on_accent" if self.mark == "B" else "back"
-            text(p, badge.center().x(), badge.y() + 13.5, self.mark, colour, 11, BOLD, align="centre")
+            text(
+                p, badge.center().x(), badge.y() + 13.5, self.mark, colour, 11, BOLD, align="centre"
+            )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Compare it."""
@@ -164,8 +190,8 @@ class RenderPage(Scrolled):
         self.quality.chosen.connect(lambda key: self.changed.emit("quality", key or None))
         self.character = Choice(tip=say("Who takes the dancer's part"))
         self.character.chosen.connect(lambda key: self.changed.emit("character", key or None))
-        self.size = Choice(tip=say("Width and height of the frames"))
-        self.size.chosen.connect(self._tell_size)
+        self.frame_size = Choice(tip=say("Width and height of the frames"))
+        self.frame_size.chosen.connect(self._tell_size)
         self.range = Segments(
             [("range", say("In–Out")), ("all", say("All"))], tip=say("What is rendered")
         )
@@ -196,7 +222,7 @@ class RenderPage(Scrolled):
                 field(say("Model"), self.model),
                 field(say("Quality"), self.quality),
                 field(say("Character"), self.character),
-                field(say("Size"), self.size),
+                field(say("Size"), self.frame_size),
                 field(say("Range"), self.range),
                 field(say("Seed"), self.seed),
                 field(say("Steps"), self.steps),

@@ -178,7 +178,11 @@ class Canvas(QWidget):
             return False
         if len(before.people) != len(stage.people) or who >= len(stage.people):
             return False
-        if any(a is not b for n, (a, b) in enumerate(zip(before.people, stage.people, strict=True)) if n != who):
+        if any(
+            a is not b
+            for n, (a, b) in enumerate(zip(before.people, stage.people, strict=True))
+            if n != who
+        ):
             return False
         old, new = before.people[who], stage.people[who]
         moved = (old.points != new.points).any(axis=1) | (old.scores != new.scores)
@@ -283,7 +287,9 @@ class Canvas(QWidget):
     def look_at(self, area: QRectF) -> None:
         """Show an area of the canvas, with room around it."""
         pane = self.panes()[0][1]
-        scale = 0.6 * min(pane.width() / max(area.width(), 1), pane.height() / max(area.height(), 1))
+        scale = 0.6 * min(
+            pane.width() / max(area.width(), 1), pane.height() / max(area.height(), 1)
+        )
         self.scale = min(max(scale, _FARTHEST), 4.0)
         self._middle = area.center()
         self._view_moved()
@@ -386,14 +392,18 @@ class Canvas(QWidget):
     def _canvas_area(self, pane: QRectF) -> QRectF:
         scale = self.shown_scale()
         corner = self._to(pane, 0, 0)
-        return QRectF(corner.x(), corner.y(), self.stage.size[0] * scale, self.stage.size[1] * scale)
+        return QRectF(
+            corner.x(), corner.y(), self.stage.size[0] * scale, self.stage.size[1] * scale
+        )
 
     def _paint_picture(self, painter: QPainter, picture: Picture | None, pane: QRectF) -> None:
         if picture is None or picture.image.isNull():
             return
         scale = self.shown_scale()
         corner = self._to(pane, picture.area.x(), picture.area.y())
-        target = QRectF(corner.x(), corner.y(), picture.area.width() * scale, picture.area.height() * scale)
+        target = QRectF(
+            corner.x(), corner.y(), picture.area.width() * scale, picture.area.height() * scale
+        )
         shown = target.intersected(pane)
         if shown.isEmpty():
             return
@@ -409,7 +419,10 @@ class Canvas(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not near)
         if across > 1.6:
             # Shrinking by more than half by interpolation alone flickers: average first.
-            wide, tall = round(target.width() * self.devicePixelRatioF()), round(target.height() * self.devicePixelRatioF())
+            wide, tall = (
+                round(target.width() * self.devicePixelRatioF()),
+                round(target.height() * self.devicePixelRatioF()),
+            )
             small = picture.image.scaled(
                 max(wide, 1),
                 max(tall, 1),
@@ -481,7 +494,9 @@ class Canvas(QWidget):
             near = 1 - abs(number - trail.now) / last
             painter.setPen(QPen(QColor(245, 230, 99, int(30 + 180 * near * near)), 1.5))
             painter.drawLine(at[number], at[number + 1])
-        painter.setPen(QPen(QColor(245, 230, 99, 200), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.setPen(
+            QPen(QColor(245, 230, 99, 200), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
+        )
         painter.drawPoints(QPolygonF(at[::2]))
 
     def _tag_area(self, stage: Stage, area: QRectF) -> QRectF | None:
@@ -534,7 +549,9 @@ class Canvas(QWidget):
             more = "" if stage.result is None else _joined_words(stage.result)
             chip(painter, x, y, say("Result"), more, "accent")
             if stage.result is None:
-                self._paint_empty(painter, area, say("Nothing rendered here yet\nCtrl+Return drafts the range"))
+                self._paint_empty(
+                    painter, area, say("Nothing rendered here yet\nCtrl+Return drafts the range")
+                )
             elif stage.result.note:
                 self._paint_note(painter, area, stage.result.note)
         else:
@@ -551,7 +568,16 @@ class Canvas(QWidget):
         for number, line in enumerate(words.splitlines()):
             colour, size = ("text", 13) if number == 0 else ("faint", 12)
             y = area.center().y() + number * 22
-            text(painter, area.center().x(), y, line, colour, size, align="centre", width=area.width() - 24)
+            text(
+                painter,
+                area.center().x(),
+                y,
+                line,
+                colour,
+                size,
+                align="centre",
+                width=area.width() - 24,
+            )
 
     def _paint_note(self, painter: QPainter, area: QRectF, note: str) -> None:
         wide = text_width(note, 11, MEDIUM) + 36
@@ -559,7 +585,9 @@ class Canvas(QWidget):
         if badge.x() < area.x() + area.width() * 0.45:
             badge.moveTop(area.y() + 38)
         box(painter, badge, 4, QColor(11, 13, 15, 215))
-        painter.drawPixmap(QPointF(badge.x() + 7, badge.y() + 4), icon_picture("history", "#e8a33d", 14))
+        painter.drawPixmap(
+            QPointF(badge.x() + 7, badge.y() + 4), icon_picture("history", "#e8a33d", 14)
+        )
         text(painter, badge.x() + 27, badge.y() + 15.5, note, "#e8a33d", 11, MEDIUM)
 
     # ---------------------------------------------------------------- mouse
@@ -614,9 +642,7 @@ class Canvas(QWidget):
         for who, person in enumerate(self.stage.people):
             if who == self.stage.person:
                 continue
-            found = near_point(
-                person.points, person.scores, self._place(area), at, fine=False
-            )
+            found = near_point(person.points, person.scores, self._place(area), at, fine=False)
             if found is not None:
                 return who
         return None

@@ -10,8 +10,8 @@ from marionext.jobs import LivePose
 from marionext.pose import Origin
 from marionext.protocol import Failed, Posed
 from marionext_desktop.model import posing
-from marionext_desktop.model.limbs import dragged
 from marionext_desktop.model.edit_stack import Keypoints
+from marionext_desktop.model.limbs import dragged
 from marionext_desktop.model.poses import Pose, placement
 from marionext_desktop.model.project import Clip, Project
 from marionext_desktop.model.words import say
@@ -197,7 +197,9 @@ class ViewerControl(QObject):
 
     def _empty_words(self, project: Project) -> str:
         if not project.clips:
-            return say("Drop a dance video or a motion file here\nvideos, BVH, glTF, VRM, pose JSON")
+            return say(
+                "Drop a dance video or a motion file here\nvideos, BVH, glTF, VRM, pose JSON"
+            )
         clip = project.clip_at(self._showing.frame)
         if clip is None:
             return say("A gap")
@@ -239,9 +241,7 @@ class ViewerControl(QObject):
                 self._ghosts = tuple(found)
         return self._ghosts
 
-    def _ghost_frames(
-        self, project: Project, clip: Clip, frame: int
-    ) -> list[tuple[int, str]]:
+    def _ghost_frames(self, project: Project, clip: Clip, frame: int) -> list[tuple[int, str]]:
         """Return the frames of the ghosts: the keys on both sides, or some frames away."""
         source = project.source(clip.source)
         keys = set()
@@ -252,12 +252,21 @@ class ViewerControl(QObject):
                     keys.add(at)
         before = max((at for at in keys if at < frame), default=frame - _GHOST_AWAY)
         after = min((at for at in keys if at > frame), default=frame + _GHOST_AWAY)
-        return [(at, tint) for at, tint in ((before, "#f2785c"), (after, "#6fd08c")) if clip.at <= at < clip.stop]
+        return [
+            (at, tint)
+            for at, tint in ((before, "#f2785c"), (after, "#6fd08c"))
+            if clip.at <= at < clip.stop
+        ]
 
     def _read_trails(self, project: Project, frame: int, person: int) -> tuple[Trail, ...]:
         chosen = sorted(self._showing.joints)
         clip = project.clip_at(frame)
-        if not self._showing.options.trails or not chosen or len(chosen) > _MOST_TRAILS or clip is None:
+        if (
+            not self._showing.options.trails
+            or not chosen
+            or len(chosen) > _MOST_TRAILS
+            or clip is None
+        ):
             return ()
         found = self._session.poses.keypoints(clip)
         who = person if clip.person is None else clip.person
@@ -306,7 +315,10 @@ class ViewerControl(QObject):
         to = (drag.at[0] + x / scale, drag.at[1] + y / scale)
         way = "joint" if modifiers & Qt.KeyboardModifier.ShiftModifier else options.way
         fade = 0 if modifiers & Qt.KeyboardModifier.AltModifier else options.fade
-        points, scores = drag.before.points[drag.frame, drag.person], drag.before.scores[drag.frame, drag.person]
+        points, scores = (
+            drag.before.points[drag.frame, drag.person],
+            drag.before.scores[drag.frame, drag.person],
+        )
         moved = dragged(points, scores, drag.number, to, way)
         others = self._showing.joints - {drag.number}
         if others and len(self._showing.joints) > 1 and drag.number in self._showing.joints:
@@ -344,7 +356,9 @@ class ViewerControl(QObject):
 
     def _ask_live(self, project: Project, pose: Pose, frame: int) -> None:
         """Ask the engine how the character looks in this pose, where nothing is rendered."""
-        layouts = {"side", "wipe"} | ({"single"} if self._showing.options.layer == "result" else set())
+        layouts = {"side", "wipe"} | (
+            {"single"} if self._showing.options.layer == "result" else set()
+        )
         wanted = self._showing.options.live and self._showing.options.layout in layouts
         character = next(
             (c for c in project.characters if c.id == project.render.character),

@@ -12,7 +12,6 @@ from marionext_desktop.ui.controls import (
     Panel,
     Segments,
     label,
-    row,
     separator,
 )
 from marionext_desktop.ui.icons import icon_picture
@@ -90,6 +89,8 @@ class Toast(QFrame):
 
     def _place(self) -> None:
         canvas = self.parentWidget()
+        if canvas is None:
+            return
         self.move((canvas.width() - self.width()) // 2, canvas.height() - self.height() - 14)
 
 
