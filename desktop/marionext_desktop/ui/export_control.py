@@ -31,8 +31,8 @@ class ExportControl(QObject):
         self._window, self._session = window, session
         self._folder: Path | None = None
         self._done.connect(self._tell)
-        self.write_mix: Callable[[Project, FrameRange, Path], Path | None] | None = None
-        """Writes the sound of a range of the timeline; called beside the window."""
+        self.mix: Callable[[Project, FrameRange, Callable[[object], None]], None] | None = None
+        """Writes the sound of a range of the timeline to a file, and calls back with its path."""
 
     def ask(self) -> None:
         """Ask what is to be exported, and do it."""
@@ -108,14 +108,18 @@ class ExportControl(QObject):
                 sound=mix if isinstance(mix, Path) else None, quality=quality,  # type: ignore[arg-type]
             )  # fmt: skip
             task = self._session.engine.run(job, path.name)
-            task.finished.connect(lambda event: self._tell(path, event))
-            task.failed.connect(lambda event: self._tell(path, event))
+            task.finished.connect(lambda event: self._made(path, mix, event))
+            task.failed.connect(lambda event: self._made(path, mix, event))
 
-        audible = sound and kind in {"mp4", "prores", "webm"} and self.write_mix is not None
-        if audible and self.write_mix is not None:
-            self._session.mix(self.write_mix, project, span, make)
+        if sound and kind in {"mp4", "prores", "webm"} and self.mix is not None:
+            self.mix(project, span, make)
         else:
             make(None)
+
+    def _made(self, path: Path, mix: object, event: Finished | Failed) -> None:
+        if isinstance(mix, Path):
+            mix.unlink(missing_ok=True)
+        self._tell(path, event)
 
     def _export_job_file(self, project: Project, path: Path, span: FrameRange) -> None:
         takes = [each for each in project.takes if each.span.start <= span.start < each.span.stop]

@@ -78,13 +78,13 @@ class LibraryControl(QObject):
             title=source.name,
             words=words,
             state=shown,  # type: ignore[arg-type]
-            picture=self.pictures.get(source.id) or self._drawing(source),
+            picture=self.pictures.get(source.id) or self.drawing(source),
             icon=_ICONS.get(source.kind, "film"),
             tip=source.path,
             progress=progress,
         )
 
-    def _drawing(self, source: Source) -> QPixmap | None:
+    def drawing(self, source: Source) -> QPixmap | None:
         """Return a drawing of the figure in a source that has no pictures of its own."""
         if source.kind not in {"motion", "poses"}:
             return None

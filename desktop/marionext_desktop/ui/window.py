@@ -41,6 +41,7 @@ from marionext_desktop.ui.inspector.selection import SelectionPage
 from marionext_desktop.ui.library import LibraryPanel
 from marionext_desktop.ui.library_control import LibraryControl
 from marionext_desktop.ui.loading import PictureFiles
+from marionext_desktop.ui.media_control import MediaControl
 from marionext_desktop.ui.menus import Menus
 from marionext_desktop.ui.models_page import ModelsPage
 from marionext_desktop.ui.project_control import ProjectControl
@@ -192,6 +193,12 @@ class Window(QMainWindow):
             actions, session, showing, self.timeline_control, self.viewer.canvas,
             self.findings_control, self.render_control,
         )  # fmt: skip
+        self.media = MediaControl(
+            session, showing, actions, self.viewer_control, self.timeline_control,
+            self.viewer.transport, self.library_control, self.status,
+        )  # fmt: skip
+        self.media.make_proxies(self.settings.proxy)
+        self.exports.mix = self.media.mix
         self.render_control.show_log = self._show_log
         self._recent_menu = QMenu(say("Open recent"), self)
         self.top.menus["File"].insertMenu(actions["save"], self._recent_menu)
@@ -232,10 +239,10 @@ class Window(QMainWindow):
             "zoom_in": lambda: self.timeline.sheet.zoom(1.3),
             "zoom_out": lambda: self.timeline.sheet.zoom(1 / 1.3),
             "zoom_fit": self.timeline.sheet.fit,
-            "back": lambda: self.go_to(showing.frame - 1),
-            "on": lambda: self.go_to(showing.frame + 1),
-            "back_second": lambda: self.go_to(showing.frame - self._second()),
-            "on_second": lambda: self.go_to(showing.frame + self._second()),
+            "back": lambda: self.media.player.step(-1),
+            "on": lambda: self.media.player.step(1),
+            "back_second": lambda: self.media.player.step(-self._second()),
+            "on_second": lambda: self.media.player.step(self._second()),
             "previous_edit": lambda: self._to_edit(back=True),
             "next_edit": lambda: self._to_edit(back=False),
             "start": lambda: self.go_to(0),
@@ -491,6 +498,7 @@ class Window(QMainWindow):
             theme().apply(settings.theme)
         if (before.key_set, before.keys) != (settings.key_set, settings.keys):
             self.actions_.give_keys(settings.key_set, settings.keys)
+        self.media.make_proxies(settings.proxy)
         write_settings(settings)
 
     def show_help(self) -> None:
@@ -599,6 +607,7 @@ class Window(QMainWindow):
         panels = "/".join(",".join(map(str, each)) for each in sizes)
         geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         write_settings(replace(self.settings, window=geometry, panels=panels))
+        self.media.close()
         self.projects.close()
         self.files.close()
         self.session.close(keep_rendering=self.settings.keep_rendering)
