@@ -258,8 +258,12 @@ class EditStack:
         self.edits = (*self.edits, edit)
         self._below.append(below)
 
-    def _place(self, block: Block) -> tuple[slice, int, NDArray[np.int64]]:
-        return slice(block.rows.start, block.rows.stop), block.person, block.joints
+    def _place(self, block: Block) -> tuple[slice, int, slice | NDArray[np.int64]]:
+        joints: slice | NDArray[np.int64] = block.joints
+        if len(block.joints) and (np.diff(block.joints) == 1).all():
+            # A slice is copied in one go: ten times as fast, for a filter over everything.
+            joints = slice(int(block.joints[0]), int(block.joints[-1]) + 1)
+        return slice(block.rows.start, block.rows.stop), block.person, joints
 
     def _read(self, like: Block) -> Block:
         place, arrays = self._place(like), self.keypoints
@@ -267,10 +271,10 @@ class EditStack:
             rows=like.rows,
             person=like.person,
             joints=like.joints,
-            points=arrays.points[place],
-            scores=arrays.scores[place],
-            origins=arrays.origins[place],
-            depths=None if like.depths is None else arrays.depths[place],
+            points=arrays.points[place].copy(),
+            scores=arrays.scores[place].copy(),
+            origins=arrays.origins[place].copy(),
+            depths=None if like.depths is None else arrays.depths[place].copy(),
         )
 
     def _write(self, block: Block) -> None:

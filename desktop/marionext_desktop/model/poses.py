@@ -9,6 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ __all__ = ["STACK_BYTES", "Placement", "Pose", "Poses", "placement"]
 
 logger = logging.getLogger(__name__)
 
+_Kind = TypeVar("_Kind", bound=np.generic)
 STACK_BYTES = 512 << 20
 """What the keypoints of all clips may take; those not looked at for longest go first."""
 
@@ -45,6 +47,8 @@ class Placement:
 
     def to_canvas(self, points: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return points (..., 2) of the source's picture on the canvas."""
+        if (self.scale, self.left, self.top) == (1.0, 0.0, 0.0):
+            return np.array(points, np.float32)
         moved = points * self.scale + np.array([self.left, self.top])
         return np.asarray(moved, np.float32)
 
@@ -378,9 +382,9 @@ class Poses(QObject):
             where = placement(keypoints.size, project.size)
             found = _between(keypoints, rows, share, who)
             points[place] = where.to_canvas(found[0])
-            scores[place], origins[place] = found[1], keypoints.origins[rows][:, who]
+            scores[place], origins[place] = found[1], _of(keypoints.origins, rows, who)
             if knows_depths:
-                depths[place] = keypoints.depths[rows][:, who] * np.float32(where.scale)
+                depths[place] = _of(keypoints.depths, rows, who) * np.float32(where.scale)
         return PoseTrack(
             points=points,
             scores=scores,
@@ -434,6 +438,17 @@ def _places(
     return np.clip(rows, 0, last), share
 
 
+def _of(array: NDArray[_Kind], rows: NDArray[np.int64], who: list[int]) -> NDArray[_Kind]:
+    """Return the rows of some people: frames that follow each other are not copied."""
+    count = len(rows)
+    if count and rows[-1] - rows[0] == count - 1 and (np.diff(rows) == 1).all():
+        part = array[int(rows[0]) : int(rows[0]) + count]
+        if who and who == list(range(who[0], who[0] + len(who))):
+            return part[:, who[0] : who[0] + len(who)]
+        return part[:, who]
+    return array[rows][:, who]
+
+
 def _between(
     keypoints: Keypoints,
     rows: NDArray[np.int64],
@@ -441,7 +456,7 @@ def _between(
     who: list[int],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return points and scores at places between frames, as `marionext.pose.resample` does."""
-    points, scores = keypoints.points[rows][:, who], keypoints.scores[rows][:, who]
+    points, scores = _of(keypoints.points, rows, who), _of(keypoints.scores, rows, who)
     if not share.any():
         return points, scores
     after = np.minimum(rows + 1, len(keypoints) - 1)

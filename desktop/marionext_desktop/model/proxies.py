@@ -12,6 +12,7 @@ from bisect import bisect_right
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,16 @@ class VideoFrames:
         """
         return self._shown.picture(self._index(frame), cancelled=cancelled)  # type: ignore[arg-type]
 
+    @property
+    def proxy_size(self) -> tuple[int, int]:
+        """Width and height of its proxy: even, in its shape."""
+        width, height = self._info.fitted(PROXY_SIDE)
+        return max(2, width // 2 * 2), max(2, height // 2 * 2)
+
+    def for_encoder(self, frame: int) -> Any:
+        """Return a frame as one of PyAV's, as large as the proxy."""
+        return self._shown.frame(self._index(frame), self.proxy_size)
+
     def _index(self, frame: int) -> int:
         info = self._info
         if not info.variable_rate or not info.times:
@@ -116,7 +127,7 @@ def make_piece(path: str, piece: int, output: str) -> int:
     import av  # noqa: PLC0415 - beside the window only
 
     if not _open or _open[0][0] != path:
-        _open[:] = [(path, VideoFrames(path, longest=PROXY_SIDE))]
+        _open[:] = [(path, VideoFrames(path))]
     frames = _open[0][1]
     wanted = range(piece * PIECE_FRAMES, min((piece + 1) * PIECE_FRAMES, len(frames)))
     try:
@@ -126,18 +137,18 @@ def make_piece(path: str, piece: int, output: str) -> int:
         ):
             stream = None
             for place, frame in enumerate(wanted):
-                picture = frames.read(frame)
-                height, width = (side // 2 * 2 for side in picture.shape[:2])
+                shown = frames.for_encoder(frame)
                 if stream is None:
                     stream = container.add_stream("libx264", rate=30)
-                    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-                    stream.codec_context.thread_count = 1
+                    stream.width, stream.height, stream.pix_fmt = *frames.proxy_size, "yuv420p"
+                    coder = stream.codec_context
+                    coder.thread_count = 1
+                    # The proxy is shown in the colours of the video.
+                    coder.colorspace, coder.color_range = shown.colorspace, shown.color_range
                     stream.options = {
                         "preset": "ultrafast", "crf": "22", "g": "1", "tune": "fastdecode",
                     }  # fmt: skip
-                shown = av.VideoFrame.from_ndarray(
-                    np.ascontiguousarray(picture[:height, :width]), format="rgb24"
-                )
+                shown.pict_type = av.video.frame.PictureType.NONE
                 shown.pts = place
                 shown.time_base = Fraction(1, 30)
                 for packet in stream.encode(shown):

@@ -30,7 +30,7 @@ from marionext.errors import JobCancelled, MotionError
 from marionext.files import reading
 from marionext.footage.animation import Animation, is_animation
 from marionext.footage.container import Scan, opened, scan
-from marionext.footage.orientation import Screen
+from marionext.footage.orientation import UPRIGHT, Screen
 from marionext.footage.timing import Timing, plan_timing
 from marionext.frames import FrameRate, format_frames
 from marionext.limits import FRAMES, VIDEO_PIXELS
@@ -484,6 +484,27 @@ class Shown:
             MotionError: the file cannot be read any more.
         """
         self._cancelled = cancelled
+        return self._found(index).picture()
+
+    def frame(self, index: int, size: tuple[int, int]) -> Any:
+        """Return picture ``index`` as a frame of PyAV in YUV 4:2:0, as encoders take it.
+
+        Args:
+            index: its place among the file's frames, from 0.
+            size: width and height of the frame, of the picture's shape.
+
+        Raises:
+            MotionError: the file cannot be read any more.
+        """
+        self._cancelled = None
+        found = self._found(index)
+        if found.stored is not None:
+            return found.stored.reformat(*size, format="yuv420p", interpolation="BILINEAR")
+        picture = av.VideoFrame.from_ndarray(found.picture(), format="rgb24")
+        return picture.reformat(*size, format="yuv420p", interpolation="AREA")
+
+    def _found(self, index: int) -> "_Decoded":
+        """Return the frame that is shown at a place."""
         index = max(index, self._info.held)
         if self._at is None or not self._at.index <= index <= self._at.index + _NEAR:
             self._frames, self._at, self._next = self._from(index, seek=index > _NEAR), None, None
@@ -495,7 +516,7 @@ class Shown:
         nearest = self._at or self._next
         if nearest is None:
             raise MotionError(f"{self._path} breaks off before frame {FIRST_FRAME + index}")
-        return nearest.picture()
+        return nearest
 
     def _advance(self, index: int) -> None:
         """Go on to the last frame that is not after a place."""
@@ -522,7 +543,9 @@ class Shown:
             for frame in _decoded(container, stream):
                 place, _ = clock.place(frame)
                 look = screen.meet(frame)
-                yield _Decoded(place, partial(screen.show, frame, look, self._longest))
+                upright = look.size == screen.size == (frame.width, frame.height)
+                stored = frame if upright and look.orientation == UPRIGHT else None
+                yield _Decoded(place, partial(screen.show, frame, look, self._longest), stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -531,3 +554,5 @@ class _Decoded:
 
     index: int
     picture: Callable[[], NDArray[np.uint8]]
+    stored: Any = None
+    """The frame as it was decoded, where it is stored as it is shown; None: it is not."""

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from fractions import Fraction
 
 import numpy as np
@@ -100,6 +101,15 @@ def same(stack: EditStack, track: PoseTrack) -> bool:
     )
 
 
+def applied(edits: tuple[PoseEdit, ...]) -> PoseTrack:
+    """Apply edits as the engine does, those left out that do not fit."""
+    track = TRACK
+    for edit in edits:
+        with suppress(MotionError):
+            track = apply(track, [edit])
+    return track
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(edits(), max_size=5), max_size=4), st.data())
 def test_from_any_edits_to_any_others_it_is_as_the_engine_applies_them(
@@ -112,9 +122,10 @@ def test_from_any_edits_to_any_others_it_is_as_the_engine_applies_them(
         wanted = (*before[:kept], *new)
         stack.take_back_to(wanted)
         for edit in wanted[len(stack.edits) :]:
-            stack.put(edit)
+            with suppress(MotionError):  # such as a turn about a joint that is never seen
+                stack.put(edit)
         assert stack.edits == wanted
-        assert same(stack, apply(TRACK, wanted))
+        assert same(stack, applied(wanted))
         before = wanted
     stack.take_back_to(())
     assert same(stack, TRACK)
