@@ -9,7 +9,6 @@ from PySide6.QtGui import (
     QIcon,
     QKeyEvent,
     QKeySequence,
-    QPainter,
     QPaintEvent,
     QWheelEvent,
 )
@@ -29,7 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from marionext_desktop.ui.icons import icon, icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM
+from marionext_desktop.ui.painting import BOLD, MEDIUM, painting
 from marionext_desktop.ui.theme import font, theme
 
 __all__ = [
@@ -237,9 +236,9 @@ class Choice(QComboBox):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the arrow, which a style sheet cannot give the theme's colour."""
         super().paintEvent(event)
-        painter = QPainter(self)
-        at = QPointF(self.width() - 19, (self.height() - 13) / 2)
-        painter.drawPixmap(at, icon_picture("chevron-down", "faint", 13))
+        with painting(self) as painter:
+            at = QPointF(self.width() - 19, (self.height() - 13) / 2)
+            painter.drawPixmap(at, icon_picture("chevron-down", "faint", 13))
 
 
 class Number(QDoubleSpinBox):

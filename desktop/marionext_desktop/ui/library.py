@@ -42,7 +42,7 @@ from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Tabs
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM, box, text
+from marionext_desktop.ui.painting import BOLD, MEDIUM, box, painting, text
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["LIBRARY_MIME", "Entry", "LibraryList", "LibraryPanel"]
@@ -321,32 +321,34 @@ class _DropHint(QWidget):
 
     def paintEvent(self, _event: object) -> None:
         """Paint a dashed box."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(self.rect()).adjusted(14.5, 4.5, -14.5, -12.5)
-        painter.setPen(QPen(theme().colour("edge"), 1.2, Qt.PenStyle.DashLine))
-        painter.drawRoundedRect(area, 6, 6)
-        keys = self._action.shortcut().toString(self._action.shortcut().SequenceFormat.NativeText)
-        middle = area.center().x()
-        text(
-            painter,
-            middle,
-            area.y() + 23,
-            say("Drop videos, motions, pictures"),
-            "faint",
-            11,
-            align="centre",
-            width=area.width() - 8,
-        )
-        text(
-            painter,
-            middle,
-            area.y() + 40,
-            say("or press {keys}", keys=keys),
-            "faint",
-            11,
-            align="centre",
-        )
+        with painting(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            area = QRectF(self.rect()).adjusted(14.5, 4.5, -14.5, -12.5)
+            painter.setPen(QPen(theme().colour("edge"), 1.2, Qt.PenStyle.DashLine))
+            painter.drawRoundedRect(area, 6, 6)
+            keys = self._action.shortcut().toString(
+                self._action.shortcut().SequenceFormat.NativeText
+            )
+            middle = area.center().x()
+            text(
+                painter,
+                middle,
+                area.y() + 23,
+                say("Drop videos, motions, pictures"),
+                "faint",
+                11,
+                align="centre",
+                width=area.width() - 8,
+            )
+            text(
+                painter,
+                middle,
+                area.y() + 40,
+                say("or press {keys}", keys=keys),
+                "faint",
+                11,
+                align="centre",
+            )
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Bring files in."""

@@ -15,6 +15,7 @@ from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
 from marionext_desktop.model.looking import Findings
+from marionext_desktop.model.models import Models
 from marionext_desktop.model.places import takes_folder
 from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.project import Project
@@ -60,6 +61,7 @@ class Session(QObject):
         self.findings = Findings(self.document, self.poses, parent=self)
         self.findings.failed.connect(lambda error: self.told.emit("warn", error.message))
         self.queue = queue or RenderQueue(parent=self)
+        self.models = Models(parent=self)
         self.side = SideProcess()
         self._looked.connect(self._bring_in)
         self.captures.failed.connect(self._capture_failed)
@@ -128,6 +130,7 @@ class Session(QObject):
         """
         self.queue.close(keep_working=keep_rendering)
         self.findings.close()
+        self.models.close()
         self.side.close()
         self.poses.close()
         self.engine.close()

@@ -44,6 +44,7 @@ from marionext_desktop.ui.library_control import LibraryControl
 from marionext_desktop.ui.loading import PictureFiles
 from marionext_desktop.ui.media_control import MediaControl
 from marionext_desktop.ui.menus import Menus
+from marionext_desktop.ui.models_control import ModelsControl
 from marionext_desktop.ui.models_page import ModelsPage
 from marionext_desktop.ui.project_control import ProjectControl
 from marionext_desktop.ui.queue_panel import QueuePanel
@@ -202,6 +203,7 @@ class Window(QMainWindow):
             actions, session, showing, self.timeline_control, self.viewer.canvas,
             self.findings_control, self.render_control,
         )  # fmt: skip
+        self.models_control = ModelsControl(self.models, session.models, session)
         self.media = MediaControl(
             session, showing, actions, self.viewer_control, self.timeline_control,
             self.viewer.transport, self.library_control, self.status,

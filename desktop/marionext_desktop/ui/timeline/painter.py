@@ -488,6 +488,8 @@ class SheetPainter:
                 continue
             x, wide = span.x(badge.start), max((badge.stop - badge.start) * span.scale, 3.0)
             colour = "bad" if badge.serious else "warn"
+            # A gap is hatched already.
+            fill = 120 if badge.serious else 0 if badge.icon == "circle-dashed" else 46
             lit = badge.key == self.state.chosen_badge
             for name in badge.rows:
                 if name not in places:
@@ -499,7 +501,7 @@ class SheetPainter:
                     p,
                     area,
                     3,
-                    theme().colour(colour, 120 if badge.serious else 46),
+                    theme().colour(colour, fill),
                     edge,
                     1.5 if lit else 1,
                 )

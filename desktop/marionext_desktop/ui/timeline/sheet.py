@@ -27,7 +27,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from marionext_desktop.model.timecode import format_timecode
 from marionext_desktop.model.words import say
-from marionext_desktop.ui.painting import BOLD, text, text_width
+from marionext_desktop.ui.painting import BOLD, painting, text, text_width
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.bands import LEFT, RULER, Band, bands_of
 from marionext_desktop.ui.timeline.contents import ClipBar, Contents, SoundBar
@@ -306,34 +306,35 @@ class Sheet(QWidget):
             ratio = self.devicePixelRatioF()
             self._back = QPixmap(int(self.width() * ratio), int(self.height() * ratio))
             self._back.setDevicePixelRatio(ratio)
-            back = QPainter(self._back)
-            SheetPainter(back, self.state, self.width(), self.height()).paint()
-            back.end()
-        painter = QPainter(self)
-        area = event.rect()
-        ratio = self._back.devicePixelRatio()
-        source = QRectF(
-            area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio
-        )
-        painter.drawPixmap(QRectF(area), self._back, source)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._box is not None:
-            painter.setBrush(theme().colour("selected", 20))
-            painter.setPen(QPen(theme().colour("selected", 210), 1, Qt.PenStyle.DashLine))
-            painter.drawRect(self._box)
-        if self._snap_line is not None:
-            x = self.state.span.x(self._snap_line)
-            painter.setPen(QPen(theme().colour("selected"), 1))
-            painter.drawLine(QPointF(x, RULER), QPointF(x, self.height()))
-        self._paint_place(painter)
-        self._paint_playhead(painter)
-        if self.tool == "blade" and self._hover_x is not None:
-            painter.setPen(QPen(theme().colour("strong", 160), 1, Qt.PenStyle.DashLine))
-            painter.drawLine(QPointF(self._hover_x, RULER), QPointF(self._hover_x, self.height()))
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(theme().colour("accent", 120), 1))
-            painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+            with painting(self._back) as back:
+                SheetPainter(back, self.state, self.width(), self.height()).paint()
+        with painting(self) as painter:
+            area = event.rect()
+            ratio = self._back.devicePixelRatio()
+            source = QRectF(
+                area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio
+            )
+            painter.drawPixmap(QRectF(area), self._back, source)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if self._box is not None:
+                painter.setBrush(theme().colour("selected", 20))
+                painter.setPen(QPen(theme().colour("selected", 210), 1, Qt.PenStyle.DashLine))
+                painter.drawRect(self._box)
+            if self._snap_line is not None:
+                x = self.state.span.x(self._snap_line)
+                painter.setPen(QPen(theme().colour("selected"), 1))
+                painter.drawLine(QPointF(x, RULER), QPointF(x, self.height()))
+            self._paint_place(painter)
+            self._paint_playhead(painter)
+            if self.tool == "blade" and self._hover_x is not None:
+                painter.setPen(QPen(theme().colour("strong", 160), 1, Qt.PenStyle.DashLine))
+                painter.drawLine(
+                    QPointF(self._hover_x, RULER), QPointF(self._hover_x, self.height())
+                )
+            if self.hasFocus():
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(theme().colour("accent", 120), 1))
+                painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
 
     def _paint_place(self, painter: QPainter) -> None:
         contents = self.state.contents

@@ -29,7 +29,16 @@ from PySide6.QtWidgets import QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM, box, chip, chip_width, text, text_width
+from marionext_desktop.ui.painting import (
+    BOLD,
+    MEDIUM,
+    box,
+    chip,
+    chip_width,
+    painting,
+    text,
+    text_width,
+)
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.rows import point_title
 from marionext_desktop.ui.viewer.figure import Look, Place, draw_figure, joined, near_point, tint_of
@@ -150,7 +159,7 @@ class Canvas(QWidget):
         self._hovered = -1
         self._press: _Hold | None = None
         self._box: QRectF | None = None
-        self._scaled: dict[tuple[int, int, int, int], QPixmap] = {}
+        self._small: dict[tuple[int, int, int], QImage] = {}
         theme().changed.connect(self.refresh)
 
     # ---------------------------------------------------------------- what is shown
@@ -330,27 +339,26 @@ class Canvas(QWidget):
             ratio = self.devicePixelRatioF()
             back = QPixmap(int(self.width() * ratio), int(self.height() * ratio))
             back.setDevicePixelRatio(ratio)
-            painter = QPainter(back)
-            self._paint_back(painter)
-            painter.end()
+            with painting(back) as painter:
+                self._paint_back(painter)
             self._back = back
-        painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._back)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for name, area in self.panes():
-            painter.save()
-            painter.setClipRect(area)
-            self._paint_people(painter, name, area)
-            painter.restore()
-            self._paint_chips(painter, name, area)
-        if self._box is not None:
-            painter.setBrush(QColor(245, 230, 99, 24))
-            painter.setPen(QPen(QColor(245, 230, 99), 1, Qt.PenStyle.DashLine))
-            painter.drawRect(self._box)
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(theme().colour("accent", 130), 1))
-            painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+        with painting(self) as painter:
+            painter.drawPixmap(0, 0, self._back)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            for name, area in self.panes():
+                painter.save()
+                painter.setClipRect(area)
+                self._paint_people(painter, name, area)
+                painter.restore()
+                self._paint_chips(painter, name, area)
+            if self._box is not None:
+                painter.setBrush(QColor(245, 230, 99, 24))
+                painter.setPen(QPen(QColor(245, 230, 99), 1, Qt.PenStyle.DashLine))
+                painter.drawRect(self._box)
+            if self.hasFocus():
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(theme().colour("accent", 130), 1))
+                painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
 
     def _paint_back(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -419,19 +427,24 @@ class Canvas(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not near)
         if across > 1.6:
             # Shrinking by more than half by interpolation alone flickers: average first.
-            wide, tall = (
-                round(target.width() * self.devicePixelRatioF()),
-                round(target.height() * self.devicePixelRatioF()),
-            )
-            small = picture.image.scaled(
-                max(wide, 1),
-                max(tall, 1),
-                Qt.AspectRatioMode.IgnoreAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
+            small = self._shrunk(picture.image, target)
             painter.drawImage(target, small, QRectF(small.rect()))
         else:
             painter.drawImage(shown, picture.image, source)
+
+    def _shrunk(self, image: QImage, target: QRectF) -> QImage:
+        """Return an image averaged to the size it is shown in; panes of one size share it."""
+        ratio = self.devicePixelRatioF()
+        wide, tall = max(round(target.width() * ratio), 1), max(round(target.height() * ratio), 1)
+        key = (image.cacheKey(), wide, tall)
+        small = self._small.get(key)
+        if small is None:
+            mode = Qt.AspectRatioMode.IgnoreAspectRatio
+            small = image.scaled(wide, tall, mode, Qt.TransformationMode.SmoothTransformation)
+            while len(self._small) > 3:
+                del self._small[next(iter(self._small))]
+            self._small[key] = small
+        return small
 
     def _paint_grid(self, painter: QPainter, canvas: QRectF, *, strong: bool) -> None:
         painter.setPen(QPen(QColor(255, 255, 255, 46 if strong else 14), 1))

@@ -70,6 +70,7 @@ class ViewerControl(QObject):
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show)
         self._asked_live: object = None
+        self._live_on_its_way = False
 
         canvas = self.canvas
         session.document.changed.connect(lambda _old, _new: self.refresh())
@@ -369,7 +370,11 @@ class ViewerControl(QObject):
         key = (character.path, pose.points.tobytes(), pose.scores.tobytes(), project.size)
         if key == self._asked_live:
             return
+        if self._live_on_its_way:
+            # The answer asks again if the pose is another by then: playing shows as many as it can.
+            return
         self._asked_live = key
+        self._live_on_its_way = True
         share = min(1.0, _LIVE_SIDE / max(project.size))
         width, height = (max(round(side * share), 16) for side in project.size)
         self._session.engine.show_pose(
@@ -385,6 +390,7 @@ class ViewerControl(QObject):
         )
 
     def _take_live(self, answer: Posed | Failed, tag: object) -> None:
+        self._live_on_its_way = False
         if isinstance(answer, Failed):
             if answer.code != "cancelled":
                 self._live = None
@@ -395,6 +401,8 @@ class ViewerControl(QObject):
         self._live = self._on_canvas(image, say("live"), str(name))
         if self._result is None:
             self.refresh()
+            return
+        self._live = None
 
 
 def image_of(posed: Posed) -> QImage:

@@ -76,7 +76,6 @@ class Toast(QFrame):
             f" border: 1px solid rgba({edge.red()},{edge.green()},{edge.blue()},170);"
             " border-radius: 8px; }"
         )
-        self.adjustSize()
         self.show()
         self.raise_()
         self._place()
@@ -89,8 +88,11 @@ class Toast(QFrame):
 
     def _place(self) -> None:
         canvas = self.parentWidget()
-        if canvas is None:
+        box = self.layout()
+        if canvas is None or box is None:
             return
+        box.activate()
+        self.resize(box.sizeHint())
         self.move((canvas.width() - self.width()) // 2, canvas.height() - self.height() - 14)
 
 
