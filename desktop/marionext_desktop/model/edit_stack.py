@@ -21,7 +21,7 @@ from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
 from marionext.pose import PoseTrack, apply
 
-__all__ = ["Block", "EditStack", "Keypoints", "block_of"]
+__all__ = ["Block", "Copied", "EditStack", "Keypoints", "block_of"]
 
 _POINTS_AT_ONCE = 40_000
 """Points of a block that the window can work out between two pictures: 10 ms."""
@@ -87,6 +87,19 @@ class Block:
         """Bytes that it takes."""
         arrays = (self.points, self.scores, self.origins, self.depths)
         return sum(0 if array is None else array.nbytes for array in arrays)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copied:
+    """A part of a track that was copied to be worked on elsewhere."""
+
+    keypoints: Keypoints
+    first: int
+    """Number of its first frame."""
+
+    def block(self, edit: PoseEdit, rows: FrameRange) -> Block:
+        """Return what an edit makes of it; see `block_of`."""
+        return block_of(self.keypoints.track().with_(first=self.first), edit, rows)
 
 
 def block_of(track: PoseTrack, edit: PoseEdit, rows: FrameRange) -> Block:
@@ -220,19 +233,34 @@ class EditStack:
 
     def around(self, edit: PoseEdit) -> PoseTrack:
         """Return as much of the track, as it is now, as an edit looks at."""
+        return self.keypoints.track(self._looked_at(edit))
+
+    def copied_around(self, edit: PoseEdit) -> "Copied":
+        """Return the same for somebody else to work on, unchecked: checking takes time."""
+        span = self._looked_at(edit)
+        part = slice(None) if span is None else slice(span.start, span.stop)
+        now = self.keypoints
+        copied = Keypoints(
+            points=now.points[part].copy(),
+            scores=now.scores[part].copy(),
+            origins=now.origins[part].copy(),
+            depths=now.depths[part].copy() if now.depths.size else now.depths,
+            size=now.size,
+            rate=now.rate,
+        )
+        return Copied(copied, 0 if span is None else span.start)
+
+    def _looked_at(self, edit: PoseEdit) -> FrameRange | None:
+        """Return the frames that an edit looks at; None: all."""
         rows = self._rows(edit)
-        assert rows is not None
         if isinstance(edit, Smooth | Fill) or (
             isinstance(edit, Transform) and edit.pivot_joint is not None
         ):
-            return self._whole()
-        if isinstance(edit, Hold) and edit.at is not None:
+            return None
+        if rows is not None and isinstance(edit, Hold) and edit.at is not None:
             at = min(max(edit.at, 0), len(self.keypoints) - 1)
             rows = FrameRange(min(rows.start, at), max(rows.stop, at + 1))
-        return self.keypoints.track(rows)
-
-    def _whole(self) -> PoseTrack:
-        return self.keypoints.track()
+        return rows
 
     def _rows(self, edit: PoseEdit) -> FrameRange | None:
         count = len(self.keypoints)

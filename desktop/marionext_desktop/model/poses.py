@@ -23,7 +23,7 @@ from marionext.pose.formats import read_native
 from marionext.pose.measure import number_scenes, person_sizes
 from marionext.skeleton import POINT_COUNT
 from marionext_desktop.model.document import Document
-from marionext_desktop.model.edit_stack import Block, EditStack, Keypoints, block_of
+from marionext_desktop.model.edit_stack import Block, Copied, EditStack, Keypoints
 from marionext_desktop.model.places import cache_folder, track_name
 from marionext_desktop.model.project import Clip, Project, Source
 from marionext_desktop.model.side_process import SideProcess
@@ -260,7 +260,7 @@ class Poses(QObject):
         def done(result: object) -> None:
             self._worked_out.emit(name, state, result)
 
-        self._process.call(block_of, stack.around(edit), edit, rows, done=done)
+        self._process.call(Copied.block, stack.copied_around(edit), edit, rows, done=done)
         if not was_busy:
             self.busy_changed.emit(True)
 
