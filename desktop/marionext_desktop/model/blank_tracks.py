@@ -1,5 +1,6 @@
-"""Pose tracks that hold nobody, for estimates: what a render takes depends on how many frames it
-has, not on who is in them.
+"""Pose tracks that hold nobody, for estimates.
+
+What a render takes depends on how many frames it has, not on who is in them.
 """
 
 from pathlib import Path

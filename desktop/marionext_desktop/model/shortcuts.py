@@ -166,7 +166,9 @@ _MENUS = {
         _command("clean_space", "Clean up", "Ctrl+2", check=True),
         _command("render_space", "Render", "Ctrl+3", check=True),
         _command("library", "Library", "Ctrl+Shift+1", check=True, picture="panel-left"),
-        _command("inspector", "Inspector and queue", "Ctrl+Shift+2", check=True, picture="panel-right"),
+        _command(
+            "inspector", "Inspector and queue", "Ctrl+Shift+2", check=True, picture="panel-right"
+        ),
         _command("next_panel", "Next panel", "F6"),
         _command("full_screen", "Full screen", "F11", check=True),
     ),

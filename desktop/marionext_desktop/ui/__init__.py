@@ -1,1 +1,1 @@
-"""Widgets that show the document; what can be tested without one is in `marionext_desktop.model`."""
+"""Widgets that show the document; what needs none is in `marionext_desktop.model`."""

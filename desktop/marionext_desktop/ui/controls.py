@@ -9,7 +9,6 @@ from PySide6.QtGui import (
     QIcon,
     QKeyEvent,
     QKeySequence,
-    QPainter,
     QPaintEvent,
     QWheelEvent,
 )
@@ -29,7 +28,7 @@ from PySide6.QtWidgets import (
 )
 
 from marionext_desktop.ui.icons import icon, icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM
+from marionext_desktop.ui.painting import BOLD, MEDIUM, painting
 from marionext_desktop.ui.theme import font, theme
 
 __all__ = [
@@ -97,7 +96,7 @@ class Button(QToolButton):
         if action is not None:
             self._follow(action)
         if pressed is not None:
-            self.clicked.connect(lambda: pressed())
+            self.clicked.connect(lambda _checked=False: pressed())
         self._paint_icon()
         theme().changed.connect(self._paint_icon)
 
@@ -117,10 +116,11 @@ class Button(QToolButton):
 
     def event(self, event: QEvent) -> bool:
         """Let Space and Return press the button that has the focus, whatever else they mean."""
-        if event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            if event.key() in {Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter}:
-                event.accept()
-                return True
+        keys = {Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter}
+        overrides = event.type() is QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent)
+        if overrides and isinstance(event, QKeyEvent) and event.key() in keys:
+            event.accept()
+            return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -236,9 +236,9 @@ class Choice(QComboBox):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the arrow, which a style sheet cannot give the theme's colour."""
         super().paintEvent(event)
-        painter = QPainter(self)
-        at = QPointF(self.width() - 19, (self.height() - 13) / 2)
-        painter.drawPixmap(at, icon_picture("chevron-down", "faint", 13))
+        with painting(self) as painter:
+            at = QPointF(self.width() - 19, (self.height() - 13) / 2)
+            painter.drawPixmap(at, icon_picture("chevron-down", "faint", 13))
 
 
 class Number(QDoubleSpinBox):
@@ -450,13 +450,13 @@ class Section(QFrame):
         box = QVBoxLayout(self)
         box.setContentsMargins(14, 9, 14, 12)
         box.setSpacing(8)
+        self._inner = QWidget()
         self._fold = Button("chevron-down", size=14, tip=title, kind="bare")
         self._fold.setFixedSize(20, 20)
         self._fold.clicked.connect(lambda: self.open(not self._inner.isVisibleTo(self)))
         self.title = label(title, "strong", bold=True)
         self.extra = extra
         box.addWidget(row(self._fold, self.title, None, *([extra] if extra else []), gap=4))
-        self._inner = QWidget()
         self.lines = QVBoxLayout(self._inner)
         self.lines.setContentsMargins(0, 0, 0, 0)
         self.lines.setSpacing(8)

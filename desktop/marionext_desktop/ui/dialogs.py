@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import ClassVar
 
 from PySide6.QtCore import QSortFilterProxyModel, Qt, Signal
 from PySide6.QtGui import QKeySequence, QStandardItem, QStandardItemModel
@@ -94,14 +95,14 @@ class ProjectDialog(_Form):
         for rate in ("24000/1001", "24", "25", "30000/1001", "30", "50", "60000/1001", "60"):
             self.rate.addItem(f"{float(Fraction(rate)):.6g}", rate)
         self.rate.setEditText(f"{float(project.rate):.6g}")
-        self.width = Number(16, 8192, suffix=" px")
-        self.height = Number(16, 8192, suffix=" px")
-        self.width.show_value(project.size[0])
-        self.height.show_value(project.size[1])
+        self.across = Number(16, 8192, suffix=" px")
+        self.down = Number(16, 8192, suffix=" px")
+        self.across.show_value(project.size[0])
+        self.down.show_value(project.size[1])
         self.drop = QCheckBox(say("Drop-frame timecode (29.97 and 59.94)"))
         self.drop.setChecked(project.drop_frame)
         self.form.addRow(say("Frames per second"), self.rate)
-        self.form.addRow(say("Canvas"), row(self.width, label("×", "faint"), self.height, gap=8))
+        self.form.addRow(say("Canvas"), row(self.across, label("×", "faint"), self.down, gap=8))
         self.form.addRow("", self.drop)
         self.rate.editTextChanged.connect(self._check)
         self._check()
@@ -127,7 +128,7 @@ class ProjectDialog(_Form):
     def project(self) -> Project:
         """Return the project as it shall be."""
         project = editing.set_rate(self._project, self._rate())
-        size = (int(self.width.value()), int(self.height.value()))
+        size = (int(self.across.value()), int(self.down.value()))
         drop = self.drop.isChecked() and self.drop.isEnabled()
         return replace(project, size=size, drop_frame=drop)
 
@@ -188,7 +189,7 @@ class ExportDialog(_Form):
         ("otio", "Timeline: OpenTimelineIO (.otio)"),
         ("job", "Job file for batch (.json)"),
     )
-    _SUFFIXES = {  # noqa: RUF012
+    _SUFFIXES: ClassVar[dict[str, str]] = {
         **{key: suffix for key, (_name, suffix) in FORMS.items()},
         "track": ".npz", "openpose": "", "comfyui": ".json", "otio": ".otio", "job": ".json",
     }  # fmt: skip
@@ -342,16 +343,16 @@ class KeysDialog(QDialog):
         self.set = Choice((key, say(words)) for key, words in KEY_SETS.items())
         self.set.choose(key_set)
         self.set.chosen.connect(lambda _key: self._fill())
-        self.find = QLineEdit()
-        self.find.setPlaceholderText(say("Look for a command or a key"))
-        self.find.setClearButtonEnabled(True)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText(say("Look for a command or a key"))
+        self.search.setClearButtonEnabled(True)
         self._model = QStandardItemModel()
         self._shown = QSortFilterProxyModel()
         self._shown.setSourceModel(self._model)
         self._shown.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self._shown.setFilterKeyColumn(-1)
         self._shown.setRecursiveFilteringEnabled(True)
-        self.find.textChanged.connect(self._shown.setFilterFixedString)
+        self.search.textChanged.connect(self._shown.setFilterFixedString)
         self.tree = QTreeView()
         self.tree.setModel(self._shown)
         self.tree.setAccessibleName(say("Commands and keys"))
@@ -379,7 +380,7 @@ class KeysDialog(QDialog):
         column.setContentsMargins(20, 18, 20, 16)
         column.setSpacing(12)
         column.addWidget(label(say("Keys"), "strong", 15, bold=True))
-        column.addWidget(row(self.find, self.set, gap=8))
+        column.addWidget(row(self.search, self.set, gap=8))
         column.addWidget(self.tree, 1)
         column.addWidget(row(label(say("Key")), self.edit, self.usual, gap=8))
         column.addWidget(self.words)

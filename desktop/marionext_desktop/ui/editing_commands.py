@@ -52,11 +52,19 @@ class EditingCommands(QObject):
             "close_gap": self.close_gap,
             "reverse": self.reverse,
             "freeze": self.freeze,
-            "mark_in": lambda: self._do(say("Mark in"), editing.set_mark_in(self._project, self._frame)),
-            "mark_out": lambda: self._do(say("Mark out"), editing.set_mark_out(self._project, self._frame)),
-            "clear_marks": lambda: self._do(say("Clear in and out"), editing.clear_marks(self._project)),
+            "mark_in": lambda: self._do(
+                say("Mark in"), editing.set_mark_in(self._project, self._frame)
+            ),
+            "mark_out": lambda: self._do(
+                say("Mark out"), editing.set_mark_out(self._project, self._frame)
+            ),
+            "clear_marks": lambda: self._do(
+                say("Clear in and out"), editing.clear_marks(self._project)
+            ),
             "mark_clip": self.mark_clip,
-            "marker": lambda: self._do(say("Set a marker"), editing.add_marker(self._project, self._frame)),
+            "marker": lambda: self._do(
+                say("Set a marker"), editing.add_marker(self._project, self._frame)
+            ),
             "key": self.key,
             "unkey": self.unkey,
             "hold": self.hold,
@@ -110,7 +118,9 @@ class EditingCommands(QObject):
             "hide", "swap", "mirror", "smooth", "fill", "select_all", "close_gap", "export",
             "reset_pose", "mark_clip", "marker",
         )  # fmt: skip
-        self._actions.allow(project.mark_in is not None or project.mark_out is not None, "clear_marks")
+        self._actions.allow(
+            project.mark_in is not None or project.mark_out is not None, "clear_marks"
+        )
 
     def _do(self, words: str, project: Project) -> bool:
         document = self._session.document
@@ -166,7 +176,10 @@ class EditingCommands(QObject):
         clips = self._chosen_clips()
         if clips:
             self._copied = tuple(clip for clip in self._project.clips if clip.id in clips)
-            self._session.told.emit("good", say("{n} clips copied", n=len(clips)) if len(clips) > 1 else say("Clip copied"))
+            self._session.told.emit(
+                "good",
+                say("{n} clips copied", n=len(clips)) if len(clips) > 1 else say("Clip copied"),
+            )
             return
         target = target_of(self._session, self._showing, here=True)
         found = None if target is None else self._session.poses.keypoints(target.clip)
@@ -306,7 +319,9 @@ class EditingCommands(QObject):
         target = target_of(self._session, self._showing)
         if target is not None:
             joints = self._showing.joints
-            self._do(words, change(self._project, target.clip.id, target.person, target.span, joints))
+            self._do(
+                words, change(self._project, target.clip.id, target.person, target.span, joints)
+            )
 
     def hold(self) -> None:
         """Keep the joints where they are at the playhead, over the range, or half a second."""
@@ -337,7 +352,9 @@ class EditingCommands(QObject):
                 ),
             )
         elif target is not None:
-            self._session.told.emit("warn", say("Choose joints first: click one, or a row of the timeline."))
+            self._session.told.emit(
+                "warn", say("Choose joints first: click one, or a row of the timeline.")
+            )
 
     def smooth(self) -> None:
         """Smooth the range."""
@@ -366,9 +383,7 @@ class EditingCommands(QObject):
             and mark.frames.start < target.span.stop
             and target.span.start < mark.frames.stop
         }
-        self._do(
-            say("As detected again"), posing.remove_edits(self._project, target.clip.id, gone)
-        )
+        self._do(say("As detected again"), posing.remove_edits(self._project, target.clip.id, gone))
 
     def next_person(self) -> None:
         """Work on the next of the people in the frame."""

@@ -12,6 +12,7 @@ from marionext.protocol import Failed, Finished
 from marionext_desktop.model import exporting
 from marionext_desktop.model.exporting import FORMS
 from marionext_desktop.model.project import Project, Take
+from marionext_desktop.model.rendering import Prepared
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.dialogs import ExportDialog
 from marionext_desktop.ui.session import Session
@@ -84,7 +85,9 @@ class ExportControl(QObject):
         else:
             track = self._session.poses.sequence_track(span)
             if track is None:
-                self._session.told.emit("warn", say("The poses of this range are still being found."))
+                self._session.told.emit(
+                    "warn", say("The poses of this range are still being found.")
+                )
                 return
             self._beside(exporting.export_poses, track, path, path=path)
 
@@ -128,13 +131,11 @@ class ExportControl(QObject):
             self._session.told.emit("warn", words)
             return
         take = takes[-1]
-        prepared = exporting.Prepared(take, Path(take.folder) / "job.json")
+        prepared = Prepared(take, Path(take.folder) / "job.json")
         self._beside(exporting.export_job_file, prepared, project, path, path=path)
 
     def _beside(self, task: Callable[..., object], *arguments: object, path: Path) -> None:
-        self._session.side.call(
-            task, *arguments, done=lambda result: self._done.emit(path, result)
-        )
+        self._session.side.call(task, *arguments, done=lambda result: self._done.emit(path, result))
 
     def _tell(self, path: Path, result: object) -> None:
         if isinstance(result, EngineError):

@@ -1,4 +1,4 @@
-"""What looks wrong: badges on the timeline, the list of the workspace, the keys that go through it."""
+"""What looks wrong: badges on the timeline, the list, the keys that go through it."""
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -11,8 +11,8 @@ from marionext_desktop.model.looking import Findings, mended
 from marionext_desktop.model.project import Clip, Project
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
-from marionext_desktop.ui.inspector.findings import FindingLine
 from marionext_desktop.ui.inspector.control import target_of
+from marionext_desktop.ui.inspector.findings import FindingLine
 from marionext_desktop.ui.inspector.selection import SelectionPage
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Showing
@@ -202,11 +202,8 @@ class FindingsControl(QObject):
         if self._showing.space == "render":
             self._showing.turn_to("clean")
         at = keys.index(self._showing.finding) if self._showing.finding in keys else None
-        if at is None:
-            place = 0 if by > 0 else len(keys) - 1
-        else:
-            place = (at + by) % len(keys)
-        self.look_at(keys[place])
+        first = 0 if by > 0 else len(keys) - 1
+        self.look_at(keys[first if at is None else (at + by) % len(keys)])
 
     def _after(self, key: str) -> str:
         """Return the finding that is looked at once this one is gone."""
@@ -263,11 +260,13 @@ class FindingsControl(QObject):
         ]
         project = mended(project, target.clip.id, inside)
         project = posing.smooth(
-            project, target.clip.id, target.person, target.span, (), self._page.window
+            project, target.clip.id, target.person, target.span, (), self._page.smoothing
         )
         self._session.document.do(say("Clean up"), project)
         self._session.document.end_gesture()
-        self._session.told.emit("good", say("{n} findings mended, the range is calmed", n=len(inside)))
+        self._session.told.emit(
+            "good", say("{n} findings mended, the range is calmed", n=len(inside))
+        )
 
     def ignore_chosen(self) -> None:
         """Hear no more of the finding that is looked at, and go to the next one."""

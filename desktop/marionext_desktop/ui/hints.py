@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QGraphicsDropShadowEffect, QVBoxLayout, QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.controls import Button, label, row
-from marionext_desktop.ui.painting import box
+from marionext_desktop.ui.painting import box, painting
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["Hint", "Hints"]
@@ -42,15 +42,17 @@ class Hint(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the card and its tip."""
-        p = QPainter(self)
-        p.setRenderHint(QPainter.RenderHint.Antialiasing)
-        card = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5 - _TIP)
-        box(p, card, 8, "panel", theme().colour("accent", 190))
-        x = 36.0
-        y = card.bottom()
-        p.setPen(Qt.PenStyle.NoPen)
-        p.setBrush(theme().colour("accent", 190))
-        p.drawPolygon(QPolygonF([QPointF(x - _TIP, y), QPointF(x + _TIP, y), QPointF(x, y + _TIP)]))
+        with painting(self) as p:
+            p.setRenderHint(QPainter.RenderHint.Antialiasing)
+            card = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5 - _TIP)
+            box(p, card, 8, "panel", theme().colour("accent", 190))
+            x = 36.0
+            y = card.bottom()
+            p.setPen(Qt.PenStyle.NoPen)
+            p.setBrush(theme().colour("accent", 190))
+            p.drawPolygon(
+                QPolygonF([QPointF(x - _TIP, y), QPointF(x + _TIP, y), QPointF(x, y + _TIP)])
+            )
 
 
 class Hints(QObject):

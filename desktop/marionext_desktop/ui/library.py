@@ -11,19 +11,38 @@ from PySide6.QtCore import (
     QModelIndex,
     QPersistentModelIndex,
     QPoint,
+    QPointF,
     QRectF,
     QSize,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QContextMenuEvent, QDragEnterEvent, QDropEvent, QMouseEvent, QPainter, QPainterPath, QPen, QPixmap
-from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QVBoxLayout, QWidget
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPixmap,
+)
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Tabs
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM, box, text
+from marionext_desktop.ui.painting import BOLD, MEDIUM, box, painting, text
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["LIBRARY_MIME", "Entry", "LibraryList", "LibraryPanel"]
@@ -122,7 +141,9 @@ class _Delegate(QStyledItemDelegate):
         else:
             words = str(index.data())
             text(painter, 14, area.bottom() - 8, words, "faint", 11, BOLD)
-            painter.drawPixmap(area.right() - 27, area.bottom() - 20, icon_picture("plus", "faint", 14))
+            painter.drawPixmap(
+                QPointF(area.right() - 27, area.bottom() - 20), icon_picture("plus", "faint", 14)
+            )
         painter.restore()
 
     def _entry(
@@ -130,7 +151,13 @@ class _Delegate(QStyledItemDelegate):
     ) -> None:
         card = area.adjusted(8, 1, -8, -1)
         if chosen:
-            box(painter, card.adjusted(0.5, 0.5, -0.5, -0.5), 6, theme().colour("accent", 34), theme().colour("accent", 110))
+            box(
+                painter,
+                card.adjusted(0.5, 0.5, -0.5, -0.5),
+                6,
+                theme().colour("accent", 34),
+                theme().colour("accent", 110),
+            )
         elif pointed:
             box(painter, card, 6, theme().colour("hover", 120))
         frame = QRectF(card.x() + 6, card.y() + 6, 42, 42)
@@ -146,7 +173,9 @@ class _Delegate(QStyledItemDelegate):
             painter.drawPixmap(frame, entry.picture, part)
         else:
             at = frame.center()
-            painter.drawPixmap(at.x() - 9, at.y() - 9, icon_picture(entry.icon, "faint", 18))
+            painter.drawPixmap(
+                QPointF(at.x() - 9, at.y() - 9), icon_picture(entry.icon, "faint", 18)
+            )
         painter.restore()
         right = card.right() - 28
         left = frame.right() + 10
@@ -159,7 +188,7 @@ class _Delegate(QStyledItemDelegate):
             "missing": ("link-2", "bad"),
         }.get(entry.state)
         if sign is not None:
-            painter.drawPixmap(card.right() - 24, card.y() + 11, icon_picture(*sign, 14))
+            painter.drawPixmap(QPointF(card.right() - 24, card.y() + 11), icon_picture(*sign, 14))
         if entry.state == "busy":
             bar = QRectF(left, card.bottom() - 6, card.right() - left - 10, 3)
             box(painter, bar, 1.5, "line")
@@ -205,9 +234,9 @@ class LibraryList(QListView):
             lines += [entry for entry in found if entry.kind == kind]
         if lines == self._model.lines:
             return
-        same = [
-            (line.kind, line.id) if isinstance(line, Entry) else line for line in lines
-        ] == [(line.kind, line.id) if isinstance(line, Entry) else line for line in self._model.lines]
+        same = [(line.kind, line.id) if isinstance(line, Entry) else line for line in lines] == [
+            (line.kind, line.id) if isinstance(line, Entry) else line for line in self._model.lines
+        ]
         if same:
             self._model.lines = lines
             self._model.dataChanged.emit(self._model.index(0), self._model.index(len(lines) - 1))
@@ -265,7 +294,7 @@ class LibraryList(QListView):
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
-    def dragMoveEvent(self, event: QDragEnterEvent) -> None:
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         """Take files."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
@@ -292,15 +321,34 @@ class _DropHint(QWidget):
 
     def paintEvent(self, _event: object) -> None:
         """Paint a dashed box."""
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(self.rect()).adjusted(14.5, 4.5, -14.5, -12.5)
-        painter.setPen(QPen(theme().colour("edge"), 1.2, Qt.PenStyle.DashLine))
-        painter.drawRoundedRect(area, 6, 6)
-        keys = self._action.shortcut().toString(self._action.shortcut().SequenceFormat.NativeText)
-        middle = area.center().x()
-        text(painter, middle, area.y() + 23, say("Drop videos, motions, pictures"), "faint", 11, align="centre", width=area.width() - 8)
-        text(painter, middle, area.y() + 40, say("or press {keys}", keys=keys), "faint", 11, align="centre")
+        with painting(self) as painter:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            area = QRectF(self.rect()).adjusted(14.5, 4.5, -14.5, -12.5)
+            painter.setPen(QPen(theme().colour("edge"), 1.2, Qt.PenStyle.DashLine))
+            painter.drawRoundedRect(area, 6, 6)
+            keys = self._action.shortcut().toString(
+                self._action.shortcut().SequenceFormat.NativeText
+            )
+            middle = area.center().x()
+            text(
+                painter,
+                middle,
+                area.y() + 23,
+                say("Drop videos, motions, pictures"),
+                "faint",
+                11,
+                align="centre",
+                width=area.width() - 8,
+            )
+            text(
+                painter,
+                middle,
+                area.y() + 40,
+                say("or press {keys}", keys=keys),
+                "faint",
+                11,
+                align="centre",
+            )
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Bring files in."""
@@ -323,4 +371,3 @@ class LibraryPanel(Tabs):
             [("library", say("Library"), page), ("models", say("Models"), models)], add
         )
         self.setMinimumWidth(200)
-

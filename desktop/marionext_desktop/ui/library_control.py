@@ -64,14 +64,15 @@ class LibraryControl(QObject):
     def _source(self, source: Source, used: bool) -> Entry:
         state = self._session.captures.state(source)
         words = _facts(source)
-        shown, progress = ("used" if used else ""), 0.0
+        shown, progress, tip = ("used" if used else ""), 0.0, source.path
         if source.id in self.missing:
             shown, words = "missing", say("file is missing")
         elif state.stage in {"waiting", "capturing"}:
             shown, progress = "busy", state.fraction
             words = say("finding poses {share} %", share=round(progress * 100))
         elif state.stage == "failed":
-            shown, words = "warn", state.message or say("no poses found")
+            shown, words = "warn", say("no poses found")
+            tip = f"{source.path}\n{state.message}"
         return Entry(
             id=source.id,
             kind="sound" if source.kind == "sound" else "media",
@@ -80,7 +81,7 @@ class LibraryControl(QObject):
             state=shown,  # type: ignore[arg-type]
             picture=self.pictures.get(source.id) or self.drawing(source),
             icon=_ICONS.get(source.kind, "film"),
-            tip=source.path,
+            tip=tip,
             progress=progress,
         )
 
@@ -105,7 +106,9 @@ class LibraryControl(QObject):
             picture.fill(QColor("#0b0d0f"))
             painter = QPainter(picture)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            place = Place(scale, side / 2 - float(middle[0]) * scale, side / 2 - float(middle[1]) * scale)
+            place = Place(
+                scale, side / 2 - float(middle[0]) * scale, side / 2 - float(middle[1]) * scale
+            )
             draw_figure(painter, points, scores, place, Look(width=4.5, joints=False, face=False))
             painter.end()
             self._drawn[source.id] = picture
@@ -115,8 +118,10 @@ class LibraryControl(QObject):
         warnings = self.warnings.get(character.id, ())
         size = f"{character.size[0]}×{character.size[1]}" if character.size[0] else ""
         used = self._session.project.render.character == character.id
-        words = warnings[0] if warnings else " · ".join(
-            part for part in (size, say("takes the part") if used else "") if part
+        words = (
+            warnings[0]
+            if warnings
+            else " · ".join(part for part in (size, say("takes the part") if used else "") if part)
         )
         return Entry(
             id=character.id,

@@ -1,4 +1,4 @@
-"""What is seen and heard at the playhead: frames of videos and takes, sound, thumbnails, the clock."""
+"""What is seen and heard at the playhead: frames, sound, thumbnails, the clock."""
 
 import uuid
 from collections import OrderedDict
@@ -78,7 +78,7 @@ class MediaControl(QObject):
         showing.options_changed.connect(self._options_changed)
         self.player.frame_changed.connect(showing.go_to)
         self.player.playing_changed.connect(self._playing_changed)
-        self.player.speed_changed.connect(lambda speed: self._show_health())
+        self.player.speed_changed.connect(lambda _speed: self._show_health())
         self.player.dropped_changed.connect(lambda _count: self._show_health())
         self.pictures.ready.connect(self._picture_ready)
         self._small.ready.connect(self._thumb_ready)
@@ -123,7 +123,10 @@ class MediaControl(QObject):
             frames.append((source, at))
             way = -1 if self.player.speed < 0 else 1
             last = min(frame + way * _AHEAD, clip.stop - 1)
-            ahead = [(source, project.source_frame(clip, each)) for each in range(frame + way, last + way, way)]
+            ahead = [
+                (source, project.source_frame(clip, each))
+                for each in range(frame + way, last + way, way)
+            ]
             if self._proxies_wanted:
                 others = tuple(s for s in project.sources if s.kind == "video" and s is not source)
                 self.proxies.look_at(source, at, others)
@@ -174,7 +177,9 @@ class MediaControl(QObject):
                 words = _take_words(project, take)
                 if take is shown:
                     note = say("pose changed") if takes.is_stale(project, take) else ""
-                    self._viewer.show_result(self._wrap(key, picture), title=take.name, more=words, note=note)
+                    self._viewer.show_result(
+                        self._wrap(key, picture), title=take.name, more=words, note=note
+                    )
                 else:
                     self._viewer.show_other(self._wrap(key, picture), title=take.name, more=words)
             elif not key.changed:
@@ -240,7 +245,11 @@ class MediaControl(QObject):
     # ---------------------------------------------------------------- the timeline
 
     def _document_changed(self, old: Project, new: Project) -> None:
-        if old.clips is not new.clips or old.sources is not new.sources or old.takes is not new.takes:
+        if (
+            old.clips is not new.clips
+            or old.sources is not new.sources
+            or old.takes is not new.takes
+        ):
             self.show_frame()
         if old.sources is not new.sources or old.clips is not new.clips or old.rate != new.rate:
             self.sounds.want_all(new)
@@ -255,12 +264,15 @@ class MediaControl(QObject):
         own = bool(clips)
         if not own:
             clips = [clip for clip in project.lane("motion") if sources[clip.source].sound]
-        bars, beats = [], []
+        bars: list[SoundBar] = []
+        beats: list[int] = []
         for clip in clips:
             source = sources[clip.source]
             wave = self.sounds.wave(source)
             peaks = None if wave is None else clip_peaks(project, clip, wave)
-            bars.append(SoundBar(clip.id, source.name if own else "", clip.at, clip.stop, peaks, own))
+            bars.append(
+                SoundBar(clip.id, source.name if own else "", clip.at, clip.stop, peaks, own)
+            )
             if wave is not None:
                 beats += beat_frames(project, clip, wave)
         self._timeline.sounds, self._timeline.beats = tuple(bars), tuple(beats)
@@ -290,7 +302,12 @@ class MediaControl(QObject):
         if project.length and any(s.kind == "video" for s in project.sources):
             held = self.pictures.cache.size / 1e6
             self._status.show_cache(
-                say("Cache {n} of {all} frames · {mb} MB", n=total, all=project.length, mb=round(held))
+                say(
+                    "Cache {n} of {all} frames · {mb} MB",
+                    n=total,
+                    all=project.length,
+                    mb=round(held),
+                )
             )
         self._show_health()
         self._ask_later.start()
@@ -323,10 +340,11 @@ class MediaControl(QObject):
 
     def _ask_for_thumbs(self) -> None:
         """Ask for the thumbnails that are lacking, where they can be had quickly."""
-        wanted = []
-        for source in self._session.project.sources:
-            if source.kind == "video" and source.id not in self._library.pictures:
-                wanted.append((source, min(source.frames // 3, source.frames - 1)))
+        wanted = [
+            (source, min(source.frames // 3, source.frames - 1))
+            for source in self._session.project.sources
+            if source.kind == "video" and source.id not in self._library.pictures
+        ]
         for (_name, frame), source in list(self._asked.items()):
             if self.proxies.has(source, frame) or source.frames < 400:
                 wanted.append((source, frame))
@@ -342,7 +360,12 @@ class MediaControl(QObject):
         image = QImage(picture.data, width, height, width * 4, QImage.Format.Format_RGB32)
         side = 2 * 84
         small = QPixmap.fromImage(
-            image.scaled(side * 2, side, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+            image.scaled(
+                side * 2,
+                side,
+                Qt.AspectRatioMode.KeepAspectRatio,
+                Qt.TransformationMode.SmoothTransformation,
+            )
         )
         for source in self._session.project.sources:
             if source.path == key.path:
@@ -364,7 +387,9 @@ class MediaControl(QObject):
             span: of the sequence.
             done: called with its path, None where nothing is heard, or an `EngineError`.
         """
-        files = {source.id: str(self.sounds.file(source)) for source in project.sources if source.sound}
+        files = {
+            source.id: str(self.sounds.file(source)) for source in project.sources if source.sound
+        }
         output = cache_folder("mixes") / f"{uuid.uuid4().hex}.wav"
 
         def take(result: object) -> None:
@@ -400,7 +425,8 @@ def clip_peaks(project: Project, clip: Clip, wave: Wave) -> NDArray[np.float32] 
     missing = (high - low) - len(loud)
     if missing > 0:
         loud = np.pad(loud, (0, missing))
-    return (loud[::-1] if clip.speed < 0 else loud) * np.float32(min(clip.volume, 1.0))
+    loud = loud * np.float32(min(clip.volume, 1.0))
+    return np.ascontiguousarray(loud[::-1] if clip.speed < 0 else loud)
 
 
 def _take_words(project: Project, take: Take) -> str:

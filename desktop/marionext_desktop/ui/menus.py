@@ -57,7 +57,8 @@ class Menus(QObject):
                 self._showing.choose_clips({name})
             self._menu(
                 at, "blade", "trim_start", "trim_end", None, "speed", "reverse", "freeze", None,
-                "copy", "paste", "duplicate", None, "mark_clip", "find_poses", None, "delete", "lift",
+                "copy", "paste", "duplicate", None, "mark_clip", "find_poses", None,
+                "delete", "lift",
             )  # fmt: skip
             return
         if kind == "row":
@@ -117,7 +118,7 @@ class Menus(QObject):
         marker = next((each for each in project.markers if each.id == name), None)
         if marker is None:
             return
-        dialog = MarkerDialog(self._canvas.window(), marker)  # type: ignore[arg-type]
+        dialog = MarkerDialog(self._canvas.window(), marker)
         dialog.removed.connect(
             lambda: self._do(say("Remove a marker"), editing.remove_marker(project, name))
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QFrame, QProgressBar, QVBoxLayout, QWidget
 
 from marionext_desktop.model.words import say
@@ -81,12 +82,20 @@ class ModelsPage(Scrolled):
     asked = Signal(str, str)
     """``fetch``, ``stop``, ``check`` or ``folder``, and the model's id."""
 
+    looked_at = Signal()
+    """The page is shown."""
+
     def __init__(self) -> None:
         super().__init__()
         self.column.setContentsMargins(8, 8, 8, 8)
         self.column.setSpacing(8)
         self._cards: list[_Card] = []
         self._shown: tuple[ModelCard, ...] = ()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look which there are."""
+        super().showEvent(event)
+        self.looked_at.emit()
 
     def show_models(self, models: Iterable[ModelCard]) -> None:
         """Show models."""

@@ -1,18 +1,55 @@
 """What all hand-painted widgets draw with: text in its place, rounded boxes, chips, diamonds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFont, QFontMetricsF, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import (
+    QBrush,
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QPaintDevice,
+    QPainter,
+    QPen,
+    QPixmap,
+    QPolygonF,
+)
 
 from marionext_desktop.ui.theme import font, theme
 
-__all__ = ["BOLD", "MEDIUM", "NORMAL", "box", "chip", "chip_width", "diamond", "text", "text_width"]
+__all__ = [
+    "BOLD",
+    "MEDIUM",
+    "NORMAL",
+    "box",
+    "chip",
+    "chip_width",
+    "diamond",
+    "painting",
+    "text",
+    "text_width",
+]
 
 NORMAL = QFont.Weight.Normal
 MEDIUM = QFont.Weight.Medium
 BOLD = QFont.Weight.DemiBold
+
+
+@contextmanager
+def painting(device: QPaintDevice) -> Iterator[QPainter]:
+    """Paint on a widget or picture; it is finished whatever happens.
+
+    A painter that is left open, as an error would leave it, takes the program down with the next
+    picture.
+    """
+    painter = QPainter(device)
+    try:
+        yield painter
+    finally:
+        painter.end()
 
 
 @cache

@@ -11,7 +11,13 @@ from marionext.errors import EngineError
 from marionext_desktop.model import relinking
 from marionext_desktop.model.files import SUFFIX, OpenedProject
 from marionext_desktop.model.project import Project
-from marionext_desktop.model.recovery import Autosave, Recoverable, decline, find_recoverable, recover
+from marionext_desktop.model.recovery import (
+    Autosave,
+    Recoverable,
+    decline,
+    find_recoverable,
+    recover,
+)
 from marionext_desktop.model.saving import Saver
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.session import Session
@@ -168,12 +174,14 @@ class ProjectControl(QObject):
             self._session.told.emit("good", say("All media are there."))
             return
         folder = QFileDialog.getExistingDirectory(
-            self._window, say("Look for {n} missing files in …", n=len(self.missing)), self._folder()
+            self._window,
+            say("Look for {n} missing files in …", n=len(self.missing)),
+            self._folder(),
         )
         if folder:
             self._session.side.call(
                 relinking.search, self.missing, Path(folder),
-                done=lambda result: self._searched.emit(result),
+                done=self._searched.emit,
             )  # fmt: skip
 
     def offer_recovery(self) -> None:

@@ -4,15 +4,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from PySide6.QtCore import QPoint, QRectF, Qt, Signal
-from PySide6.QtGui import QContextMenuEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap
+from PySide6.QtCore import QPoint, QPointF, QRectF, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPixmap,
+)
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Panel, Scrolled, label
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import MEDIUM, box, text
+from marionext_desktop.ui.painting import MEDIUM, box, painting, text
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["JobCard", "QueuePanel"]
@@ -89,44 +96,76 @@ class _Card(QWidget):
             for what, picture, tip in _BUTTONS[job.state]:
                 button = Button(picture, size=14, tip=say(tip))
                 button.setFixedSize(22, 22)
-                button.clicked.connect(lambda _on=False, what=what: self.asked.emit(what, self.job.id))
+                button.clicked.connect(
+                    lambda _on=False, what=what: self.asked.emit(what, self.job.id)
+                )
                 self._line.addWidget(button)
                 self._buttons.append(button)
         self.update()
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the card."""
-        p, job = QPainter(self), self.job
-        p.setRenderHint(QPainter.RenderHint.Antialiasing)
-        p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        card = QRectF(8.5, 3.5, self.width() - 17, 59)
-        box(p, card, 6, "raised" if job.state == "running" else "head", "edge")
-        frame = QRectF(card.x() + 6, card.y() + 6, 36, 47)
-        shape = QPainterPath()
-        shape.addRoundedRect(frame, 3, 3)
-        p.save()
-        p.setClipPath(shape)
-        p.fillRect(frame, theme().colour("line"))
-        if job.picture is not None and not job.picture.isNull():
-            w, h = job.picture.width(), job.picture.height()
-            scale = max(frame.width() / w, frame.height() / h)
-            wide, tall = frame.width() / scale, frame.height() / scale
-            p.drawPixmap(frame, job.picture, QRectF((w - wide) / 2, (h - tall) * 0.25, wide, tall))
-            if job.state in {"waiting", "paused", "cancelled"}:
-                p.fillRect(frame, theme().colour("back", 150))
-        else:
-            p.drawPixmap(frame.center().x() - 8, frame.center().y() - 8, icon_picture("clapperboard", "faint", 16))
-        p.restore()
-        tone = _TONES[job.state]
-        left, right = frame.right() + 10, card.right() - 10
-        advance = text(p, right, card.y() + 20, job.right, "text" if job.state == "waiting" else tone, 11, MEDIUM, figures=True, align="right")
-        text(p, left, card.y() + 20, job.title, "strong", 12, MEDIUM, width=right - advance - left - 10)
-        words_tone = "bad" if job.state == "failed" else "faint"
-        text(p, left, card.y() + 37, job.words, words_tone, 11, width=right - left - 50)
-        bar = QRectF(left, card.bottom() - 11, right - left, 4)
-        box(p, bar, 2, "line")
-        if job.progress > 0:
-            box(p, QRectF(bar.x(), bar.y(), max(bar.width() * min(job.progress, 1), 4), 4), 2, tone)
+        job = self.job
+        with painting(self) as p:
+            p.setRenderHint(QPainter.RenderHint.Antialiasing)
+            p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            card = QRectF(8.5, 3.5, self.width() - 17, 59)
+            box(p, card, 6, "raised" if job.state == "running" else "head", "edge")
+            frame = QRectF(card.x() + 6, card.y() + 6, 36, 47)
+            shape = QPainterPath()
+            shape.addRoundedRect(frame, 3, 3)
+            p.save()
+            p.setClipPath(shape)
+            p.fillRect(frame, theme().colour("line"))
+            if job.picture is not None and not job.picture.isNull():
+                w, h = job.picture.width(), job.picture.height()
+                scale = max(frame.width() / w, frame.height() / h)
+                wide, tall = frame.width() / scale, frame.height() / scale
+                p.drawPixmap(
+                    frame, job.picture, QRectF((w - wide) / 2, (h - tall) * 0.25, wide, tall)
+                )
+                if job.state in {"waiting", "paused", "cancelled"}:
+                    p.fillRect(frame, theme().colour("back", 150))
+            else:
+                p.drawPixmap(
+                    QPointF(frame.center().x() - 8, frame.center().y() - 8),
+                    icon_picture("clapperboard", "faint", 16),
+                )
+            p.restore()
+            tone = _TONES[job.state]
+            left, right = frame.right() + 10, card.right() - 10
+            advance = text(
+                p,
+                right,
+                card.y() + 20,
+                job.right,
+                "text" if job.state == "waiting" else tone,
+                11,
+                MEDIUM,
+                figures=True,
+                align="right",
+            )
+            text(
+                p,
+                left,
+                card.y() + 20,
+                job.title,
+                "strong",
+                12,
+                MEDIUM,
+                width=right - advance - left - 10,
+            )
+            words_tone = "bad" if job.state == "failed" else "faint"
+            text(p, left, card.y() + 37, job.words, words_tone, 11, width=right - left - 50)
+            bar = QRectF(left, card.bottom() - 11, right - left, 4)
+            box(p, bar, 2, "line")
+            if job.progress > 0:
+                box(
+                    p,
+                    QRectF(bar.x(), bar.y(), max(bar.width() * min(job.progress, 1), 4), 4),
+                    2,
+                    tone,
+                )
 
     def mouseDoubleClickEvent(self, _event: QMouseEvent) -> None:
         """Show what was rendered."""
@@ -154,7 +193,7 @@ class QueuePanel(Panel):
             Button("pause", action=actions["pause_queue"]), self.more, height=38, left=14,
         )  # fmt: skip
         self._empty = label(
-            say("Renders wait here, one after the other.\nThey go on when the window is closed, if you want."),
+            say("Renders wait here, one after the other, and go on when the window is closed."),
             "faint", 11, wrapped=True,
         )  # fmt: skip
         self._empty.setContentsMargins(14, 12, 14, 0)
@@ -177,9 +216,9 @@ class QueuePanel(Panel):
                     card.deleteLater()
             self._cards = {}
             for job in found:
-                card = kept.get(job.id)
-                if card is None:
-                    card = _Card(job)
+                known = kept.get(job.id)
+                card = known or _Card(job)
+                if known is None:
                     card.asked.connect(self.asked)
                     card.menu_wanted.connect(self.menu_wanted)
                 self._column.addWidget(card)
@@ -189,6 +228,9 @@ class QueuePanel(Panel):
                 self._cards[job.id].show_job(job)
         running = sum(job.state == "running" for job in found)
         waiting = sum(job.state == "waiting" for job in found)
-        parts = [say("{n} running", n=running) if running else "", say("{n} waiting", n=waiting) if waiting else ""]
+        parts = [
+            say("{n} running", n=running) if running else "",
+            say("{n} waiting", n=waiting) if waiting else "",
+        ]
         self._counts.setText(" · ".join(part for part in parts if part))
         self._empty.setVisible(not found)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -14,8 +15,9 @@ from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
 from marionext_desktop.model.looking import Findings
-from marionext_desktop.model.poses import Poses
+from marionext_desktop.model.models import Models
 from marionext_desktop.model.places import takes_folder
+from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.project import Project
 from marionext_desktop.model.queue import RenderQueue
 from marionext_desktop.model.side_process import SideProcess
@@ -59,6 +61,7 @@ class Session(QObject):
         self.findings = Findings(self.document, self.poses, parent=self)
         self.findings.failed.connect(lambda error: self.told.emit("warn", error.message))
         self.queue = queue or RenderQueue(parent=self)
+        self.models = Models(parent=self)
         self.side = SideProcess()
         self._looked.connect(self._bring_in)
         self.captures.failed.connect(self._capture_failed)
@@ -78,9 +81,11 @@ class Session(QObject):
             place: puts what was found on the timeline; None: a first motion goes there by itself.
         """
         for path in paths:
-            self.side.call(
-                look_at, path, done=lambda result, path=path: self._looked.emit(path, result, place)
-            )
+            self.side.call(look_at, path, done=partial(self._tell_look, path, place))
+
+    def _tell_look(self, path: str, place: object, result: object) -> None:
+        """Carry what was found to the window's thread."""
+        self._looked.emit(path, result, place)
 
     def _bring_in(self, path: str, result: object, place: object) -> None:
         name = Path(path).name
@@ -125,6 +130,7 @@ class Session(QObject):
         """
         self.queue.close(keep_working=keep_rendering)
         self.findings.close()
+        self.models.close()
         self.side.close()
         self.poses.close()
         self.engine.close()

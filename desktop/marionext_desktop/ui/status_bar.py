@@ -14,7 +14,10 @@ _HINTS = {
         "P key", "H hold", "\\ before / after",
     ),
     "clean": ("N next finding", "Return mend", "Shift+Return ignore", "\\ before / after"),
-    "render": ("Drag the divider", "Click a version: B", "Shift+click: A", "Ctrl+Return draft of the range"),
+    "render": (
+        "Drag the divider", "Click a version: B", "Shift+click: A",
+        "Ctrl+Return draft of the range",
+    ),
 }  # fmt: skip
 _SHOWN_MS = 6000
 

@@ -21,7 +21,10 @@ def logo(size: int = 22) -> QPixmap:
     picture.fill(Qt.GlobalColor.transparent)
     p = QPainter(picture)
     p.setRenderHint(QPainter.RenderHint.Antialiasing)
-    at = [QPointF(x * size / 22, y * size / 22) for x, y in ((3, 18), (7, 6), (11, 13), (15, 6), (19, 18))]
+    at = [
+        QPointF(x * size / 22, y * size / 22)
+        for x, y in ((3, 18), (7, 6), (11, 13), (15, 6), (19, 18))
+    ]
     cap, join = Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
     for points, colour in ((at[:3], "#56b4e9"), (at[2:], "#e69f00")):
         p.setPen(QPen(QColor(colour), size / 11, Qt.PenStyle.SolidLine, cap, join))
@@ -50,14 +53,16 @@ class TopBar(QFrame):
             [("edit", say("Edit")), ("clean", say("Clean up")), ("render", say("Render"))],
             tip=say("Workspace"),
         )
-        self.spaces.chosen.connect(showing.turn_to)  # type: ignore[arg-type]
+        self.spaces.chosen.connect(showing.turn_to)
         self.name = label("", "strong", bold=True)
         self.dot = label("●", "warn", 9)
         self.saved = label("", "faint")
         self.light = label("●", "faint", 9)
         self.engine = label("")
         self.engine_more = label("", "faint")
-        self.render = Button("clapperboard", " " + say("Render"), kind="primary", action=actions["render"])
+        self.render_button = Button(
+            "clapperboard", " " + say("Render"), kind="primary", action=actions["render"]
+        )
         line = QHBoxLayout(self)
         line.setContentsMargins(12, 0, 10, 0)
         line.setSpacing(4)
@@ -68,7 +73,19 @@ class TopBar(QFrame):
         line.addStretch(1)
         line.addWidget(self.spaces)
         line.addStretch(1)
-        for item in (self.name, self.dot, self.saved, 8, separator(), 6, self.light, self.engine, self.engine_more, 8, self.render):
+        for item in (
+            self.name,
+            self.dot,
+            self.saved,
+            8,
+            separator(),
+            6,
+            self.light,
+            self.engine,
+            self.engine_more,
+            8,
+            self.render_button,
+        ):
             if isinstance(item, int):
                 line.addSpacing(item)
             else:

@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from marionext.errors import SettingsError
 from marionext.frames import FrameRate
@@ -28,7 +28,8 @@ class PlaceField(QLineEdit):
         self._frame = 0
         self.setFont(font(20, MEDIUM, figures=True))
         self.setStyleSheet(
-            "QLineEdit { background: transparent; border: 1px solid transparent; padding: 2px 3px; }"
+            "QLineEdit { background: transparent; padding: 2px 3px; "
+            "border: 1px solid transparent; }"
             "QLineEdit:focus { border-color: palette(highlight); }"
         )
         self.setAccessibleName(say("Place of the playhead"))
@@ -42,7 +43,9 @@ class PlaceField(QLineEdit):
         """Show a place, unless another is being typed."""
         self._frame = frame
         if not (self.hasFocus() and self.isModified()):
-            words = format_timecode(frame, self.rate, drop=self.drop) if self.timecode else str(frame)
+            words = (
+                format_timecode(frame, self.rate, drop=self.drop) if self.timecode else str(frame)
+            )
             self.setText(words)
 
     def _enter(self) -> None:
@@ -93,8 +96,9 @@ class Transport(QWidget):
             Button("skip-forward", action=actions["next_edit"]),
             self.volume, None, self.marks, 10, self.proxy, 10, self.dropped,
         )  # fmt: skip
-        box = row(line)
-        self.setLayout(box.layout())
+        box = QHBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(line)
 
     def show_place(self, frame: int, length: int) -> None:
         """Show where the playhead is."""

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QPoint, QRectF, Qt
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QMainWindow, QMenu, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QMainWindow, QMenu, QSplitter, QVBoxLayout, QWidget
 
 from marionext.queueing import Line
 from marionext_desktop.model import editing
@@ -43,11 +44,12 @@ from marionext_desktop.ui.library_control import LibraryControl
 from marionext_desktop.ui.loading import PictureFiles
 from marionext_desktop.ui.media_control import MediaControl
 from marionext_desktop.ui.menus import Menus
+from marionext_desktop.ui.models_control import ModelsControl
 from marionext_desktop.ui.models_page import ModelsPage
 from marionext_desktop.ui.project_control import ProjectControl
 from marionext_desktop.ui.queue_panel import QueuePanel
 from marionext_desktop.ui.session import Session
-from marionext_desktop.ui.showing import Options, Showing
+from marionext_desktop.ui.showing import Options, Showing, Space
 from marionext_desktop.ui.status_bar import StatusBar
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.control import TimelineControl
@@ -86,7 +88,11 @@ _CHOICE_COMMANDS = {
     "drag_hand": ("way", "hand"),
 }
 """Commands that choose a value of an option."""
-_SPACE_COMMANDS = {"edit_space": "edit", "clean_space": "clean", "render_space": "render"}
+_SPACE_COMMANDS: dict[str, Space] = {
+    "edit_space": "edit",
+    "clean_space": "clean",
+    "render_space": "render",
+}
 _SPACE_LAYOUTS = {"edit": "side", "clean": "overlay", "render": "wipe"}
 _LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 408
 
@@ -141,23 +147,27 @@ class Window(QMainWindow):
         self.queue = QueuePanel(actions)
         self.status = StatusBar()
 
-        self.upper = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self.library, self.viewer, self.inspector):
-            self.upper.addWidget(part)
-        self.lower = QSplitter(Qt.Orientation.Horizontal)
-        for part in (self.timeline, self.queue):
-            self.lower.addWidget(part)
+        self.upper_half = QSplitter(Qt.Orientation.Horizontal)
+        for above in (self.library, self.viewer, self.inspector):
+            self.upper_half.addWidget(above)
+        self.lower_half = QSplitter(Qt.Orientation.Horizontal)
+        for below in (self.timeline, self.queue):
+            self.lower_half.addWidget(below)
         self.halves = QSplitter(Qt.Orientation.Vertical)
-        self.halves.addWidget(self.upper)
-        self.halves.addWidget(self.lower)
-        for splitter in (self.upper, self.lower, self.halves):
+        self.halves.addWidget(self.upper_half)
+        self.halves.addWidget(self.lower_half)
+        for splitter in (self.upper_half, self.lower_half, self.halves):
             splitter.setHandleWidth(6)
             splitter.setChildrenCollapsible(False)
-        self.upper.setStretchFactor(1, 1)
-        self.lower.setStretchFactor(0, 1)
+        self.upper_half.setStretchFactor(1, 1)
+        self.lower_half.setStretchFactor(0, 1)
         self.halves.setStretchFactor(0, 1)
-        self.upper.splitterMoved.connect(lambda _at, _n: self._align(self.upper, self.lower))
-        self.lower.splitterMoved.connect(lambda _at, _n: self._align(self.lower, self.upper))
+        self.upper_half.splitterMoved.connect(
+            lambda _at, _n: self._align(self.upper_half, self.lower_half)
+        )
+        self.lower_half.splitterMoved.connect(
+            lambda _at, _n: self._align(self.lower_half, self.upper_half)
+        )
         for right in (self.inspector, self.queue):
             right.setMinimumWidth(280)
         back = QWidget()
@@ -193,6 +203,7 @@ class Window(QMainWindow):
             actions, session, showing, self.timeline_control, self.viewer.canvas,
             self.findings_control, self.render_control,
         )  # fmt: skip
+        self.models_control = ModelsControl(self.models, session.models, session)
         self.media = MediaControl(
             session, showing, actions, self.viewer_control, self.timeline_control,
             self.viewer.transport, self.library_control, self.status,
@@ -207,8 +218,8 @@ class Window(QMainWindow):
     def reset_layout(self) -> None:
         """Give all panels their usual sizes."""
         width = max(self.width(), 1280)
-        self.upper.setSizes([_LEFT_WIDTH, width - _LEFT_WIDTH - _RIGHT_WIDTH, _RIGHT_WIDTH])
-        self.lower.setSizes([width - _RIGHT_WIDTH, _RIGHT_WIDTH])
+        self.upper_half.setSizes([_LEFT_WIDTH, width - _LEFT_WIDTH - _RIGHT_WIDTH, _RIGHT_WIDTH])
+        self.lower_half.setSizes([width - _RIGHT_WIDTH, _RIGHT_WIDTH])
         self.halves.setSizes([max(self.height() - _BOTTOM_HEIGHT, 300), _BOTTOM_HEIGHT])
 
     def _align(self, moved: QSplitter, other: QSplitter) -> None:
@@ -225,13 +236,11 @@ class Window(QMainWindow):
     def _connect(self) -> None:
         actions, showing, session = self.actions_, self.showing, self.session
         for name, option in _OPTION_COMMANDS.items():
-            actions[name].toggled.connect(
-                lambda on, option=option: showing.change(**{option: on})
-            )
+            actions[name].toggled.connect(partial(self._turn_option, option))
         for name, (option, value) in _CHOICE_COMMANDS.items():
-            actions.on(name, lambda option=option, value=value: self._choose(option, value))
+            actions.on(name, partial(self._choose, option, value))
         for name, space in _SPACE_COMMANDS.items():
-            actions.on(name, lambda space=space: showing.turn_to(space))  # type: ignore[arg-type]
+            actions.on(name, partial(showing.turn_to, space))
         commands = {
             "fit": self.viewer.canvas.fit,
             "actual": lambda: self.viewer.canvas.zoom_to(1.0),
@@ -292,6 +301,9 @@ class Window(QMainWindow):
         session.engine.state_changed.connect(self._show_engine)
         self._show_engine(session.engine.state, "")
 
+    def _turn_option(self, option: str, on: bool) -> None:
+        self.showing.change(**{option: on})
+
     def _choose(self, option: str, value: str) -> None:
         self.showing.change(**{option: value})
         self._show_options(self.showing.options)
@@ -331,7 +343,10 @@ class Window(QMainWindow):
     def _next_panel(self) -> None:
         panels = [self.library.list, self.viewer.canvas, self.timeline.sheet, self.inspector]
         shown = [panel for panel in panels if panel.isVisible()]
-        at = next((n for n, panel in enumerate(shown) if panel.hasFocus() or panel.isAncestorOf(self.focusWidget() or self)), -1)
+        at = next(
+            (n for n, panel in enumerate(shown) if _has_focus(panel)),
+            -1,
+        )
         target = shown[(at + 1) % len(shown)]
         if target is self.inspector:
             target.focusNextChild()
@@ -436,7 +451,10 @@ class Window(QMainWindow):
         self.top.show_engine(words, "", tone)
         self.top.engine.setToolTip(message)
         if state == "lost":
-            self.status.tell("bad", say("The engine was lost: {why}. It starts again with the next job.", why=message))
+            self.status.tell(
+                "bad",
+                say("The engine was lost: {why}. It starts again with the next job.", why=message),
+            )
 
     # ---------------------------------------------------------------- files dropped anywhere
 
@@ -515,7 +533,9 @@ class Window(QMainWindow):
         TextDialog(self, say("About Marionext"), text).open()
 
     def _show_log(self, lines: list[Line]) -> None:
-        text = "\n".join(f"{datetime.fromtimestamp(each.at):%H:%M:%S}  {each.text}" for each in lines)
+        text = "\n".join(
+            f"{datetime.fromtimestamp(each.at):%H:%M:%S}  {each.text}" for each in lines
+        )
         TextDialog(self, say("Log"), text or say("Nothing was said."), rich=False).open()
 
     def _find_poses(self) -> None:
@@ -569,7 +589,7 @@ class Window(QMainWindow):
 
     def show_hints(self) -> None:
         """Show the three hints."""
-        play, canvas, queue = self.viewer.transport.play, self.viewer.canvas, self.top.render
+        play, canvas = self.viewer.transport.play, self.viewer.canvas
         where = QPoint(canvas.width() // 2, canvas.height() // 2)
         if self.showing.options.layout == "side":
             where = QPoint(canvas.width() // 2 - 40, canvas.height() // 2)
@@ -580,7 +600,7 @@ class Window(QMainWindow):
                 (play, QPoint(play.width() // 2, 0), say("Press Space"),
                  say("The sample dance plays, and the character dances along on the right.")),
                 (canvas, where, say("Drag a wrist"),
-                 say("The arm follows and keeps its length. The change fades over the frames around.")),
+                 say("The arm follows and keeps its length; the change fades around the frame.")),
                 (self.timeline.sheet, QPoint(320, 4), say("Mark a range, then draft it"),
                  say("I and O set in and out; {keys} renders a draft of it.", keys=keys)),
             ],
@@ -603,7 +623,7 @@ class Window(QMainWindow):
         if self._ended:
             return
         self._ended = True
-        sizes = [self.upper.sizes(), self.lower.sizes(), self.halves.sizes()]
+        sizes = [self.upper_half.sizes(), self.lower_half.sizes(), self.halves.sizes()]
         panels = "/".join(",".join(map(str, each)) for each in sizes)
         geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         write_settings(replace(self.settings, window=geometry, panels=panels))
@@ -623,6 +643,13 @@ class Window(QMainWindow):
             sizes = [[int(n) for n in part.split(",")] for part in self.settings.panels.split("/")]
         except ValueError:
             return
-        for splitter, each in zip((self.upper, self.lower, self.halves), sizes, strict=False):
+        for splitter, each in zip(
+            (self.upper_half, self.lower_half, self.halves), sizes, strict=False
+        ):
             if len(each) == splitter.count() and all(n > 0 for n in each):
                 splitter.setSizes(each)
+
+
+def _has_focus(panel: QWidget) -> bool:
+    focused = QApplication.focusWidget()
+    return focused is not None and (panel is focused or panel.isAncestorOf(focused))

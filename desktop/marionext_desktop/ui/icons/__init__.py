@@ -1,4 +1,4 @@
-"""Icons by their names in the Lucide set (ISC licence, beside this file), in the theme's colours."""
+"""Icons by their names in the Lucide set (ISC, beside this file), in the theme's colours."""
 
 from functools import cache
 from importlib import resources

@@ -9,7 +9,16 @@ from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
-from marionext_desktop.ui.controls import Button, Choice, Number, Scrolled, Section, field, label, row
+from marionext_desktop.ui.controls import (
+    Button,
+    Choice,
+    Number,
+    Scrolled,
+    Section,
+    field,
+    label,
+    row,
+)
 from marionext_desktop.ui.icons import icon_picture
 from marionext_desktop.ui.viewer.canvas import Canvas, Person, Picture, Stage
 
@@ -54,8 +63,15 @@ class CharacterPage(Scrolled):
         for one in self.crop:
             one.entered.connect(lambda _v: self._tell_crop())
         self.words = label("", "faint", 11, wrapped=True)
-        use = Button(words=say("Use for the render"), kind="deep", pressed=lambda: self.asked.emit("use"))
-        again = Button("rotate-ccw", say("Pose as found"), kind="soft", pressed=lambda: self.asked.emit("found"))
+        use = Button(
+            words=say("Use for the render"), kind="deep", pressed=lambda: self.asked.emit("use")
+        )
+        again = Button(
+            "rotate-ccw",
+            say("Pose as found"),
+            kind="soft",
+            pressed=lambda: self.asked.emit("found"),
+        )
         self.looks = Section(say("How well it will go"), self.words)
         self.add(
             Section(
@@ -71,9 +87,18 @@ class CharacterPage(Scrolled):
                 field(say("From"), self.crop[0], self.crop[1]),
                 field(say("Size"), self.crop[2], self.crop[3]),
                 row(
-                    Button("crop", say("To the render's size"), kind="soft", pressed=lambda: self.asked.emit("crop")),
+                    Button(
+                        "crop",
+                        say("To the render's size"),
+                        kind="soft",
+                        pressed=lambda: self.asked.emit("crop"),
+                    ),
                     None,
-                    Button(words=say("Whole picture"), kind="soft", pressed=lambda: self.asked.emit("whole")),
+                    Button(
+                        words=say("Whole picture"),
+                        kind="soft",
+                        pressed=lambda: self.asked.emit("whole"),
+                    ),
                 ),
             ),
         )
@@ -84,7 +109,11 @@ class CharacterPage(Scrolled):
         self.character.choose(chosen)
 
     def show_picture(
-        self, image: QImage | None, person: Person | None, crop: tuple[int, int, int, int] | None, name: str
+        self,
+        image: QImage | None,
+        person: Person | None,
+        crop: tuple[int, int, int, int] | None,
+        name: str,
     ) -> None:
         """Show a character's picture with the pose found in it; None: there is none."""
         if not self.name.hasFocus():

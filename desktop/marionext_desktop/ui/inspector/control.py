@@ -1,6 +1,6 @@
 """What keeps the inspector's first page and the document together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,7 +21,7 @@ from marionext_desktop.model.project import Clip, Project
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.inspector.plots import Curves
-from marionext_desktop.ui.inspector.selection import ClipFacts, JointFacts, SelectionPage
+from marionext_desktop.ui.inspector.selection import ClipFacts, JointFacts, SelectionPage, State
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Showing
 from marionext_desktop.ui.timeline.reading import frames_shown
@@ -52,7 +52,9 @@ def target_of(session: Session, showing: Showing, *, here: bool = False) -> Targ
     frame = project.source_frame(clip, showing.frame)
     span = FrameRange(frame, frame + 1)
     if not here:
-        marked = project.span if project.mark_in is not None or project.mark_out is not None else None
+        marked = (
+            project.span if project.mark_in is not None or project.mark_out is not None else None
+        )
         found = editing.source_span(project, clip, marked)
         if found is None:
             return None
@@ -71,7 +73,7 @@ class InspectorControl(QObject):
         self.page = page
         self._session, self._showing = session, showing
         self._actions = actions
-        self._gesture: tuple[object, Project, Project] | None = None
+        self._gesture: tuple[Hashable, Project, Project] | None = None
         """What is being changed again and again, the project before, and as it is."""
         self._preview_window: int | None = None
         self._later = QTimer(self, singleShot=True, interval=30)
@@ -156,13 +158,18 @@ class InspectorControl(QObject):
             origin=words[origin] if scores[0] > 0 else say("Not seen in this frame."),
         )
 
-    def _state_of(self, target: Target, chosen: list[int]) -> str:  # type: ignore[return]
+    def _state_of(self, target: Target, chosen: list[int]) -> State:
         source = self._session.project.source(target.clip.source)
-        state = ""
+        state: State = ""
+        states: dict[str, State] = {"key": "key", "hold": "hold", "hide": "missing"}
         wanted = set(chosen)
         for mark in marks(target.clip, source.frames):
-            if mark.person == target.person and target.frame in mark.frames and mark.points & wanted:
-                state = {"key": "key", "hold": "hold", "hide": "missing"}.get(mark.kind, state)
+            if (
+                mark.person == target.person
+                and target.frame in mark.frames
+                and mark.points & wanted
+            ):
+                state = states.get(mark.kind, state)
         return state
 
     def _clip_facts(self) -> ClipFacts | None:
@@ -175,7 +182,14 @@ class InspectorControl(QObject):
         source = project.source(clip.source)
         track = self._session.poses.captured_track(source) if source.has_poses else None
         first, last = project.source_frame(clip, clip.at), project.source_frame(clip, clip.stop - 1)
-        lines = [say("{count} frames, of the source {first} to {last}", count=clip.count, first=first, last=last)]
+        lines = [
+            say(
+                "{count} frames, of the source {first} to {last}",
+                count=clip.count,
+                first=first,
+                last=last,
+            )
+        ]
         if source.size[0]:
             lines.append(f"{source.size[0]} × {source.size[1]}  ·  {float(source.rate):.5g} fps")
         return ClipFacts(
@@ -203,7 +217,9 @@ class InspectorControl(QObject):
         if stop - start < 2:
             start, stop = clip.at, clip.stop
         number = chosen[0]
-        shown = np.minimum(frames_shown(project, clip)[start - clip.at : stop - clip.at], len(found) - 1)
+        shown = np.minimum(
+            frames_shown(project, clip)[start - clip.at : stop - clip.at], len(found) - 1
+        )
         after = found.points[shown, target.person, number, 1].astype(np.float32)
         after[found.scores[shown, target.person, number] <= 0] = np.nan
         base = self._session.poses.captured_track(project.source(clip.source))
@@ -220,8 +236,8 @@ class InspectorControl(QObject):
 
     # ---------------------------------------------------------------- what is entered
 
-    def _do(self, words: str, change: Callable[[Project], Project], merge: object = None) -> None:
-        self._document.do(words, change(self._session.project), merge=merge)  # type: ignore[arg-type]
+    def _do(self, words: str, change: Callable[[Project], Project], merge: Hashable = None) -> None:
+        self._document.do(words, change(self._session.project), merge=merge)
         if merge is None:
             self._document.end_gesture()
 
@@ -257,14 +273,14 @@ class InspectorControl(QObject):
             say("Confidence"), key, lambda base: posing.add_edits(base, target.clip.id, [edit])
         )
 
-    def _change(self, words: str, key: object, change: Callable[[Project], Project]) -> None:
+    def _change(self, words: str, key: Hashable, change: Callable[[Project], Project]) -> None:
         """Do something that the next change of the same kind replaces, as one step."""
         project = self._session.project
         begun = self._gesture
         goes_on = begun is not None and begun[0] == key and begun[2] is project
         base = begun[1] if goes_on and begun is not None else project
         new = change(base)
-        self._document.do(words, new, merge=("inspector", key))  # type: ignore[arg-type]
+        self._document.do(words, new, merge=("inspector", key))
         self._gesture = (key, base, self._session.project)
 
     def _state(self, state: str) -> None:
@@ -295,7 +311,7 @@ class InspectorControl(QObject):
         filled = 0
         for name, points in _limbs_of(chosen).items():
             seen = found.scores[target.span.start : target.span.stop, target.person][:, points] > 0
-            unseen = ~seen.all(axis=1)
+            unseen = np.asarray(~np.all(seen, axis=1))
             edges = np.flatnonzero(np.diff(np.r_[0, unseen.astype(np.int8), 0]))
             for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
                 if b - a <= longest and a > 0 and b < len(unseen):
@@ -307,7 +323,9 @@ class InspectorControl(QObject):
             self._document.do(say("Fill gaps"), project)
             self._document.end_gesture()
         else:
-            self._session.told.emit("warn", say("There is no gap of up to {n} frames in the range.", n=longest))
+            self._session.told.emit(
+                "warn", say("There is no gap of up to {n} frames in the range.", n=longest)
+            )
 
     def _transform(self, x: float, y: float, factor: float, degrees: float) -> None:
         """Show a transform while it is being entered: one step, replaced with each change."""
@@ -343,7 +361,9 @@ class InspectorControl(QObject):
             lambda project: replace(project, render=replace(project.render, fit=fit)),  # type: ignore[arg-type]
         )
 
-    def _with_clip(self, words: str, change: Callable[[Project, str], Project], merge: object = None) -> None:
+    def _with_clip(
+        self, words: str, change: Callable[[Project, str], Project], merge: Hashable = None
+    ) -> None:
         chosen = self._showing.clips
         if len(chosen) == 1:
             (name,) = chosen

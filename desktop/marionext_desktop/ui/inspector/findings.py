@@ -11,7 +11,7 @@ from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
 from marionext_desktop.ui.controls import Button, Section, label, row
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import MEDIUM, box, text
+from marionext_desktop.ui.painting import MEDIUM, box, painting, text
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["FindingLine", "FindingsSection"]
@@ -46,7 +46,9 @@ class _Line(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 2, 0)
         line.addStretch(1)
-        mend = Button("wand-sparkles", size=15, tip=say("Mend"), pressed=lambda: self.mended.emit(finding.key))
+        mend = Button(
+            "wand-sparkles", size=15, tip=say("Mend"), pressed=lambda: self.mended.emit(finding.key)
+        )
         mend.setVisible(finding.can_mend)
         line.addWidget(mend)
 
@@ -57,16 +59,33 @@ class _Line(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the line."""
-        p = QPainter(self)
-        p.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._lit or self._pointed or self.hasFocus():
-            alpha = 60 if self._lit else 26
-            box(p, self.rect().toRectF().adjusted(0.5, 1.5, -0.5, -1.5), 4, theme().colour("accent", alpha), theme().colour("accent", 120) if self._lit or self.hasFocus() else None)
-        tone = "bad" if self.finding.serious else "warn"
-        p.drawPixmap(8, 7, icon_picture(self.finding.icon, tone, 16))
-        right = self.width() - (38 if self.finding.can_mend else 12)
-        advance = text(p, right, 19.5, self.finding.frames, "faint", 11, figures=True, align="right")
-        text(p, 34, 19.5, self.finding.words, "strong", 12, MEDIUM if self._lit else MEDIUM, width=right - advance - 42)
+        with painting(self) as p:
+            p.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if self._lit or self._pointed or self.hasFocus():
+                alpha = 60 if self._lit else 26
+                box(
+                    p,
+                    self.rect().toRectF().adjusted(0.5, 1.5, -0.5, -1.5),
+                    4,
+                    theme().colour("accent", alpha),
+                    theme().colour("accent", 120) if self._lit or self.hasFocus() else None,
+                )
+            tone = "bad" if self.finding.serious else "warn"
+            p.drawPixmap(8, 7, icon_picture(self.finding.icon, tone, 16))
+            right = self.width() - (38 if self.finding.can_mend else 12)
+            advance = text(
+                p, right, 19.5, self.finding.frames, "faint", 11, figures=True, align="right"
+            )
+            text(
+                p,
+                34,
+                19.5,
+                self.finding.words,
+                "strong",
+                12,
+                MEDIUM,
+                width=right - advance - 42,
+            )
 
     def enterEvent(self, event: QEvent) -> None:
         """Show that it can be clicked."""

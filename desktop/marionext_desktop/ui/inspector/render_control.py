@@ -13,6 +13,7 @@ from marionext import presets
 from marionext.errors import EngineError
 from marionext.frames import FrameRange
 from marionext.protocol import Failed, Planned
+from marionext.queueing import Line
 from marionext_desktop.model import rendering, takes
 from marionext_desktop.model.blank_tracks import blank_track, write_blank_track
 from marionext_desktop.model.project import Project, Take, TakeStatus
@@ -43,7 +44,11 @@ _CARD_STATES = {
     "done": "done",
     "failed": "failed",
 }
-_MODELS = {"doll": "paper doll · built in", "puppet": "puppet · built in", "svd": "Stable Video Diffusion"}
+_MODELS = {
+    "doll": "paper doll · built in",
+    "puppet": "puppet · built in",
+    "svd": "Stable Video Diffusion",
+}
 _ESTIMATE_MS = 350
 
 
@@ -111,7 +116,7 @@ class RenderControl(QObject):
     def _show(self) -> None:
         project, page = self._session.project, self.page
         choice = project.render
-        names = [n for n in ("puppet", "doll", "svd") if n in presets.names("models")]
+        names: list[str] = [n for n in ("puppet", "doll", "svd") if n in presets.names("models")]
         names += [n for n in presets.names("models") if n not in names]
         page.model.offer([(name, say(_MODELS.get(name, name))) for name in names])
         page.model.choose(choice.model)
@@ -122,8 +127,8 @@ class RenderControl(QObject):
         page.character.offer([(each.id, each.name) for each in project.characters])
         chosen = choice.character or (project.characters[0].id if project.characters else "")
         page.character.choose(chosen)
-        page.size.offer(self._sizes(project))
-        page.size.choose("" if choice.size is None else f"{choice.size[0]}x{choice.size[1]}")
+        page.frame_size.offer(self._sizes(project))
+        page.frame_size.choose("" if choice.size is None else f"{choice.size[0]}x{choice.size[1]}")
         marked = project.mark_in is not None or project.mark_out is not None
         page.range.choose("all" if self._whole or not marked else "range")
         page.range.button("range").setEnabled(marked)
@@ -183,7 +188,9 @@ class RenderControl(QObject):
 
     def _cards(self, project: Project) -> list[JobCard]:
         by_entry = {take.entry: take for take in project.takes if take.entry is not None}
-        return [self._card(project, item, by_entry.get(item.entry.number)) for item in self._state.items]
+        return [
+            self._card(project, item, by_entry.get(item.entry.number)) for item in self._state.items
+        ]
 
     def _card(self, project: Project, item: QueueItem, take: Take | None) -> JobCard:
         entry = item.entry
@@ -195,15 +202,25 @@ class RenderControl(QObject):
         words, right = entry.message, ""
         if state == "running":
             words = item.text or say("is being rendered")
-            right = say("{time} left", time=_duration(item.seconds_left)) if item.seconds_left else f"{entry.fraction * 100:.0f} %"
+            right = (
+                say("{time} left", time=_duration(item.seconds_left))
+                if item.seconds_left
+                else f"{entry.fraction * 100:.0f} %"
+            )
         elif state == "waiting":
             words = words or say("waits")
         elif state == "paused":
             right = say("paused")
         elif state == "done":
             count = len(take.span) if take is not None else 0
-            took = _duration((entry.ended or 0) - (entry.begun or 0)) if entry.ended and entry.begun else ""
-            words = " · ".join(part for part in (say("{n} frames", n=count) if count else "", took) if part)
+            took = (
+                _duration((entry.ended or 0) - (entry.begun or 0))
+                if entry.ended and entry.begun
+                else ""
+            )
+            words = " · ".join(
+                part for part in (say("{n} frames", n=count) if count else "", took) if part
+            )
             right = say("done")
         elif state == "failed":
             right = say("failed")
@@ -232,7 +249,9 @@ class RenderControl(QObject):
         elif take.status == "done":
             stale = takes.is_stale(project, take)
             state = "stale" if stale else "done"
-            words = say("pose changed since: render again") if stale else say(take.quality or "final")
+            words = (
+                say("pose changed since: render again") if stale else say(take.quality or "final")
+            )
         elif take.status == "failed":
             state, words = "failed", take.message or say("failed")
         elif take.status == "paused":
@@ -312,7 +331,9 @@ class RenderControl(QObject):
         try:
             job = rendering.plan_job(project, span, track)
         except EngineError as error:
-            self.page.estimate.show_lines(EstimateLines(title=say("Estimate"), warning=error.message))
+            self.page.estimate.show_lines(
+                EstimateLines(title=say("Estimate"), warning=error.message)
+            )
             return
         self.page.estimate.show_lines(EstimateLines(title=say("Estimate is made …")))
         self._session.engine.estimate(job, self._show_estimate)
@@ -349,7 +370,11 @@ class RenderControl(QObject):
             rendering.prepare_render, project, take, track,
             done=lambda result: self._prepared.emit(take.id, result),
         )  # fmt: skip
-        words = say("Draft of frames {span} is on its way", span=span) if draft else say("Frames {span} are in the queue", span=span)
+        words = (
+            say("Draft of frames {span} is on its way", span=span)
+            if draft
+            else say("Frames {span} are in the queue", span=span)
+        )
         self._session.told.emit("good", words)
 
     def _take_prepared(self, name: str, result: object) -> None:
@@ -375,7 +400,11 @@ class RenderControl(QObject):
         """Have the range made again within the take that is shown there."""
         project, span = self._session.project, self.span()
         base = None if span is None else takes.take_at(project, span.start)
-        if span is None or base is None or not (base.span.start <= span.start and span.stop <= base.span.stop):
+        if (
+            span is None
+            or base is None
+            or not (base.span.start <= span.start and span.stop <= base.span.stop)
+        ):
             self._session.told.emit("warn", say("Mark in and out within one finished take first."))
             return
         track = self._session.poses.sequence_track(span)
@@ -461,7 +490,7 @@ class RenderControl(QObject):
             case "log":
                 queue.log(number, self.show_log)
 
-    show_log: Callable[[list[object]], None] = staticmethod(lambda _lines: None)
+    show_log: Callable[[list[Line]], None] = staticmethod(lambda _lines: None)
     """Called with the lines of a job's log."""
 
     def _show_take(self, number: int) -> None:

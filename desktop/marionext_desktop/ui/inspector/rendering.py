@@ -4,15 +4,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from PySide6.QtCore import QPoint, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QContextMenuEvent, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QPoint, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFocusEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPixmap,
+)
+from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.actions import Actions
-from marionext_desktop.ui.controls import Amount, Button, Choice, Number, Scrolled, Section, Segments, field, label, retone, row, with_keys
+from marionext_desktop.ui.controls import (
+    Button,
+    Choice,
+    Number,
+    Scrolled,
+    Section,
+    Segments,
+    field,
+    label,
+    row,
+    with_keys,
+)
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, box, text
+from marionext_desktop.ui.painting import BOLD, box, painting, text
 from marionext_desktop.ui.theme import theme
 
 __all__ = ["EstimateLines", "RenderPage", "Version"]
@@ -91,34 +111,50 @@ class _Card(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Paint the card."""
-        p, version = QPainter(self), self.version
-        p.setRenderHint(QPainter.RenderHint.Antialiasing)
-        p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        edge = {"A": "strong", "B": "accent"}.get(self.mark, "accent" if self.hasFocus() else "edge")
-        whole = QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75)
-        box(p, whole, 6, "head", edge, 1.5 if self.mark or self.hasFocus() else 1)
-        frame = QRectF(4, 4, 86, 74)
-        shape = QPainterPath()
-        shape.addRoundedRect(frame, 4, 4)
-        p.save()
-        p.setClipPath(shape)
-        p.fillRect(frame, theme().colour("line"))
-        if version.picture is not None and not version.picture.isNull():
-            w, h = version.picture.width(), version.picture.height()
-            scale = max(frame.width() / w, frame.height() / h)
-            wide, tall = frame.width() / scale, frame.height() / scale
-            p.drawPixmap(frame, version.picture, QRectF((w - wide) / 2, (h - tall) * 0.2, wide, tall))
-        else:
-            p.drawPixmap(38, 32, icon_picture("image", "faint", 18))
-        p.restore()
-        text(p, 8, 97, version.title, "strong", 12, BOLD)
-        tone = {"failed": "bad", "stale": "warn", "running": "accent"}.get(version.state, "faint")
-        text(p, 8, 113, version.words, tone, 11, width=78)
-        if self.mark:
-            badge = QRectF(68, 83, 19, 18)
-            box(p, badge, 4, "accent" if self.mark == "B" else "strong")
-            colour = "on_accent" if self.mark == "B" else "back"
-            text(p, badge.center().x(), badge.y() + 13.5, self.mark, colour, 11, BOLD, align="centre")
+        version = self.version
+        with painting(self) as p:
+            p.setRenderHint(QPainter.RenderHint.Antialiasing)
+            p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            edge = {"A": "strong", "B": "accent"}.get(
+                self.mark, "accent" if self.hasFocus() else "edge"
+            )
+            whole = QRectF(self.rect()).adjusted(0.75, 0.75, -0.75, -0.75)
+            box(p, whole, 6, "head", edge, 1.5 if self.mark or self.hasFocus() else 1)
+            frame = QRectF(4, 4, 86, 74)
+            shape = QPainterPath()
+            shape.addRoundedRect(frame, 4, 4)
+            p.save()
+            p.setClipPath(shape)
+            p.fillRect(frame, theme().colour("line"))
+            if version.picture is not None and not version.picture.isNull():
+                w, h = version.picture.width(), version.picture.height()
+                scale = max(frame.width() / w, frame.height() / h)
+                wide, tall = frame.width() / scale, frame.height() / scale
+                p.drawPixmap(
+                    frame, version.picture, QRectF((w - wide) / 2, (h - tall) * 0.2, wide, tall)
+                )
+            else:
+                p.drawPixmap(38, 32, icon_picture("image", "faint", 18))
+            p.restore()
+            text(p, 8, 97, version.title, "strong", 12, BOLD)
+            tone = {"failed": "bad", "stale": "warn", "running": "accent"}.get(
+                version.state, "faint"
+            )
+            text(p, 8, 113, version.words, tone, 11, width=78)
+            if self.mark:
+                badge = QRectF(68, 83, 19, 18)
+                box(p, badge, 4, "accent" if self.mark == "B" else "strong")
+                colour = "on_accent" if self.mark == "B" else "back"
+                text(
+                    p,
+                    badge.center().x(),
+                    badge.y() + 13.5,
+                    self.mark,
+                    colour,
+                    11,
+                    BOLD,
+                    align="centre",
+                )
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Compare it."""
@@ -164,8 +200,8 @@ class RenderPage(Scrolled):
         self.quality.chosen.connect(lambda key: self.changed.emit("quality", key or None))
         self.character = Choice(tip=say("Who takes the dancer's part"))
         self.character.chosen.connect(lambda key: self.changed.emit("character", key or None))
-        self.size = Choice(tip=say("Width and height of the frames"))
-        self.size.chosen.connect(self._tell_size)
+        self.frame_size = Choice(tip=say("Width and height of the frames"))
+        self.frame_size.chosen.connect(self._tell_size)
         self.range = Segments(
             [("range", say("In–Out")), ("all", say("All"))], tip=say("What is rendered")
         )
@@ -196,7 +232,7 @@ class RenderPage(Scrolled):
                 field(say("Model"), self.model),
                 field(say("Quality"), self.quality),
                 field(say("Character"), self.character),
-                field(say("Size"), self.size),
+                field(say("Size"), self.frame_size),
                 field(say("Range"), self.range),
                 field(say("Seed"), self.seed),
                 field(say("Steps"), self.steps),

@@ -1,4 +1,4 @@
-"""What is chosen: where a joint is, how drags act, calming, moving and laying it over a character."""
+"""What is chosen: where a joint is, how drags act, calming, moving, laying over a character."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -87,7 +87,13 @@ class SelectionPage(Scrolled):
         self.retarget = self._retarget_section()
         self.clip = self._clip_section(actions)
         self.add(
-            self.findings, self.joint, self.clip, self.smooth, self.gaps, self.transform, self.retarget
+            self.findings,
+            self.joint,
+            self.clip,
+            self.smooth,
+            self.gaps,
+            self.transform,
+            self.retarget,
         )
         showing.options_changed.connect(lambda _old, new: self._show_options(new))
         showing.space_changed.connect(self.show_space)
@@ -99,10 +105,10 @@ class SelectionPage(Scrolled):
     # ---------------------------------------------------------------- sections
 
     def _joint_section(self, actions: Actions) -> Section:
-        self.x = Number(-1e5, 1e5, decimals=1, prefix="X  ", tip=say("Pixels from the left"))
-        self.y = Number(-1e5, 1e5, decimals=1, prefix="Y  ", tip=say("Pixels from the top"))
-        for one in (self.x, self.y):
-            one.entered.connect(lambda _v: self.place_entered.emit(self.x.value(), self.y.value()))
+        self.place_x = Number(-1e5, 1e5, decimals=1, prefix="X  ", tip=say("Pixels from the left"))
+        self.place_y = Number(-1e5, 1e5, decimals=1, prefix="Y  ", tip=say("Pixels from the top"))
+        for one in (self.place_x, self.place_y):
+            one.entered.connect(lambda _v: self._tell_place())
         self.score = Amount(0, 1, 1, decimals=2, tip=say("How sure the place is"))
         self.score.entered.connect(self.score_entered)
         self.state = Segments(
@@ -118,7 +124,7 @@ class SelectionPage(Scrolled):
         self.fade = Amount(0, 60, 6, suffix=say(" fr"), tip=say("Frames over which a drag fades"))
         self.fade.entered.connect(lambda value: self._showing.change(fade=int(value)))
         key = Button("diamond-plus", action=actions["key"])
-        self.place_line = field(say("Position"), self.x, self.y)
+        self.place_line = field(say("Position"), self.place_x, self.place_y)
         self.score_line = field(say("Confidence"), self.score)
         self.origin = label("", "faint", 11)
         return Section(
@@ -132,26 +138,33 @@ class SelectionPage(Scrolled):
             extra=key,
         )
 
+    def _tell_place(self) -> None:
+        self.place_entered.emit(self.place_x.value(), self.place_y.value())
+
     def _smooth_section(self) -> Section:
         self.curve = CurvePlot()
         self.strength = Amount(
             5, 61, 9, suffix=say(" fr"), step=2, tip=say("Frames that a curve is laid through")
         )
-        self.strength.entered.connect(lambda _v: self.smooth_wanted.emit(self.window, False))
+        self.strength.entered.connect(lambda _v: self.smooth_wanted.emit(self.smoothing, False))
         apply = Button(
             words=say("Apply to the range"),
             kind="deep",
-            pressed=lambda: self.smooth_wanted.emit(self.window, True),
+            pressed=lambda: self.smooth_wanted.emit(self.smoothing, True),
         )
-        return Section(say("Smooth"), self.curve, field(say("Strength"), self.strength), row(None, apply))
+        return Section(
+            say("Smooth"), self.curve, field(say("Strength"), self.strength), row(None, apply)
+        )
 
     @property
-    def window(self) -> int:
+    def smoothing(self) -> int:
         """Frames of the smoothing, odd."""
         return int(self.strength.value) // 2 * 2 + 1
 
     def _gap_section(self) -> Section:
-        self.longest_gap = Amount(1, 60, 8, suffix=say(" fr"), tip=say("Longest gap that is filled"))
+        self.longest_gap = Amount(
+            1, 60, 8, suffix=say(" fr"), tip=say("Longest gap that is filled")
+        )
         fill = Button(
             words=say("Fill gaps"),
             kind="soft",
@@ -159,7 +172,9 @@ class SelectionPage(Scrolled):
         )
         clean = Button(words=say("Clean up"), kind="primary", pressed=self.clean_wanted.emit)
         clean.setToolTip(say("Mend swaps, gaps, outliers and tremble in the range"))
-        return Section(say("Fill gaps"), field(say("Longest gap"), self.longest_gap), row(fill, None, clean))
+        return Section(
+            say("Fill gaps"), field(say("Longest gap"), self.longest_gap), row(fill, None, clean)
+        )
 
     def _transform_section(self, actions: Actions) -> Section:
         self.move_x = Number(-4000, 4000, prefix="X  ", tip=say("Pixels to the right"))
@@ -253,10 +268,10 @@ class SelectionPage(Scrolled):
         if facts is None:
             self.origin.setText(say("Click a joint in the viewer or a row of the timeline."))
             return
-        if not self.x.hasFocus():
-            self.x.show_value(facts.x)
-        if not self.y.hasFocus():
-            self.y.show_value(facts.y)
+        if not self.place_x.hasFocus():
+            self.place_x.show_value(facts.x)
+        if not self.place_y.hasFocus():
+            self.place_y.show_value(facts.y)
         self.score.show_value(facts.score)
         if facts.state:
             self.state.choose(facts.state)

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+_USUAL_RATE = FrameRate(Fraction(30))
+
+
 @dataclass(frozen=True, slots=True)
 class ClipBar:
     """A clip of motion."""
@@ -131,7 +134,7 @@ class Contents:
     """Everything on the sheet but the heat strips."""
 
     frames: int = 0
-    rate: FrameRate = FrameRate(Fraction(30))
+    rate: FrameRate = _USUAL_RATE
     drop_frame: bool = False
     clips: tuple[ClipBar, ...] = ()
     person: str = ""

@@ -13,7 +13,15 @@ from marionext_desktop.model.project import Project, Take
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Options, Showing
-from marionext_desktop.ui.timeline.contents import Badge, ClipBar, Contents, Curve, Flag, SoundBar, TakeBar
+from marionext_desktop.ui.timeline.contents import (
+    Badge,
+    ClipBar,
+    Contents,
+    Curve,
+    Flag,
+    SoundBar,
+    TakeBar,
+)
 from marionext_desktop.ui.timeline.gestures import (
     CutClip,
     Gesture,
@@ -79,7 +87,7 @@ class TimelineControl(QObject):
         document.changed.connect(self._document_changed)
         session.poses.changed.connect(self._poses_changed)
         session.captures.changed.connect(lambda _name: self.refresh())
-        showing.frame_changed.connect(lambda frame: sheet.show_frame(frame))
+        showing.frame_changed.connect(sheet.show_frame)
         showing.joints_changed.connect(self._joints_changed)
         showing.clips_changed.connect(lambda: sheet.show_chosen(clips=showing.clips))
         showing.keys_changed.connect(lambda: sheet.show_chosen(keys=showing.keys))
@@ -184,7 +192,7 @@ class TimelineControl(QObject):
             case "capturing":
                 return say("finding poses {share} %", share=round(state.fraction * 100))
             case "failed":
-                return say("no poses: {why}", why=state.message)
+                return say("no poses found")
         return ""
 
     def _poses_changed(self, name: str, span: FrameRange | None) -> None:
@@ -204,7 +212,9 @@ class TimelineControl(QObject):
         places = np.flatnonzero((shown >= span.start) & (shown < span.stop))
         if len(places):
             first, last = int(places[0]), int(places[-1]) + 1
-            who = min(self._showing.person if clip.person is None else clip.person, found.people - 1)
+            who = min(
+                self._showing.person if clip.person is None else clip.person, found.people - 1
+            )
             scores = row_scores(found.scores[shown[first:last], who], self._rows)
             if not np.array_equal(scores, heat.scores[:, clip.at + first : clip.at + last]):
                 self.sheet.patch_scores(clip.at + first, scores)
@@ -223,7 +233,9 @@ class TimelineControl(QObject):
                 base = self._session.poses.captured_track(project.source(clip.source))
                 if found is None or not found.people:
                     continue
-                who = min(self._showing.person if clip.person is None else clip.person, found.people - 1)
+                who = min(
+                    self._showing.person if clip.person is None else clip.person, found.people - 1
+                )
                 shown = np.minimum(frames_shown(project, clip), len(found) - 1)
                 place = slice(clip.at, clip.stop)
                 after[place] = found.points[shown, who, number]
@@ -234,9 +246,7 @@ class TimelineControl(QObject):
             title = point_title(number)
             side = {"left": "left", "right": "right"}.get(_side(number), "centre")
             for axis, letter in enumerate("xy"):
-                curves.append(
-                    Curve(f"{letter}  {title}", side, after[:, axis], before[:, axis])
-                )
+                curves.append(Curve(f"{letter}  {title}", side, after[:, axis], before[:, axis]))
         return tuple(curves)
 
     def _joints_changed(self) -> None:
@@ -348,4 +358,3 @@ def _plain_take(take: Take) -> TakeBar:
 
 def _side(number: int) -> str:
     return side_of(POINT_NAMES[number])
-

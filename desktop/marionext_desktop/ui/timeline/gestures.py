@@ -1,9 +1,19 @@
-"""What the mouse does to the sheet, as values: the sheet tells them, the window carries them out."""
+"""What the mouse does to the sheet, as values that the window carries out."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CutClip", "Gesture", "MoveClip", "MoveFlag", "MoveKeys", "MoveMark", "Retime", "Slip", "Trim"]
+__all__ = [
+    "CutClip",
+    "Gesture",
+    "MoveClip",
+    "MoveFlag",
+    "MoveKeys",
+    "MoveMark",
+    "Retime",
+    "Slip",
+    "Trim",
+]
 
 
 @dataclass(frozen=True, slots=True)

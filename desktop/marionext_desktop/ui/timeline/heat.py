@@ -31,7 +31,8 @@ def _table() -> NDArray[np.uint32]:
     red, green, blue = (channel.astype(np.uint32) for channel in channels)
     table = 0xFF000000 | red << 16 | green << 8 | blue
     table[0] = theme().colour("heat_none").rgb()
-    return table.astype(np.uint32)
+    colours_of: NDArray[np.uint32] = table.astype(np.uint32)
+    return colours_of
 
 
 class HeatStrips:

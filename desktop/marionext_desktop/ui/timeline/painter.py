@@ -107,7 +107,15 @@ class SheetPainter:
         p.drawPixmap(at, icon_picture(picture, "text", 16))
         advance = text(p, 40, top + height / 2 + 4.5, words, "strong", 12, MEDIUM)
         if more:
-            text(p, 48 + advance, top + height / 2 + 4.5, more, "faint", 11, width=LEFT - 66 - advance)
+            text(
+                p,
+                48 + advance,
+                top + height / 2 + 4.5,
+                more,
+                "faint",
+                11,
+                width=LEFT - 66 - advance,
+            )
 
     def _source(self, band: Band, top: int) -> None:
         self._name(top, band.height, say("Source"), "film")
@@ -144,7 +152,14 @@ class SheetPainter:
         p.restore()
         chosen = clip.id in self.state.chosen_clips
         edge = "selected" if chosen else "bad" if clip.missing else "left"
-        box(p, area.adjusted(0.5, 0.5, -0.5, -0.5), 4, None, theme().colour(edge, 255 if chosen else 110), 1.5 if chosen else 1)
+        box(
+            p,
+            area.adjusted(0.5, 0.5, -0.5, -0.5),
+            4,
+            None,
+            theme().colour(edge, 255 if chosen else 110),
+            1.5 if chosen else 1,
+        )
         self._clip_name(clip, area)
 
     def _clip_name(self, clip: ClipBar, area: QRectF) -> None:
@@ -152,15 +167,27 @@ class SheetPainter:
         left = max(area.left(), float(LEFT)) + 4
         room = area.right() - left - 8
         words = clip.title
-        wide = min(text_width(words, 10, MEDIUM) + (text_width(note, 10) + 10 if note else 0) + 12, room)
+        wide = min(
+            text_width(words, 10, MEDIUM) + (text_width(note, 10) + 10 if note else 0) + 12, room
+        )
         if wide < 26:
             return
         p = self.p
         box(p, QRectF(left, area.top() + 4, wide, 16), 3, QColor(0, 0, 0, 175))
-        advance = text(p, left + 6, area.top() + 15.5, words, "#e8eaed", 10, MEDIUM, width=wide - 10)
+        advance = text(
+            p, left + 6, area.top() + 15.5, words, "#e8eaed", 10, MEDIUM, width=wide - 10
+        )
         if note and wide - advance > 30:
             colour = "#ff8a66" if clip.missing else "#c9ced6"
-            text(p, left + 14 + advance, area.top() + 15.5, note, colour, 10, width=wide - advance - 14)
+            text(
+                p,
+                left + 14 + advance,
+                area.top() + 15.5,
+                note,
+                colour,
+                10,
+                width=wide - advance - 14,
+            )
 
     def _cover(self, picture: QPixmap, area: QRectF) -> None:
         """Draw a picture so that it covers an area, cut where it is too tall or too wide."""
@@ -179,7 +206,15 @@ class SheetPainter:
         p.drawPixmap(QPointF(14, top + (band.height - 14) / 2), icon_picture(arrow, "text", 14))
         middle = top + band.height / 2 + 4.5
         advance = text(p, 40, middle, say("Pose"), "strong", 12, MEDIUM)
-        text(p, 48 + advance, middle, self.state.contents.person, "faint", 11, width=LEFT - 60 - advance)
+        text(
+            p,
+            48 + advance,
+            middle,
+            self.state.contents.person,
+            "faint",
+            11,
+            width=LEFT - 60 - advance,
+        )
         self._keys_of("", top, band.height, "text", 3.4)
 
     def _row(self, band: Band, top: int) -> None:
@@ -196,7 +231,16 @@ class SheetPainter:
             p.drawPixmap(at, icon_picture(arrow, "faint", 12))
         weight = MEDIUM if chosen else NORMAL
         colour = "strong" if chosen else "faint" if row.parent else "text"
-        text(p, 42 + indent, top + band.height / 2 + 4, row.title, colour, 11, weight, width=LEFT - 56 - indent)
+        text(
+            p,
+            42 + indent,
+            top + band.height / 2 + 4,
+            row.title,
+            colour,
+            11,
+            weight,
+            width=LEFT - 56 - indent,
+        )
 
     def _curves(self, band: Band, top: int) -> None:
         p, span = self.p, self.span
@@ -204,7 +248,15 @@ class SheetPainter:
         p.fillRect(area, theme().colour("field"))
         curves = self.state.contents.curves
         if not curves:
-            text(p, area.center().x(), area.center().y(), say("Choose a joint to see its curves"), "faint", 12, align="centre")
+            text(
+                p,
+                area.center().x(),
+                area.center().y(),
+                say("Choose a joint to see its curves"),
+                "faint",
+                12,
+                align="centre",
+            )
             return
         p.save()
         p.setClipRect(area)
@@ -243,7 +295,9 @@ class SheetPainter:
         known = np.isfinite(ys)
         edges = np.flatnonzero(np.diff(np.r_[0, known.astype(np.int8), 0]))
         for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            points = [QPointF(x, y) for x, y in zip(xs[a:b].tolist(), ys[a:b].tolist(), strict=True)]
+            points = [
+                QPointF(x, y) for x, y in zip(xs[a:b].tolist(), ys[a:b].tolist(), strict=True)
+            ]
             self.p.drawPolyline(QPolygonF(points))
 
     def _sound(self, band: Band, top: int) -> None:
@@ -278,14 +332,24 @@ class SheetPainter:
             places = np.clip(at.astype(int), 0, len(peaks) - 1)
             tall = np.maximum.reduceat(peaks, places[:-1]) * (height / 2 - 3)
             rows = np.abs(np.arange(int(height)) + 0.5 - height / 2)[:, None]
-            wave = np.where(rows <= np.maximum(tall, 0.5), _premultiplied("good", 200), 0).astype(np.uint32)
-            image = QImage(wave.data, wave.shape[1], wave.shape[0], wave.shape[1] * 4, QImage.Format.Format_ARGB32_Premultiplied)
+            wave = np.where(rows <= np.maximum(tall, 0.5), _premultiplied("good", 200), 0).astype(
+                np.uint32
+            )
+            image = QImage(
+                wave.data,
+                wave.shape[1],
+                wave.shape[0],
+                wave.shape[1] * 4,
+                QImage.Format.Format_ARGB32_Premultiplied,
+            )
             p.drawImage(QPointF(left, top), image)
         if area.width() > 60 and sound.title:
             x = max(area.left(), float(LEFT)) + 4
             wide = min(text_width(sound.title, 10, MEDIUM) + 12, area.right() - x - 4)
             if wide > 24:
-                box(p, QRectF(x, top + 3, wide, 15), 3, QColor(0, 0, 0, 130 if theme().dark else 90))
+                box(
+                    p, QRectF(x, top + 3, wide, 15), 3, QColor(0, 0, 0, 130 if theme().dark else 90)
+                )
                 text(p, x + 6, top + 14, sound.title, "#e8eaed", 10, MEDIUM, width=wide - 8)
         p.restore()
 
@@ -308,10 +372,22 @@ class SheetPainter:
             left = max(area.left(), float(LEFT)) + 8
             room = area.right() - left - 6
             if room > 16:
-                advance = text(p, left, area.center().y() + 4, take.title, "strong", 11, BOLD, width=room)
-                tone = "warn" if take.state == "stale" else "bad" if take.state == "failed" else "text"
+                advance = text(
+                    p, left, area.center().y() + 4, take.title, "strong", 11, BOLD, width=room
+                )
+                tone = (
+                    "warn" if take.state == "stale" else "bad" if take.state == "failed" else "text"
+                )
                 if room - advance > 24:
-                    text(p, left + advance + 8, area.center().y() + 4, take.words, tone, 11, width=room - advance - 8)
+                    text(
+                        p,
+                        left + advance + 8,
+                        area.center().y() + 4,
+                        take.words,
+                        tone,
+                        11,
+                        width=room - advance - 8,
+                    )
         p.restore()
 
     # ---------------------------------------------------------------- rows
@@ -377,7 +453,13 @@ class SheetPainter:
                 continue
             a, b = span.x(link.start + 0.5), span.x(link.stop - 0.5)
             if link.held:
-                box(p, QRectF(a, middle - 2.5, max(b - a, 2), 5), 2.5, theme().colour("strong", 215), "line")
+                box(
+                    p,
+                    QRectF(a, middle - 2.5, max(b - a, 2), 5),
+                    2.5,
+                    theme().colour("strong", 215),
+                    "line",
+                )
             else:
                 p.setPen(QPen(theme().colour("strong", 130), 1.4))
                 p.drawLine(QLineF(a, middle, b, middle))
@@ -406,6 +488,8 @@ class SheetPainter:
                 continue
             x, wide = span.x(badge.start), max((badge.stop - badge.start) * span.scale, 3.0)
             colour = "bad" if badge.serious else "warn"
+            # A gap is hatched already.
+            fill = 120 if badge.serious else 0 if badge.icon == "circle-dashed" else 46
             lit = badge.key == self.state.chosen_badge
             for name in badge.rows:
                 if name not in places:
@@ -413,7 +497,14 @@ class SheetPainter:
                 band, top = places[name]
                 area = QRectF(x, top + 2, wide, band.height - 4).adjusted(0.5, 0.5, -0.5, -0.5)
                 edge = theme().colour("selected" if lit else colour)
-                box(p, area, 3, theme().colour(colour, 120 if badge.serious else 46), edge, 1.5 if lit else 1)
+                box(
+                    p,
+                    area,
+                    3,
+                    theme().colour(colour, fill),
+                    edge,
+                    1.5 if lit else 1,
+                )
                 if wide >= 18:
                     sign = icon_picture(badge.icon, "#ffffff" if theme().dark else "strong", 12)
                     p.drawPixmap(QPointF(area.center().x() - 6, area.center().y() - 6), sign)

@@ -201,7 +201,5 @@ def take_bars(
     for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         if owner[start] >= 0:
             bar = describe(found[owner[start]])
-            bars.append(
-                TakeBar(bar.id, start, stop, bar.title, bar.words, bar.state, bar.progress)
-            )
+            bars.append(TakeBar(bar.id, start, stop, bar.title, bar.words, bar.state, bar.progress))
     return tuple(bars)

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
     QContextMenuEvent,
     QHelpEvent,
     QMouseEvent,
@@ -28,10 +27,10 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from marionext_desktop.model.timecode import format_timecode
 from marionext_desktop.model.words import say
-from marionext_desktop.ui.painting import BOLD, box, text, text_width
+from marionext_desktop.ui.painting import BOLD, painting, text, text_width
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.bands import LEFT, RULER, Band, bands_of
-from marionext_desktop.ui.timeline.contents import ClipBar, Contents
+from marionext_desktop.ui.timeline.contents import ClipBar, Contents, SoundBar
 from marionext_desktop.ui.timeline.gestures import (
     CutClip,
     Gesture,
@@ -307,32 +306,35 @@ class Sheet(QWidget):
             ratio = self.devicePixelRatioF()
             self._back = QPixmap(int(self.width() * ratio), int(self.height() * ratio))
             self._back.setDevicePixelRatio(ratio)
-            back = QPainter(self._back)
-            SheetPainter(back, self.state, self.width(), self.height()).paint()
-            back.end()
-        painter = QPainter(self)
-        area = event.rect()
-        ratio = self._back.devicePixelRatio()
-        source = QRectF(area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio)
-        painter.drawPixmap(QRectF(area), self._back, source)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._box is not None:
-            painter.setBrush(theme().colour("selected", 20))
-            painter.setPen(QPen(theme().colour("selected", 210), 1, Qt.PenStyle.DashLine))
-            painter.drawRect(self._box)
-        if self._snap_line is not None:
-            x = self.state.span.x(self._snap_line)
-            painter.setPen(QPen(theme().colour("selected"), 1))
-            painter.drawLine(QPointF(x, RULER), QPointF(x, self.height()))
-        self._paint_place(painter)
-        self._paint_playhead(painter)
-        if self.tool == "blade" and self._hover_x is not None:
-            painter.setPen(QPen(theme().colour("strong", 160), 1, Qt.PenStyle.DashLine))
-            painter.drawLine(QPointF(self._hover_x, RULER), QPointF(self._hover_x, self.height()))
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(theme().colour("accent", 120), 1))
-            painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+            with painting(self._back) as back:
+                SheetPainter(back, self.state, self.width(), self.height()).paint()
+        with painting(self) as painter:
+            area = event.rect()
+            ratio = self._back.devicePixelRatio()
+            source = QRectF(
+                area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio
+            )
+            painter.drawPixmap(QRectF(area), self._back, source)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            if self._box is not None:
+                painter.setBrush(theme().colour("selected", 20))
+                painter.setPen(QPen(theme().colour("selected", 210), 1, Qt.PenStyle.DashLine))
+                painter.drawRect(self._box)
+            if self._snap_line is not None:
+                x = self.state.span.x(self._snap_line)
+                painter.setPen(QPen(theme().colour("selected"), 1))
+                painter.drawLine(QPointF(x, RULER), QPointF(x, self.height()))
+            self._paint_place(painter)
+            self._paint_playhead(painter)
+            if self.tool == "blade" and self._hover_x is not None:
+                painter.setPen(QPen(theme().colour("strong", 160), 1, Qt.PenStyle.DashLine))
+                painter.drawLine(
+                    QPointF(self._hover_x, RULER), QPointF(self._hover_x, self.height())
+                )
+            if self.hasFocus():
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(theme().colour("accent", 120), 1))
+                painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
 
     def _paint_place(self, painter: QPainter) -> None:
         contents = self.state.contents
@@ -416,7 +418,9 @@ class Sheet(QWidget):
             return None
         frame, name = self.state.span.frame(x), self.state.rows[band.row].name
         for badge in self.state.contents.badges:
-            wide = max((badge.stop - badge.start) * self.state.span.scale, 8) / self.state.span.scale
+            wide = (
+                max((badge.stop - badge.start) * self.state.span.scale, 8) / self.state.span.scale
+            )
             if name in badge.rows and badge.start <= frame < badge.start + wide:
                 return badge.key
         return None
@@ -442,11 +446,12 @@ class Sheet(QWidget):
     def _gather_snaps(self, without: str = "") -> None:
         contents = self.state.contents
         frames = {0, self.frame, contents.frames}
-        for clip in (*contents.clips, *contents.sounds):
+        bars: tuple[ClipBar | SoundBar, ...] = (*contents.clips, *contents.sounds)
+        for clip in bars:
             if clip.id != without:
                 frames |= {clip.start, clip.stop}
         frames |= {flag.frame for flag in contents.flags if flag.id != without}
-        frames |= {beat for beat in contents.beats}
+        frames |= set(contents.beats)
         frames |= {edge for take in contents.takes for edge in (take.start, take.stop)}
         if contents.mark_in is not None and without != "in":
             frames.add(contents.mark_in)
@@ -530,7 +535,9 @@ class Sheet(QWidget):
             if sound is not None:
                 bar = next(s for s in self.state.contents.sounds if s.id == sound)
                 self._gather_snaps(sound)
-                self._press = _Press("move", x, y, what=sound, first=bar.start, length=bar.stop - bar.start)
+                self._press = _Press(
+                    "move", x, y, what=sound, first=bar.start, length=bar.stop - bar.start
+                )
         elif band.kind == "result":
             take = self._take_at(x)
             if take is not None:
@@ -613,9 +620,7 @@ class Sheet(QWidget):
                 press.last = gesture
                 self.gestured.emit(gesture, False)
 
-    def _gesture(
-        self, press: "_Press", x: float, modifiers: Qt.KeyboardModifier
-    ) -> Gesture | None:
+    def _gesture(self, press: "_Press", x: float, modifiers: Qt.KeyboardModifier) -> Gesture | None:
         """Return what a drag comes to."""
         by = (x - press.x) / self.state.span.scale
         frame, line = self._snapped(self.state.span.frame(x))
@@ -727,11 +732,15 @@ class Sheet(QWidget):
                 shape = Qt.CursorShape.SizeAllCursor
             elif self._edge_at(x) is not None and self.tool != "slip":
                 shape = Qt.CursorShape.SplitHCursor
-        elif x >= LEFT and band is not None and band.kind in {"row", "pose"}:
-            if self._key_at(x, band) is not None or self._badge_at(x, band) is not None:
-                shape = Qt.CursorShape.PointingHandCursor
+        elif x >= LEFT and band is not None and self._is_pressable(x, band):
+            shape = Qt.CursorShape.PointingHandCursor
         if self.cursor().shape() is not shape:
             self.setCursor(shape)
+
+    def _is_pressable(self, x: float, band: Band) -> bool:
+        if band.kind not in {"row", "pose"}:
+            return False
+        return self._key_at(x, band) is not None or self._badge_at(x, band) is not None
 
     def leaveEvent(self, event: QEvent) -> None:
         """Hide the blade's line."""
@@ -800,7 +809,11 @@ class Sheet(QWidget):
             frame = self._frame_at(x)
             if frame < self.state.heat.frames:
                 score = float(self.state.heat.scores[band.row, frame])
-                words = say("unseen") if score <= 0 else say("sure: {share} %", share=round(score * 100))
+                words = (
+                    say("unseen")
+                    if score <= 0
+                    else say("sure: {share} %", share=round(score * 100))
+                )
                 return f"{self.state.rows[band.row].title}  ·  {frame}  ·  {words}"
         if band.kind == "result" and (take := self._take_at(x)) is not None:
             bar = next(bar for bar in contents.takes if bar.id == take)

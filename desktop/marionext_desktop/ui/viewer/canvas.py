@@ -29,7 +29,16 @@ from PySide6.QtWidgets import QWidget
 
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM, box, chip, chip_width, text, text_width
+from marionext_desktop.ui.painting import (
+    BOLD,
+    MEDIUM,
+    box,
+    chip,
+    chip_width,
+    painting,
+    text,
+    text_width,
+)
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.rows import point_title
 from marionext_desktop.ui.viewer.figure import Look, Place, draw_figure, joined, near_point, tint_of
@@ -150,7 +159,7 @@ class Canvas(QWidget):
         self._hovered = -1
         self._press: _Hold | None = None
         self._box: QRectF | None = None
-        self._scaled: dict[tuple[int, int, int, int], QPixmap] = {}
+        self._small: dict[tuple[int, int, int], QImage] = {}
         theme().changed.connect(self.refresh)
 
     # ---------------------------------------------------------------- what is shown
@@ -178,7 +187,11 @@ class Canvas(QWidget):
             return False
         if len(before.people) != len(stage.people) or who >= len(stage.people):
             return False
-        if any(a is not b for n, (a, b) in enumerate(zip(before.people, stage.people, strict=True)) if n != who):
+        if any(
+            a is not b
+            for n, (a, b) in enumerate(zip(before.people, stage.people, strict=True))
+            if n != who
+        ):
             return False
         old, new = before.people[who], stage.people[who]
         moved = (old.points != new.points).any(axis=1) | (old.scores != new.scores)
@@ -283,7 +296,9 @@ class Canvas(QWidget):
     def look_at(self, area: QRectF) -> None:
         """Show an area of the canvas, with room around it."""
         pane = self.panes()[0][1]
-        scale = 0.6 * min(pane.width() / max(area.width(), 1), pane.height() / max(area.height(), 1))
+        scale = 0.6 * min(
+            pane.width() / max(area.width(), 1), pane.height() / max(area.height(), 1)
+        )
         self.scale = min(max(scale, _FARTHEST), 4.0)
         self._middle = area.center()
         self._view_moved()
@@ -324,27 +339,26 @@ class Canvas(QWidget):
             ratio = self.devicePixelRatioF()
             back = QPixmap(int(self.width() * ratio), int(self.height() * ratio))
             back.setDevicePixelRatio(ratio)
-            painter = QPainter(back)
-            self._paint_back(painter)
-            painter.end()
+            with painting(back) as painter:
+                self._paint_back(painter)
             self._back = back
-        painter = QPainter(self)
-        painter.drawPixmap(0, 0, self._back)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for name, area in self.panes():
-            painter.save()
-            painter.setClipRect(area)
-            self._paint_people(painter, name, area)
-            painter.restore()
-            self._paint_chips(painter, name, area)
-        if self._box is not None:
-            painter.setBrush(QColor(245, 230, 99, 24))
-            painter.setPen(QPen(QColor(245, 230, 99), 1, Qt.PenStyle.DashLine))
-            painter.drawRect(self._box)
-        if self.hasFocus():
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(theme().colour("accent", 130), 1))
-            painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+        with painting(self) as painter:
+            painter.drawPixmap(0, 0, self._back)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            for name, area in self.panes():
+                painter.save()
+                painter.setClipRect(area)
+                self._paint_people(painter, name, area)
+                painter.restore()
+                self._paint_chips(painter, name, area)
+            if self._box is not None:
+                painter.setBrush(QColor(245, 230, 99, 24))
+                painter.setPen(QPen(QColor(245, 230, 99), 1, Qt.PenStyle.DashLine))
+                painter.drawRect(self._box)
+            if self.hasFocus():
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.setPen(QPen(theme().colour("accent", 130), 1))
+                painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
 
     def _paint_back(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -386,14 +400,18 @@ class Canvas(QWidget):
     def _canvas_area(self, pane: QRectF) -> QRectF:
         scale = self.shown_scale()
         corner = self._to(pane, 0, 0)
-        return QRectF(corner.x(), corner.y(), self.stage.size[0] * scale, self.stage.size[1] * scale)
+        return QRectF(
+            corner.x(), corner.y(), self.stage.size[0] * scale, self.stage.size[1] * scale
+        )
 
     def _paint_picture(self, painter: QPainter, picture: Picture | None, pane: QRectF) -> None:
         if picture is None or picture.image.isNull():
             return
         scale = self.shown_scale()
         corner = self._to(pane, picture.area.x(), picture.area.y())
-        target = QRectF(corner.x(), corner.y(), picture.area.width() * scale, picture.area.height() * scale)
+        target = QRectF(
+            corner.x(), corner.y(), picture.area.width() * scale, picture.area.height() * scale
+        )
         shown = target.intersected(pane)
         if shown.isEmpty():
             return
@@ -409,16 +427,24 @@ class Canvas(QWidget):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, not near)
         if across > 1.6:
             # Shrinking by more than half by interpolation alone flickers: average first.
-            wide, tall = round(target.width() * self.devicePixelRatioF()), round(target.height() * self.devicePixelRatioF())
-            small = picture.image.scaled(
-                max(wide, 1),
-                max(tall, 1),
-                Qt.AspectRatioMode.IgnoreAspectRatio,
-                Qt.TransformationMode.SmoothTransformation,
-            )
+            small = self._shrunk(picture.image, target)
             painter.drawImage(target, small, QRectF(small.rect()))
         else:
             painter.drawImage(shown, picture.image, source)
+
+    def _shrunk(self, image: QImage, target: QRectF) -> QImage:
+        """Return an image averaged to the size it is shown in; panes of one size share it."""
+        ratio = self.devicePixelRatioF()
+        wide, tall = max(round(target.width() * ratio), 1), max(round(target.height() * ratio), 1)
+        key = (image.cacheKey(), wide, tall)
+        small = self._small.get(key)
+        if small is None:
+            mode = Qt.AspectRatioMode.IgnoreAspectRatio
+            small = image.scaled(wide, tall, mode, Qt.TransformationMode.SmoothTransformation)
+            while len(self._small) > 3:
+                del self._small[next(iter(self._small))]
+            self._small[key] = small
+        return small
 
     def _paint_grid(self, painter: QPainter, canvas: QRectF, *, strong: bool) -> None:
         painter.setPen(QPen(QColor(255, 255, 255, 46 if strong else 14), 1))
@@ -481,7 +507,9 @@ class Canvas(QWidget):
             near = 1 - abs(number - trail.now) / last
             painter.setPen(QPen(QColor(245, 230, 99, int(30 + 180 * near * near)), 1.5))
             painter.drawLine(at[number], at[number + 1])
-        painter.setPen(QPen(QColor(245, 230, 99, 200), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        painter.setPen(
+            QPen(QColor(245, 230, 99, 200), 3, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
+        )
         painter.drawPoints(QPolygonF(at[::2]))
 
     def _tag_area(self, stage: Stage, area: QRectF) -> QRectF | None:
@@ -534,7 +562,9 @@ class Canvas(QWidget):
             more = "" if stage.result is None else _joined_words(stage.result)
             chip(painter, x, y, say("Result"), more, "accent")
             if stage.result is None:
-                self._paint_empty(painter, area, say("Nothing rendered here yet\nCtrl+Return drafts the range"))
+                self._paint_empty(
+                    painter, area, say("Nothing rendered here yet\nCtrl+Return drafts the range")
+                )
             elif stage.result.note:
                 self._paint_note(painter, area, stage.result.note)
         else:
@@ -551,7 +581,16 @@ class Canvas(QWidget):
         for number, line in enumerate(words.splitlines()):
             colour, size = ("text", 13) if number == 0 else ("faint", 12)
             y = area.center().y() + number * 22
-            text(painter, area.center().x(), y, line, colour, size, align="centre", width=area.width() - 24)
+            text(
+                painter,
+                area.center().x(),
+                y,
+                line,
+                colour,
+                size,
+                align="centre",
+                width=area.width() - 24,
+            )
 
     def _paint_note(self, painter: QPainter, area: QRectF, note: str) -> None:
         wide = text_width(note, 11, MEDIUM) + 36
@@ -559,7 +598,9 @@ class Canvas(QWidget):
         if badge.x() < area.x() + area.width() * 0.45:
             badge.moveTop(area.y() + 38)
         box(painter, badge, 4, QColor(11, 13, 15, 215))
-        painter.drawPixmap(QPointF(badge.x() + 7, badge.y() + 4), icon_picture("history", "#e8a33d", 14))
+        painter.drawPixmap(
+            QPointF(badge.x() + 7, badge.y() + 4), icon_picture("history", "#e8a33d", 14)
+        )
         text(painter, badge.x() + 27, badge.y() + 15.5, note, "#e8a33d", 11, MEDIUM)
 
     # ---------------------------------------------------------------- mouse
@@ -614,9 +655,7 @@ class Canvas(QWidget):
         for who, person in enumerate(self.stage.people):
             if who == self.stage.person:
                 continue
-            found = near_point(
-                person.points, person.scores, self._place(area), at, fine=False
-            )
+            found = near_point(person.points, person.scores, self._place(area), at, fine=False)
             if found is not None:
                 return who
         return None

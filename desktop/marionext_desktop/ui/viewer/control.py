@@ -10,8 +10,8 @@ from marionext.jobs import LivePose
 from marionext.pose import Origin
 from marionext.protocol import Failed, Posed
 from marionext_desktop.model import posing
-from marionext_desktop.model.limbs import dragged
 from marionext_desktop.model.edit_stack import Keypoints
+from marionext_desktop.model.limbs import dragged
 from marionext_desktop.model.poses import Pose, placement
 from marionext_desktop.model.project import Clip, Project
 from marionext_desktop.model.words import say
@@ -70,6 +70,7 @@ class ViewerControl(QObject):
         self._later = QTimer(self, singleShot=True, interval=0)
         self._later.timeout.connect(self._show)
         self._asked_live: object = None
+        self._live_on_its_way = False
 
         canvas = self.canvas
         session.document.changed.connect(lambda _old, _new: self.refresh())
@@ -197,7 +198,9 @@ class ViewerControl(QObject):
 
     def _empty_words(self, project: Project) -> str:
         if not project.clips:
-            return say("Drop a dance video or a motion file here\nvideos, BVH, glTF, VRM, pose JSON")
+            return say(
+                "Drop a dance video or a motion file here\nvideos, BVH, glTF, VRM, pose JSON"
+            )
         clip = project.clip_at(self._showing.frame)
         if clip is None:
             return say("A gap")
@@ -239,9 +242,7 @@ class ViewerControl(QObject):
                 self._ghosts = tuple(found)
         return self._ghosts
 
-    def _ghost_frames(
-        self, project: Project, clip: Clip, frame: int
-    ) -> list[tuple[int, str]]:
+    def _ghost_frames(self, project: Project, clip: Clip, frame: int) -> list[tuple[int, str]]:
         """Return the frames of the ghosts: the keys on both sides, or some frames away."""
         source = project.source(clip.source)
         keys = set()
@@ -252,12 +253,21 @@ class ViewerControl(QObject):
                     keys.add(at)
         before = max((at for at in keys if at < frame), default=frame - _GHOST_AWAY)
         after = min((at for at in keys if at > frame), default=frame + _GHOST_AWAY)
-        return [(at, tint) for at, tint in ((before, "#f2785c"), (after, "#6fd08c")) if clip.at <= at < clip.stop]
+        return [
+            (at, tint)
+            for at, tint in ((before, "#f2785c"), (after, "#6fd08c"))
+            if clip.at <= at < clip.stop
+        ]
 
     def _read_trails(self, project: Project, frame: int, person: int) -> tuple[Trail, ...]:
         chosen = sorted(self._showing.joints)
         clip = project.clip_at(frame)
-        if not self._showing.options.trails or not chosen or len(chosen) > _MOST_TRAILS or clip is None:
+        if (
+            not self._showing.options.trails
+            or not chosen
+            or len(chosen) > _MOST_TRAILS
+            or clip is None
+        ):
             return ()
         found = self._session.poses.keypoints(clip)
         who = person if clip.person is None else clip.person
@@ -306,7 +316,10 @@ class ViewerControl(QObject):
         to = (drag.at[0] + x / scale, drag.at[1] + y / scale)
         way = "joint" if modifiers & Qt.KeyboardModifier.ShiftModifier else options.way
         fade = 0 if modifiers & Qt.KeyboardModifier.AltModifier else options.fade
-        points, scores = drag.before.points[drag.frame, drag.person], drag.before.scores[drag.frame, drag.person]
+        points, scores = (
+            drag.before.points[drag.frame, drag.person],
+            drag.before.scores[drag.frame, drag.person],
+        )
         moved = dragged(points, scores, drag.number, to, way)
         others = self._showing.joints - {drag.number}
         if others and len(self._showing.joints) > 1 and drag.number in self._showing.joints:
@@ -344,7 +357,9 @@ class ViewerControl(QObject):
 
     def _ask_live(self, project: Project, pose: Pose, frame: int) -> None:
         """Ask the engine how the character looks in this pose, where nothing is rendered."""
-        layouts = {"side", "wipe"} | ({"single"} if self._showing.options.layer == "result" else set())
+        layouts = {"side", "wipe"} | (
+            {"single"} if self._showing.options.layer == "result" else set()
+        )
         wanted = self._showing.options.live and self._showing.options.layout in layouts
         character = next(
             (c for c in project.characters if c.id == project.render.character),
@@ -355,7 +370,11 @@ class ViewerControl(QObject):
         key = (character.path, pose.points.tobytes(), pose.scores.tobytes(), project.size)
         if key == self._asked_live:
             return
+        if self._live_on_its_way:
+            # The answer asks again if the pose is another by then: playing shows as many as it can.
+            return
         self._asked_live = key
+        self._live_on_its_way = True
         share = min(1.0, _LIVE_SIDE / max(project.size))
         width, height = (max(round(side * share), 16) for side in project.size)
         self._session.engine.show_pose(
@@ -371,6 +390,7 @@ class ViewerControl(QObject):
         )
 
     def _take_live(self, answer: Posed | Failed, tag: object) -> None:
+        self._live_on_its_way = False
         if isinstance(answer, Failed):
             if answer.code != "cancelled":
                 self._live = None
@@ -381,6 +401,8 @@ class ViewerControl(QObject):
         self._live = self._on_canvas(image, say("live"), str(name))
         if self._result is None:
             self.refresh()
+            return
+        self._live = None
 
 
 def image_of(posed: Posed) -> QImage:

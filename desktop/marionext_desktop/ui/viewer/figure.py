@@ -32,8 +32,9 @@ class Place:
 
     def all(self, points: Points) -> list[QPointF]:
         """Return where points are: (n, 2)."""
-        at = points * np.float32(self.scale) + np.float32((self.x, self.y))
+        at = points * self.scale + np.array((self.x, self.y))
         return [QPointF(x, y) for x, y in at.tolist()]
+
 
 _FEET = ((10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20))
 _LEFT_BODY = {5, 6, 7, 11, 12, 13, 15, 17, 18, 19, 20}
@@ -69,7 +70,8 @@ def _neighbours() -> NDArray[np.bool_]:
 
 def joined(moved: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the points that are drawn together with those that moved: (134,)."""
-    return _neighbours()[moved].any(axis=0)
+    found: NDArray[np.bool_] = np.any(_neighbours()[moved], axis=0)
+    return found
 
 
 def tint_of(number: int) -> str:
@@ -187,13 +189,23 @@ def _draw_lines(
             painter.drawLine(at[a], at[b])
         return
     for side in ("right", "left", "centre"):
-        sure = [QLineF(at[a], at[b]) for a, b, s in known if s == side and min(seen[a], seen[b]) >= SEEN_SCORE]
-        poor = [QLineF(at[a], at[b]) for a, b, s in known if s == side and min(seen[a], seen[b]) < SEEN_SCORE]
+        sure = [
+            QLineF(at[a], at[b])
+            for a, b, s in known
+            if s == side and min(seen[a], seen[b]) >= SEEN_SCORE
+        ]
+        poor = [
+            QLineF(at[a], at[b])
+            for a, b, s in known
+            if s == side and min(seen[a], seen[b]) < SEEN_SCORE
+        ]
         if sure:
             painter.setPen(QPen(_colour(side, look.alpha, look), width, style, cap))
             painter.drawLines(sure)
         if poor:
-            painter.setPen(QPen(_colour(side, look.alpha // 2, look), width * 0.6, Qt.PenStyle.DotLine, cap))
+            painter.setPen(
+                QPen(_colour(side, look.alpha // 2, look), width * 0.6, Qt.PenStyle.DotLine, cap)
+            )
             painter.drawLines(poor)
 
 

@@ -12,7 +12,6 @@ from marionext_desktop.ui.controls import (
     Panel,
     Segments,
     label,
-    row,
     separator,
 )
 from marionext_desktop.ui.icons import icon_picture
@@ -77,7 +76,6 @@ class Toast(QFrame):
             f" border: 1px solid rgba({edge.red()},{edge.green()},{edge.blue()},170);"
             " border-radius: 8px; }"
         )
-        self.adjustSize()
         self.show()
         self.raise_()
         self._place()
@@ -90,6 +88,11 @@ class Toast(QFrame):
 
     def _place(self) -> None:
         canvas = self.parentWidget()
+        box = self.layout()
+        if canvas is None or box is None:
+            return
+        box.activate()
+        self.resize(box.sizeHint())
         self.move((canvas.width() - self.width()) // 2, canvas.height() - self.height() - 14)
 
 
