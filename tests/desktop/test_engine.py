@@ -18,6 +18,7 @@ from marionext.protocol import Failed, Planned, Posed
 from marionext_desktop.engine import Engine
 from marionext_desktop.engine.capturing import Captures
 from marionext_desktop.engine.characters import CharacterPoses
+from marionext_desktop.engine.retargeting import Retargeting
 from marionext_desktop.model import editing, rendering
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import look_at
@@ -217,3 +218,29 @@ def test_how_far_poses_are_from_each_other_is_told_wherever_they_stand() -> None
     assert apart > 0.22
     told = kinds(character(), one, render_size=(1024, 1536), first=upside)
     assert told == ["far"]
+
+
+@pytest.mark.slow
+def test_the_proportions_of_a_character_are_measured_and_followed(
+    tmp_path: Path, wave: Path, hero: Path, engine: Engine, wait: Wait
+) -> None:
+    person = look_at(str(hero)).character
+    assert person is not None
+    document = Document(replace(project_of(wave), characters=(person,)))
+    poses = Poses(document, folder=tmp_path / "tracks")
+    poses.put_track(document.project.sources[0], waving(24))
+    characters = CharacterPoses(document, poses, engine)
+    retargeting = Retargeting(document, poses, characters)
+    wait(lambda: retargeting.now.proportions)
+    limbs = {each.limb: each.ratio for each in retargeting.now.proportions}
+    assert {"Torso", "Arms", "Legs"} <= limbs.keys()
+    assert all(0.3 < ratio < 4 for ratio in limbs.values())
+    first = retargeting.now.motion
+    assert first is not None
+    assert first.is_file()
+    document.do("Move", editing.set_mark_out(document.project, 9))
+    wait(lambda: retargeting.now.motion not in (None, first))
+    document.do("Nobody", replace(document.project, characters=()))
+    wait(lambda: retargeting.now.motion is None)
+    retargeting.close()
+    poses.close()
