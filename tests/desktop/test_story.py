@@ -9,6 +9,7 @@ import av
 import pytest
 from pytestqt.qtbot import QtBot
 from tests.desktop.conftest import waving
+from tests.desktop.media import write_clicks
 
 from marionext.frames import FrameRange
 from marionext.pose.formats import write_track
@@ -17,11 +18,17 @@ from marionext_desktop.engine import Engine
 from marionext_desktop.engine.capturing import Captures
 from marionext_desktop.model import editing, posing, rendering, takes
 from marionext_desktop.model.document import Document
-from marionext_desktop.model.exporting import export_job, exported_pictures
+from marionext_desktop.model.exporting import (
+    export_job,
+    export_otio,
+    export_poses,
+    exported_pictures,
+)
 from marionext_desktop.model.importing import look_at
 from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.project import Project
 from marionext_desktop.model.queue import RenderQueue
+from marionext_desktop.model.sound import write_mix
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -82,8 +89,15 @@ def test_a_motion_becomes_a_video(tmp_path: Path, hero: Path, wait: Wait, qtbot:
         assert all(takes.frame_file(take, frame).is_file() for frame in range(4, 16))
         assert not takes.is_stale(document.project, take)
 
+        music = look_at(str(write_clicks(tmp_path / "clicks.wav", 3.0))).source
+        assert music is not None
+        project = editing.add_source(document.project, music)
+        document.do("Music", editing.append(project, editing.whole_clip(project, music.id)))
+        files = {music.id: str(tmp_path / "clicks.pcm")}
+        mix = write_mix(document.project, span, files, str(tmp_path / "mix.wav"))
+        assert mix is not None
         pictures = exported_pictures(document.project, span)
-        job = export_job(document.project, pictures, tmp_path / "out.mp4", "mp4", sound=None)
+        job = export_job(document.project, pictures, tmp_path / "out.mp4", "mp4", sound=Path(mix))
         ended: list[Finished | Failed] = []
         task = engine.run(job, "Export")
         task.finished.connect(ended.append)
@@ -94,6 +108,23 @@ def test_a_motion_becomes_a_video(tmp_path: Path, hero: Path, wait: Wait, qtbot:
             stream = video.streams.video[0]
             assert sum(1 for _ in video.decode(stream)) == 12
             assert stream.average_rate == Fraction(24)
+        with av.open(str(tmp_path / "out.mp4")) as video:
+            heard = sum(frame.samples for frame in video.decode(video.streams.audio[0]))
+        assert heard == pytest.approx(48_000 * 12 / 24, abs=2048)
+        for form in ("gif", "png"):
+            job = export_job(document.project, pictures, tmp_path / form, form, sound=Path(mix))
+            done: list[Finished | Failed] = []
+            task = engine.run(job, "Export")
+            task.finished.connect(done.append)
+            task.failed.connect(done.append)
+            wait(lambda done=done: bool(done))
+            assert isinstance(done[0], Finished), done[0]
+        assert len(list((tmp_path / "png").glob("*.png"))) == 12
+        assert (tmp_path / "png" / "000001.png").is_file()
+        export_otio(document.project, tmp_path / "cut.otio")
+        assert '"Clip.' in (tmp_path / "cut.otio").read_text()
+        export_poses(track, tmp_path / "poses")
+        assert len(list((tmp_path / "poses").glob("*.json"))) == 12
 
         # An edit within the range makes the take one of before; another range is none of it.
         keypoints = poses.keypoints(document.project.clips[0])

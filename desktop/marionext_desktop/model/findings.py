@@ -50,8 +50,14 @@ _NEAR = 4
 """Frames; things of one kind and limb that are no further apart are one finding."""
 _SHORT_GAP = 8
 _TREMBLE_WINDOW = 15
-_TREMBLE = 0.0045
+_TREMBLE = 0.0055
 """Share of the person's size that a joint may tremble by (deviation) before it is told."""
+_STRONGLY = 0.008
+"""Share that is seen at once; less is calmed by a clean-up of the whole clip."""
+_SPELLS = 20
+"""Frames of calm that do not end a spell of trembling."""
+_OFTEN_SEEN = 0.4
+"""Share of the frames that a joint has to be seen in to be missed in the others."""
 _BACK_AND_FORTH = -0.3
 """Correlation of an acceleration with the next one: -0.67 where nothing but noise moves a joint,
 positive where somebody does."""
@@ -196,12 +202,16 @@ def _of_the_clean_up(track: PoseTrack) -> list[Finding]:
         "cut": "cut",
     }
     parts: dict[tuple[FindingKind, int, str], list[Finding]] = {}
+    often_seen = ((track.scores > 0).mean(0) >= _OFTEN_SEEN).T
     for each in clean(track.with_(cleaned=False)).findings:
         kind = kinds.get(each.what)
         if kind is None:
             continue
         numbers = point_numbers(each.joints)
         by_limb: dict[str, list[int]] = {}
+        if kind == "gap":
+            often = often_seen[:, each.person]
+            numbers = tuple(number for number in numbers if often[number])
         for number in numbers:
             limb = "all" if kind in {"swap", "cut"} else limb_of(number)
             by_limb.setdefault(limb, []).append(number)
@@ -212,12 +222,12 @@ def _of_the_clean_up(track: PoseTrack) -> list[Finding]:
     return [replace(each, mend=_mend(each), minor=_is_minor(each)) for each in found]
 
 
-def _joined(findings: Iterable[Finding]) -> list[Finding]:
+def _joined(findings: Iterable[Finding], near: int = _NEAR) -> list[Finding]:
     """Make one finding of those of a limb that lie close to each other."""
     found: list[Finding] = []
     for each in sorted(findings, key=lambda one: one.frames.start):
         last = found[-1] if found else None
-        if last is not None and each.frames.start <= last.frames.stop + _NEAR:
+        if last is not None and each.frames.start <= last.frames.stop + near:
             span = FrameRange(last.frames.start, max(last.frames.stop, each.frames.stop))
             points = tuple(sorted({*last.points, *each.points}))
             amount = max(last.amount, each.amount)
@@ -289,7 +299,10 @@ class _Person:
                 # The window tells of the frames around its middle.
                 amount = float(deviation[span.start : span.stop, place].max())
                 found.append(self._finding("tremble", span, (joint,), amount))
-        return [replace(each, mend=_mend(each)) for each in _by_limb(found)]
+        strong = _STRONGLY * self.size
+        return [
+            replace(each, mend=_mend(each), minor=each.amount < strong) for each in _by_limb(found)
+        ]
 
     def lengths(self) -> list[Finding]:
         """Tell bones that are longer than they ever are."""
@@ -378,7 +391,7 @@ def _by_limb(findings: list[Finding]) -> list[Finding]:
     groups: dict[str, list[Finding]] = {}
     for each in findings:
         groups.setdefault(each.limb, []).append(each)
-    return [joined for group in groups.values() for joined in _joined(group)]
+    return [joined for group in groups.values() for joined in _joined(group, _SPELLS)]
 
 
 def _hanging(joint: int) -> tuple[int, ...]:

@@ -66,6 +66,12 @@ class QueueState:
         return next((item for item in self.items if item.entry.number == number), None)
 
 
+def _see_off(process: CommandProcess) -> None:
+    """Wait for a worker that this window has started and leaves to itself."""
+    while process.status() is None:
+        time.sleep(0.2)
+
+
 @dataclass(slots=True)
 class _Heard:
     """What a worker has said of a job."""
@@ -220,6 +226,9 @@ class RenderQueue(QObject):
         self._thread.join(5.0)
         if not keep_working and self._worker is not None:
             self._worker.interrupt()
+        if self._process is not None:
+            threading.Thread(target=_see_off, args=(self._process,), daemon=True).start()
+            self._process = None
 
     # ----------------------------------------------------------------------------------- inside
 
