@@ -208,6 +208,9 @@ def test_the_wheel_zooms_at_the_mouse(window: Window) -> None:
 
 def test_what_is_edited_recolours_its_frames_alone(window: Window, qtbot: QtBot) -> None:
     sheet, session = window.timeline.sheet, window.session
+    window.showing.choose_joints({10})
+    window.actions_["key"].trigger()  # the first edit of a clip may read all of it
+    settle(qtbot)
     heat = sheet.state.heat
     assert heat is not None
     before = heat.scores.copy()
