@@ -67,7 +67,6 @@ class SoundCard:
             import miniaudio  # noqa: PLC0415 - optional
         except ImportError as error:
             raise OSError(f"no sound library: {error}") from None
-        self.silent = False
         self._lock = threading.Lock()
         self._fill: Fill | None = None
         self._given = self._block = 0
@@ -88,7 +87,8 @@ class SoundCard:
                 )
             except miniaudio.MiniaudioError as error:
                 raise OSError(f"no sound: {error}") from None
-            self.silent = True
+        self.silent = str(self._device.backend).casefold() == "null"
+        """Whether it is the stand-in of a computer without a sound card."""
         self._stream = self._samples()
         next(self._stream)
         self._device.start(self._stream)
@@ -135,7 +135,8 @@ class SoundCard:
             return self._last
 
     def close(self) -> None:
-        """Give the card back."""
+        """Give the card back; its thread has ended when this returns."""
+        self.stop()
         with contextlib.suppress(Exception):
             self._device.close()
 
