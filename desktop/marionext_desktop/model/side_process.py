@@ -94,12 +94,7 @@ class SideProcess:
                 logger.debug("nobody wants an answer", exc_info=True)
         process = self._process
         if process is not None:
-            process.kill()
-            process.wait()
-            for stream in (process.stdin, process.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
+            _end(process)
 
     def _ask(self, task: Task, arguments: tuple[Any, ...]) -> Any:
         try:
@@ -111,8 +106,7 @@ class SideProcess:
         except (OSError, EOFError, pickle.PickleError) as error:
             process_, self._process = self._process, None
             if process_ is not None:
-                process_.kill()
-                process_.wait()
+                _end(process_)
             raise ProtocolError(
                 f"the process beside the window has ended ({type(error).__name__})",
                 hint="It is started again with the next task.",
@@ -134,6 +128,16 @@ class SideProcess:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         return self._process
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and let its pipes go."""
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def _write(stream: IO[bytes], value: object) -> None:

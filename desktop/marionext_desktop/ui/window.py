@@ -613,9 +613,10 @@ class Window(QMainWindow):
             event.accept()
             return
         event.ignore()
-        self.projects.when_safe(self._close_now)
+        self.projects.when_safe(self.close_unasked)
 
-    def _close_now(self) -> None:
+    def close_unasked(self) -> None:
+        """Close, whatever is not saved."""
         self._closing = True
         self.close()
 
