@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
+from tests.desktop.conftest import waving
 
 from marionext.frames import FrameRate
 from marionext_desktop.model import editing
@@ -17,7 +18,6 @@ from marionext_desktop.model.queue import RenderQueue
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.window import Window
-from tests.desktop.conftest import waving
 
 FRAMES = 120
 

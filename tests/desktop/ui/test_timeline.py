@@ -9,6 +9,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from tests.desktop.ui.conftest import FRAMES, Hand, settle
 
 from marionext.frames import FrameRate
 from marionext.skeleton import LIMB_GROUPS
@@ -19,7 +20,6 @@ from marionext_desktop.ui.timeline.painter import ruler_step
 from marionext_desktop.ui.timeline.rows import LIMBS, pose_rows, row_scores
 from marionext_desktop.ui.timeline.sheet import Sheet
 from marionext_desktop.ui.window import Window
-from tests.desktop.ui.conftest import FRAMES, Hand, settle
 
 
 def band_y(sheet: Sheet, kind: str, row: int = -1) -> float:
@@ -34,7 +34,11 @@ def row_of(sheet: Sheet, name: str) -> int:
 def test_every_point_of_a_limb_is_shown_by_its_parts() -> None:
     for limb, parts in LIMBS.items():
         shown = {p for row in pose_rows({limb}) if row.parent == limb for p in row.points}
-        own = LIMB_GROUPS["left_foot"] + LIMB_GROUPS["right_foot"] if limb == "feet" else LIMB_GROUPS[limb]
+        own = (
+            LIMB_GROUPS["left_foot"] + LIMB_GROUPS["right_foot"]
+            if limb == "feet"
+            else LIMB_GROUPS[limb]
+        )
         assert shown == set(own), parts
 
 
@@ -86,7 +90,7 @@ def test_zooming_leaves_what_is_at_the_cursor_there(
     span.zoom(factor, x, frames)
     kept = Span(span.first, span.scale, span.width)
     kept.keep_in(frames)
-    if kept.first == span.first and 0 < span.first:
+    if kept.first == span.first and span.first > 0:
         assert span.frame(x) == pytest.approx(before, abs=2 + 20 / span.scale)
     assert span.scale <= 64
 

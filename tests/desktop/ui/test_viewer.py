@@ -5,10 +5,10 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from tests.desktop.ui.conftest import Hand, settle
 
 from marionext_desktop.ui.viewer.canvas import Canvas
 from marionext_desktop.ui.window import Window
-from tests.desktop.ui.conftest import Hand, settle
 
 
 def on_screen(canvas: Canvas, number: int, layer: str = "pose") -> QPointF:
@@ -89,7 +89,9 @@ def test_escape_during_a_drag_leaves_nothing_behind(window: Window, canvas: Canv
 
 def test_a_box_chooses_what_is_in_it(window: Window, canvas: Canvas) -> None:
     corner, other = on_screen(canvas, 8), on_screen(canvas, 13)
-    Hand(canvas).press(corner.x() - 40, corner.y() - 12).move(other.x() + 40, other.y() + 12).release()
+    Hand(canvas).press(corner.x() - 40, corner.y() - 12).move(
+        other.x() + 40, other.y() + 12
+    ).release()
     assert {8, 9, 10, 11, 12, 13} <= window.showing.joints
     assert 0 not in window.showing.joints
 

@@ -8,18 +8,18 @@ from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QSlider
 from pytestqt.qtbot import QtBot
+from tests.desktop.ui.conftest import settle
 
 import marionext_desktop.ui
 from marionext_desktop.model import words
 from marionext_desktop.model.chinese import CHINESE
-from marionext_desktop.model.shortcuts import COMMANDS, KEY_SETS, conflicts, keys_of
 from marionext_desktop.model.settings import UserSettings, read_settings, write_settings
+from marionext_desktop.model.shortcuts import COMMANDS, KEY_SETS, conflicts, keys_of
 from marionext_desktop.ui.dialogs import ExportDialog, KeysDialog, ProjectDialog
 from marionext_desktop.ui.help import help_page
 from marionext_desktop.ui.queue_panel import JobCard
 from marionext_desktop.ui.theme import DARK, LIGHT, theme
 from marionext_desktop.ui.window import Window
-from tests.desktop.ui.conftest import settle
 
 
 def brightness(colour: str) -> float:
@@ -243,7 +243,11 @@ def said() -> set[str]:
     found: set[str] = set()
     for path in Path(marionext_desktop.ui.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "say":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "say"
+            ):
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found.add(first.value)
