@@ -37,6 +37,7 @@ from marionext_desktop.model.findings import find
 from marionext_desktop.model.importing import look_at
 from marionext_desktop.model.pictures import Pictures
 from marionext_desktop.model.places import stamp_of
+from marionext_desktop.model.playback import Player
 from marionext_desktop.model.poses import Poses
 from marionext_desktop.model.project import Project, Source
 from marionext_desktop.model.takes import poses_key
@@ -49,6 +50,7 @@ def main() -> int:
     """Measure, print a table, and write JSON where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the clip (10)")
+    parser.add_argument("--play", type=float, default=60.0, help="seconds that are played (60)")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--no-pictures", action="store_true", help="the document alone")
     options = parser.parse_args()
@@ -58,7 +60,7 @@ def main() -> int:
         os.environ["MARIONEXT_HOME"] = folder
         figures |= measure_document(Path(folder), application)
         if not options.no_pictures:
-            figures |= measure_pictures(Path(folder), options.minutes, application)
+            figures |= measure_pictures(Path(folder), options.minutes, options.play, application)
     width = max(map(len, figures))
     for name, value in figures.items():
         print(f"{name:{width}}  {value:10.2f}")
@@ -170,8 +172,39 @@ def measure_document(folder: Path, application: QCoreApplication) -> dict[str, f
     return found
 
 
+def measure_playing(
+    source: Source, pictures: Pictures, seconds: float, application: QCoreApplication
+) -> dict[str, float]:
+    """Play from the start: every frame is asked for as it is due, those after it ahead."""
+    project = editing.add_source(Project(), source)
+    project = editing.append(project, editing.whole_clip(project, source.id))
+    player = Player(Document(project))
+    last = source.frames - 1
+    asked, there = 0, 0
+
+    def show(frame: int) -> None:
+        nonlocal asked, there
+        asked += 1
+        coming = range(frame + 1, min(frame + 13, last))
+        there += pictures.want([(source, frame)], ahead=[(source, each) for each in coming])
+
+    player.frame_changed.connect(show)
+    player.play()
+    started, cpu = time.perf_counter(), time.process_time()
+    wait(application, lambda: time.perf_counter() - started > seconds or not player.playing)
+    load = (time.process_time() - cpu) / (time.perf_counter() - started)
+    found = {
+        f"playing {seconds:g} s, frames shown": float(asked),
+        "playing, frames passed over": float(player.dropped),
+        "playing, frames not there in time": float(asked - there),
+        "playing, processor cores": load,
+    }
+    player.close()
+    return found
+
+
 def measure_pictures(
-    folder: Path, minutes: float, application: QCoreApplication
+    folder: Path, minutes: float, play: float, application: QCoreApplication
 ) -> dict[str, float]:
     """Measure seeking in a long clip, to pixels."""
     count = round(minutes * 60 * 30)
@@ -209,6 +242,7 @@ def measure_pictures(
     found["seek, random, median ms"] = statistics.median(far)
     found["seek, random, worst ms"] = max(far)
     found["seek, next frame, median ms"] = statistics.median(near)
+    found |= measure_playing(source, pictures, play, application)
     found["pictures held, MB"] = pictures.cache.size / 1e6
     pictures.close()
     maker.close()

@@ -1,6 +1,8 @@
 """What the tests of the desktop share: no screen is needed, no folder of the user's is touched."""
 
+import gc
 import os
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +17,15 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 REPOSITORY = Path(__file__).parents[2]
 HERO = REPOSITORY / "presets" / "characters" / "hero.png"
 DANCE = REPOSITORY / "presets" / "motions" / "dance.bvh"
+
+
+@pytest.fixture(autouse=True)
+def _garbage_on_this_thread() -> Iterator[None]:
+    """Take nothing of Qt down on another thread; see `marionext_desktop.model.garbage`."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -173,6 +173,7 @@ def test_the_pose_of_a_character_is_known_and_judged(
     # Where the detector's networks are not there, nothing was learnt about the picture.
     told = [warned.kind for warned in known.warnings(nobody)]
     assert told in ([], ["nobody"])
+    known.close()
     poses.close()
 
 
@@ -243,4 +244,5 @@ def test_the_proportions_of_a_character_are_measured_and_followed(
     document.do("Nobody", replace(document.project, characters=()))
     wait(lambda: retargeting.now.motion is None)
     retargeting.close()
+    characters.close()
     poses.close()

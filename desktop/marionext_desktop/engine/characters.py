@@ -39,6 +39,7 @@ class CharacterPoses(QObject):
         self._found: dict[str, FoundPose | None] = {}
         """By the paths of pictures; None: nobody is in it."""
         self._asked: set[str] = set()
+        self._threads: list[threading.Thread] = []
         self._read.connect(self._take)
         document.changed.connect(self._follow)
         self._follow(Project(), document.project)
@@ -73,7 +74,12 @@ class CharacterPoses(QObject):
         if path in self._asked or path in self._found:
             return
         self._asked.add(path)
-        threading.Thread(target=self._look, args=(path,), daemon=True).start()
+        self._look_again(path)
+
+    def close(self) -> None:
+        """Look for nothing any more."""
+        for thread in self._threads:
+            thread.join(5.0)
 
     # ------------------------------------------------------------------------------------ inside
 
@@ -126,7 +132,9 @@ class CharacterPoses(QObject):
         task.failed.connect(lambda event: self._failed(path, event))
 
     def _look_again(self, path: str) -> None:
-        threading.Thread(target=self._look, args=(path,), daemon=True).start()
+        thread = threading.Thread(target=self._look, args=(path,), daemon=True)
+        self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+        thread.start()
 
     def _failed(self, path: str, event: Failed) -> None:
         if event.code in {JobCancelled.code, "protocol", "model", "device"}:

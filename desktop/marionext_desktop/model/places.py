@@ -6,13 +6,23 @@ Never beside the user's media; and what is in a cache can be made again.
 import hashlib
 import json
 import os
+from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from marionext import presets
 from marionext.codec import encode
 from marionext_desktop.model.project import Source, Stamp
 
-__all__ = ["autosave_folder", "cache_folder", "home", "stamp_of", "takes_folder", "track_name"]
+__all__ = [
+    "autosave_folder",
+    "cache_folder",
+    "home",
+    "keep_small",
+    "stamp_of",
+    "takes_folder",
+    "track_name",
+]
 
 _EDGE = 1 << 20
 
@@ -37,6 +47,25 @@ def takes_folder(project_file: Path | None) -> Path:
     if project_file is None:
         return home() / "takes"
     return project_file.with_name(f"{project_file.stem} takes")
+
+
+def keep_small(folder: Path, limit: int, keep: Collection[Path]) -> None:
+    """Remove the files of a cache that were used longest ago, where all are too large together.
+
+    Args:
+        folder: of the cache, files of ours alone.
+        limit: bytes.
+        keep: files that are in use.
+    """
+    with suppress(OSError):
+        found = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
+        total = sum(each.st_size for _, each in found)
+        for path, each in sorted(found, key=lambda item: item[1].st_mtime):
+            if total <= limit:
+                return
+            if path not in keep:
+                path.unlink(missing_ok=True)
+                total -= each.st_size
 
 
 def track_name(source: Source) -> str:

@@ -8,10 +8,13 @@ card plays in silence by the same rules, and one without the library by its own 
 
 import contextlib
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from math import floor
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -67,7 +70,6 @@ class SoundCard:
             import miniaudio  # noqa: PLC0415 - optional
         except ImportError as error:
             raise OSError(f"no sound library: {error}") from None
-        self.silent = False
         self._lock = threading.Lock()
         self._fill: Fill | None = None
         self._given = self._block = 0
@@ -79,16 +81,18 @@ class SoundCard:
             "sample_rate": SAMPLE_RATE,
             "buffersize_msec": _BUFFER_MS,
         }
+        silence = {"backends": [miniaudio.Backend.NULL]}
         try:
-            self._device = miniaudio.PlaybackDevice(**settings)
+            # Where there is no card, ALSA would complain at length about that.
+            there = {} if _may_have_a_card() else silence
+            self._device = miniaudio.PlaybackDevice(**settings, **there)
         except miniaudio.MiniaudioError:
             try:
-                self._device = miniaudio.PlaybackDevice(
-                    backends=[miniaudio.Backend.NULL], **settings
-                )
+                self._device = miniaudio.PlaybackDevice(**settings, **silence)
             except miniaudio.MiniaudioError as error:
                 raise OSError(f"no sound: {error}") from None
-            self.silent = True
+        self.silent = str(self._device.backend).casefold() == "null"
+        """Whether it is the stand-in of a computer without a sound card."""
         self._stream = self._samples()
         next(self._stream)
         self._device.start(self._stream)
@@ -135,9 +139,25 @@ class SoundCard:
             return self._last
 
     def close(self) -> None:
-        """Give the card back."""
+        """Give the card back; its thread has ended when this returns."""
+        self.stop()
         with contextlib.suppress(Exception):
             self._device.close()
+
+
+def _may_have_a_card() -> bool:
+    """Tell whether it is worth looking for a sound card: on Linux, a card or a sound server."""
+    if not sys.platform.startswith("linux"):
+        return True
+    if os.environ.get("PULSE_SERVER"):
+        return True
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    if any((runtime / name).exists() for name in ("pulse/native", "pipewire-0")):
+        return True
+    try:
+        return "[" in Path("/proc/asound/cards").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
 
 
 class NoSound:

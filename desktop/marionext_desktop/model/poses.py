@@ -110,6 +110,7 @@ class Poses(QObject):
         self._tracks: dict[str, PoseTrack] = {}
         """Tracks by the names of their files."""
         self._loading: set[str] = set()
+        self._threads: list[threading.Thread] = []
         self._stacks: dict[str, EditStack] = {}
         """By clip, those looked at last at the end."""
         self._waiting: dict[str, PoseEdit] = {}
@@ -140,7 +141,9 @@ class Poses(QObject):
         track = self._tracks.get(name)
         if track is None and name not in self._loading and self.file_of(source).is_file():
             self._loading.add(name)
-            threading.Thread(target=self._load, args=(name,), daemon=True).start()
+            thread = threading.Thread(target=self._load, args=(name,), daemon=True)
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+            thread.start()
         return track
 
     def put_track(self, source: Source, track: PoseTrack) -> None:
@@ -397,8 +400,10 @@ class Poses(QObject):
         )
 
     def close(self) -> None:
-        """End the process beside the window."""
+        """End what works beside the window: nobody tells an object that is gone."""
         self._process.close()
+        for thread in self._threads:
+            thread.join(5.0)
 
 
 def _joined(one: FrameRange | None, other: FrameRange | None) -> FrameRange | None:

@@ -22,7 +22,7 @@ from PySide6.QtCore import QObject, Signal
 from marionext.errors import EngineError, MotionError
 from marionext.files import replacing
 from marionext.frames import FrameRange
-from marionext_desktop.model.places import cache_folder
+from marionext_desktop.model.places import cache_folder, keep_small
 from marionext_desktop.model.project import Clip, Project, Source
 from marionext_desktop.model.side_process import SideProcess
 
@@ -42,6 +42,7 @@ __all__ = [
 SAMPLE_RATE = 48_000
 PEAKS_A_SECOND = 200
 _VERSION = 1
+_CACHE_BYTES = 4 << 30
 _BLOCK = 1 << 16
 _FADE = 240
 """Samples over which a clip's sound begins and ends, so that cuts do not click: 5 ms."""
@@ -430,6 +431,7 @@ class Sounds(QObject):
         self._asked: set[str] = set()
         self._lock = threading.Lock()
         self._sources: dict[str, Source] = {}
+        self._used: set[Path] = set()
         self._done.connect(self._take)
 
     def file(self, source: Source) -> Path:
@@ -480,9 +482,12 @@ class Sounds(QObject):
         file = self.file(self._sources[name])
         try:
             self._waves[name] = read_wave(file.with_suffix(".npz"))
+            file.touch()  # it was used today
+            self._used |= {file, file.with_suffix(".npz")}
             with self._lock:
                 self._samples = {**self._samples, name: samples_of(file)}
         except (OSError, ValueError, KeyError) as error:
             self.failed.emit(name, MotionError(f"{file} cannot be read: {error}"))
             return
+        keep_small(self._root, _CACHE_BYTES, self._used)
         self.ready.emit(name)

@@ -9,6 +9,7 @@ from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QIcon
 from PySide6.QtWidgets import QApplication
 
+from marionext_desktop.model.garbage import GarbageCollector
 from marionext_desktop.model.settings import read_settings
 from marionext_desktop.model.words import system_language, use
 from marionext_desktop.ui.session import Session
@@ -40,6 +41,7 @@ def run(arguments: Sequence[str]) -> int:
     application = QApplication(sys.argv[:1])
     theme().apply(options.theme or settings.theme)
     application.setWindowIcon(QIcon(logo(64)))
+    garbage = GarbageCollector(application)
     window = Window(Session(), settings)
     window.resize(1600, 960)
     window.restore_layout()
@@ -47,4 +49,6 @@ def run(arguments: Sequence[str]) -> int:
     if options.files:
         window.open_files([str(Path(path).absolute()) for path in options.files])
     QTimer.singleShot(0, window.begin)
-    return application.exec()
+    status = application.exec()
+    garbage.close()
+    return status

@@ -185,7 +185,7 @@ def start() -> Project:
     return project
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(changes(), max_size=14))
 def test_any_edits_undone_are_the_document_before_byte_for_byte(
     made: list[tuple[Change, bool]],

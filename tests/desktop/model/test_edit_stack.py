@@ -110,7 +110,7 @@ def applied(edits: tuple[PoseEdit, ...]) -> PoseTrack:
     return track
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(edits(), max_size=5), max_size=4), st.data())
 def test_from_any_edits_to_any_others_it_is_as_the_engine_applies_them(
     lists: list[list[PoseEdit]], data: st.DataObject

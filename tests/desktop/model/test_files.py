@@ -202,6 +202,38 @@ def test_a_full_disk_keeps_the_document_and_the_file(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
 
 
+SAVE_UNTIL_KILLED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from marionext_desktop.model.files import open_project
+project, file = open_project(Path(sys.argv[1]))
+count = 0
+while True:
+    count += 1
+    file.save(replace(project, notes=str(count) + "x" * 200_000))
+    print(count, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_while_saving_leaves_the_state_before_or_after(tmp_path: Path) -> None:
+    path = tmp_path / "a.marionext"
+    save_as(Project(notes="0"), path).close()
+    for delay in (0.0, 0.013, 0.031, 0.057, 0.083):
+        saving = subprocess.Popen(
+            [sys.executable, "-c", SAVE_UNTIL_KILLED, str(path)], stdout=subprocess.PIPE, text=True
+        )
+        assert saving.stdout is not None
+        saving.stdout.readline()
+        time.sleep(delay)
+        saving.send_signal(signal.SIGKILL)
+        told = saving.communicate()[0].split()
+        last = int(told[-1]) if told else 1
+        saved = int(files.read_project(path).notes.rstrip("x"))
+        assert saved in (last, last + 1)
+
+
 def test_saving_beside_the_window_tells_how_it_went(tmp_path: Path, qtbot: QtBot) -> None:
     saver = Saver()
     with qtbot.waitSignal(saver.saved) as told:

@@ -164,15 +164,17 @@ def test_what_is_heard_follows_the_document(qtbot: QtBot, card: Card) -> None:
 def test_without_a_sound_card_it_plays_in_silence(kind: type, qtbot: QtBot) -> None:
     output = kind()
     player = Player(document(rate="30"), output=output)
-    if kind is SoundCard and not output.silent:
-        pytest.skip("this machine has a sound card")
-    player.play()
-    qtbot.waitUntil(lambda: player.frame >= 15, timeout=5000)
-    player.stop()
-    here = player.frame
-    qtbot.wait(100)
-    assert player.frame == here
-    player.close()
+    try:
+        if kind is SoundCard and not output.silent:
+            pytest.skip("this machine has a sound card")
+        player.play()
+        qtbot.waitUntil(lambda: player.frame >= 15, timeout=5000)
+        player.stop()
+        here = player.frame
+        qtbot.wait(100)
+        assert player.frame == here
+    finally:
+        player.close()
 
 
 def test_playing_nothing_does_nothing(qtbot: QtBot, card: Card) -> None:
