@@ -1,8 +1,8 @@
 """The whole story in a real window: run under a display, driven by xdotool's mouse and keys.
 
 ``python tests/desktop/ui/real_window.py MOTION CHARACTER FOLDER [--shots FOLDER]``: imports a
-motion, mends what looks wrong, drags a wrist, drafts a range, edits it and drafts it again, compares
-the two, plays, and exports. What it asserts is about files and the document, not about widgets.
+motion, mends what looks wrong, drags a wrist, drafts a range, edits it and drafts it again,
+compares the two, plays, and exports. What it asserts is about files and the document, not about widgets.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QCoreApplication, QObject, QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QPoint, QPointF, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QWidget
 
 from marionext_desktop.ui.dialogs import ExportDialog
@@ -65,7 +65,7 @@ class Story:
         """Let the window go on for a while."""
         time.sleep(seconds)
 
-    def wait(self, done: Callable[[], object], what: str, seconds: float = 240) -> None:
+    def wait(self, done: Callable[[], object], what: str, seconds: float = 120) -> None:
         """Wait until something is so."""
         end = time.monotonic() + seconds
         while not self.ask(lambda: bool(done())):
@@ -79,6 +79,10 @@ class Story:
         """Have xdotool do something, and the window hear of it."""
         subprocess.run(["xdotool", *map(str, arguments)], check=True)
         self.rest(0.15)
+
+    def focus(self) -> None:
+        """Give the window the keyboard, as a window manager does when a dialog closes."""
+        self.do("windowfocus", self.ask(lambda: int(self.window.winId())))
 
     def key(self, *keys: str) -> None:
         """Press keys, one after the other."""
@@ -115,6 +119,7 @@ class Story:
 
     def import_(self, path: Path, *, there: Callable[[], object]) -> None:
         """Bring a file in by the dialog."""
+        self.focus()
         self.do("key", "--clearmodifiers", "ctrl+i")
         self.rest(1.2)
         self.type(str(path))
@@ -135,6 +140,7 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     story.wait(lambda: session.poses.pose_at(0) is not None, "capture", 400)
 
     # Find and mend what is wrong.
+    story.focus()
     story.key("ctrl+2")
     story.wait(lambda: not session.findings.busy, "findings")
     story.rest(1.5)
@@ -194,6 +200,8 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     # Compare the two.
     story.key("ctrl+3")
     story.rest(1.5)
+    story.do("mousemove", *story.place(window.rendering, 60, 200), "click", "--repeat", 12, 5)
+    story.rest(0.5)
     cards = list(window.rendering._shown.values())
     story.click(cards[0], 40, 40)
     story.do("keydown", "shift")
@@ -231,6 +239,7 @@ def tell(story: Story, options: argparse.Namespace) -> None:
 
     # Save, and undo everything.
     project = options.folder / "story.marionext"
+    story.focus()
     story.do("key", "--clearmodifiers", "ctrl+s")
     story.rest(1.0)
     story.key("ctrl+a")
@@ -238,6 +247,7 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     story.key("Return")
     story.wait(project.is_file, "saving")
     story.rest(0.5)
+    story.focus()
     assert not session.document.dirty
     while session.document.undo_label is not None:
         story.key("ctrl+z")
