@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from marionext.errors import EngineError
 from marionext.frames import FrameRate
-from marionext.pose import PoseTrack, fit, select
+from marionext.pose import PoseTrack, fit
 from marionext.pose.formats import write_native
 from marionext_desktop.engine.characters import CharacterPoses
 from marionext_desktop.model.document import Document
@@ -165,13 +165,11 @@ class Retargeting(QObject):
             return None
         character = chosen_character(project)
         found = self._characters.pose(character)
-        track = self._poses.sequence_track(span)
+        step = max(1, -(-len(span) // _SAMPLES))
+        track = self._poses.sequence_track(span, step=step)
         if found is None or track is None or not (track.scores > 0).any():
             return None
-        step = max(1, -(-len(track) // _SAMPLES))
-        numbers = tuple(range(span.start, span.stop, step))
-        sampled = select(track, numbers)
-        return character, found, replace(sampled, first=0)
+        return character, found, replace(track, first=0)
 
     def _take(self, key: object, result: object) -> None:
         if key is not self._asked:

@@ -7,6 +7,7 @@ clip shows the edits before it. `Poses.changed` tells which frames to paint agai
 
 import logging
 import threading
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -351,7 +352,9 @@ class Poses(QObject):
             else None,
         )
 
-    def sequence_track(self, span: FrameRange, project: Project | None = None) -> PoseTrack | None:
+    def sequence_track(
+        self, span: FrameRange, project: Project | None = None, *, step: int = 1
+    ) -> PoseTrack | None:
         """Return the poses of a range of the timeline as one track, on the canvas.
 
         Where a clip is played at another speed, points go evenly from frame to frame of its source.
@@ -359,6 +362,7 @@ class Poses(QObject):
         Args:
             span: of the timeline; the track is numbered so.
             project: None: the document's.
+            step: every so manieth frame alone, side by side, as `marionext.pose.select` does it.
 
         Returns:
             None while some of it is still to be captured, read or worked out.
@@ -372,16 +376,19 @@ class Poses(QObject):
                     return None
                 parts.append((clip, keypoints))
         people = max((len(_people_of(clip, each)) for clip, each in parts), default=1) or 1
-        shape = (len(span), people, POINT_COUNT)
+        frames = range(span.start, span.stop, step)
+        shape = (len(frames), people, POINT_COUNT)
         points, scores = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
         origins = np.zeros(shape, np.uint8)
         knows_depths = bool(parts) and all(each.depths.size for _, each in parts)
         depths = np.zeros(shape if knows_depths else 0, np.float32)
         for clip, keypoints in parts:
-            start, stop = max(clip.at, span.start), min(clip.stop, span.stop)
-            rows, share = _places(project, clip, start, stop, len(keypoints))
+            inside = slice(*(bisect_left(frames, edge) for edge in (clip.at, clip.stop)))
+            if not len(frames[inside]):
+                continue
+            rows, share = _places(project, clip, frames[inside], len(keypoints))
             who = _people_of(clip, keypoints)
-            place = (slice(start - span.start, stop - span.start), slice(0, len(who)))
+            place = (inside, slice(0, len(who)))
             where = placement(keypoints.size, project.size)
             found = _between(keypoints, rows, share, who)
             points[place] = where.to_canvas(found[0])
@@ -419,24 +426,29 @@ def _people_of(clip: Clip, keypoints: Keypoints) -> list[int]:
 
 
 def _places(
-    project: Project, clip: Clip, start: int, stop: int, frames: int
+    project: Project, clip: Clip, frames: range, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return where in its source a clip is in frames of the timeline.
 
+    Args:
+        project: with the clip.
+        clip: the clip.
+        frames: of the timeline, all in the clip.
+        count: frames of the source.
+
     Returns:
-        The frames of the source, and the share of the way to the one after: (stop - start,) each.
+        The frames of the source, and the share of the way to the one after: (frames,) each.
     """
-    last = frames - 1
+    last = count - 1
     if clip.hold is not None:
         held = min(max(clip.hold, 0), last)
-        return np.full(stop - start, held, np.int64), np.zeros(stop - start, np.float32)
+        return np.full(len(frames), held, np.int64), np.zeros(len(frames), np.float32)
     step = project.step(clip)
     below = clip.first.denominator * step.denominator
     begin = clip.first.numerator * step.denominator
     across = step.numerator * clip.first.denominator
-    offsets = range(start - clip.at, stop - clip.at)
     # Whole numbers of Python's own: a clip that was cut at many speeds has long fractions.
-    numerators = [begin + offset * across for offset in offsets]
+    numerators = [begin + (frame - clip.at) * across for frame in frames]
     rows = np.array([number // below for number in numerators], np.int64)
     share = np.array([number % below / below for number in numerators], np.float32)
     share = np.where((rows < 0) | (rows >= last), 0, share).astype(np.float32)

@@ -151,6 +151,10 @@ def test_the_sequence_lies_on_the_canvas_at_the_projects_rate(
     between = (base.points[5, 0] + base.points[6, 0]) / 2 * 2 + (0, 480)
     seen = (base.scores[5, 0] > 0) & (base.scores[6, 0] > 0)
     assert np.allclose(track.points[1, 0][seen], between[seen], atol=1e-3)
+    every_fifth = poses.sequence_track(FrameRange(10, 40), step=5)
+    assert every_fifth is not None
+    assert np.array_equal(every_fifth.points, track.points[::5])
+    assert np.array_equal(every_fifth.scores, track.scores[::5])
     pose = poses.pose_at(10)
     assert pose is not None
     assert np.allclose(pose.points[0], track.points[0, 0], atol=1e-3)
