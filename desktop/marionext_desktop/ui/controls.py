@@ -498,7 +498,9 @@ class Scrolled(QScrollArea):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the parts as wide as there is room: nothing is scrolled sideways."""
         super().resizeEvent(event)
-        self.widget().setMaximumWidth(self.viewport().width())
+        inner = self.widget()
+        if inner is not None:
+            inner.setMaximumWidth(self.viewport().width())
 
     def add(self, *parts: QWidget) -> None:
         """Add parts below those that are there."""

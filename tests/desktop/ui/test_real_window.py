@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.desktop.conftest import DANCE
 
 SCRIPT = Path(__file__).with_name("real_window.py")
