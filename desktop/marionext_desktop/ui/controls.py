@@ -10,6 +10,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QKeySequence,
     QPaintEvent,
+    QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -493,6 +494,13 @@ class Scrolled(QScrollArea):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.viewport().setAutoFillBackground(False)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Keep the parts as wide as there is room: nothing is scrolled sideways."""
+        super().resizeEvent(event)
+        inner = self.widget()
+        if inner is not None:
+            inner.setMaximumWidth(self.viewport().width())
 
     def add(self, *parts: QWidget) -> None:
         """Add parts below those that are there."""

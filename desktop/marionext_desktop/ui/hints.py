@@ -78,6 +78,7 @@ class Hints(QObject):
         """Show the next hint, or be done."""
         self._at += 1
         if self._card is not None:
+            self._card.hide()
             self._card.deleteLater()
             self._card = None
         if self._at >= len(self._hints):
@@ -111,6 +112,7 @@ class Hints(QObject):
     def close(self) -> None:
         """Show no more hints."""
         if self._card is not None:
+            self._card.hide()
             self._card.deleteLater()
             self._card = None
         self._window.removeEventFilter(self)

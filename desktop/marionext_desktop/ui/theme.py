@@ -324,6 +324,7 @@ QPushButton:hover { background: $hover; }
 QPushButton:focus { border-color: $accent; }
 QPushButton:default { background: $accent; color: $on_accent; border-color: $accent; }
 QPushButton:disabled { color: $faint; }
+QPushButton:default:disabled { background: $raised; color: $faint; border-color: $edge; }
 QCheckBox, QRadioButton { color: $text; spacing: 8px; }
 QScrollArea, QWidget#inner { background: transparent; border: 0; }
 QScrollBar:vertical { background: transparent; width: 8px; margin: 0; }

@@ -2,7 +2,7 @@
 
 ``python tests/desktop/ui/real_window.py MOTION CHARACTER FOLDER [--shots FOLDER]``: imports a
 motion, mends what looks wrong, drags a wrist, drafts a range, edits it and drafts it again,
-compares the two, plays, and exports. What it asserts is about files and the document, not about widgets.
+compares the two, plays, and exports. What it asserts is about files and the document.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from PySide6.QtCore import QCoreApplication, QObject, QPoint, QPointF, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QPoint, QPointF, Qt, Signal
 from PySide6.QtWidgets import QApplication, QWidget
 
 from marionext_desktop.ui.dialogs import ExportDialog

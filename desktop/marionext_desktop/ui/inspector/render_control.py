@@ -195,7 +195,9 @@ class RenderControl(QObject):
     def _card(self, project: Project, item: QueueItem, take: Take | None) -> JobCard:
         entry = item.entry
         state = _CARD_STATES.get(entry.state, "waiting")
-        title = Path(entry.output).name if take is None else self._take_title(project, take)
+        title = (
+            _output_name(Path(entry.output)) if take is None else self._take_title(project, take)
+        )
         picture = None if take is None else self._picture(take)
         if item.preview is not None and state == "running":
             picture = self._files.pixmap(Path(item.preview)) or picture
@@ -534,6 +536,11 @@ def estimate_lines(outline: dict[str, object]) -> EstimateLines:
     return EstimateLines(
         title=say("Estimate, for this machine"), lines=tuple(lines), warning=warning
     )
+
+
+def _output_name(output: Path) -> str:
+    """Return what a job of another project is called: takes lie in folders of their own."""
+    return output.parent.name if output.name == "render" else output.name
 
 
 def _number(outline: dict[str, object], name: str) -> float:

@@ -223,6 +223,7 @@ class RenderPage(Scrolled):
         self._cards = QGridLayout(holder)
         self._cards.setContentsMargins(0, 0, 0, 0)
         self._cards.setSpacing(8)
+        self._cards.setColumnStretch(3, 1)
         self._shown: dict[str, _Card] = {}
         self._versions: tuple[Version, ...] = ()
         self._none = label(say("Renders of this project stand here."), "faint", 11, wrapped=True)

@@ -169,6 +169,7 @@ class Canvas(QWidget):
         before, self.stage = self.stage, stage
         if stage.size != before.size and not self.scale:
             self._middle = QPointF(stage.size[0] / 2, stage.size[1] / 2)
+            self.view_changed.emit()
         same = all(
             getattr(before, name) is getattr(stage, name)
             for name in ("source", "result", "other", "ghosts")

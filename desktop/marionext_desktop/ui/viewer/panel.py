@@ -15,6 +15,7 @@ from marionext_desktop.ui.controls import (
     separator,
 )
 from marionext_desktop.ui.icons import icon_picture
+from marionext_desktop.ui.painting import BOLD, text_width
 from marionext_desktop.ui.showing import Options, Showing
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.transport import Transport
@@ -64,6 +65,7 @@ class Toast(QFrame):
         tone = "bad" if serious else "warn"
         self._sign.setPixmap(icon_picture(picture, tone, 16))
         self._title.setText(title)
+        self._title.setMinimumWidth(round(text_width(title, 12, BOLD)) + 8)
         self._more.setText(more)
         self._more.setVisible(bool(more))
         self._yes.setText(yes)
