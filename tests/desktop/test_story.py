@@ -11,7 +11,9 @@ from pytestqt.qtbot import QtBot
 from tests.desktop.conftest import waving
 from tests.desktop.media import write_clicks
 
+from marionext.errors import OutputError
 from marionext.frames import FrameRange
+from marionext.jobs import RenderJob, read_job
 from marionext.pose.formats import write_track
 from marionext.protocol import Failed, Finished
 from marionext_desktop.engine import Engine
@@ -20,6 +22,7 @@ from marionext_desktop.model import editing, posing, rendering, takes
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.exporting import (
     export_job,
+    export_job_file,
     export_otio,
     export_poses,
     exported_pictures,
@@ -121,6 +124,14 @@ def test_a_motion_becomes_a_video(tmp_path: Path, hero: Path, wait: Wait, qtbot:
             assert isinstance(done[0], Finished), done[0]
         assert len(list((tmp_path / "png").glob("*.png"))) == 12
         assert (tmp_path / "png" / "000001.png").is_file()
+        export_job_file(prepared, document.project, tmp_path / "shot.json")
+        shot = read_job(tmp_path / "shot.json")
+        assert isinstance(shot, RenderJob)
+        begun = read_job(prepared.job_file)
+        assert isinstance(begun, RenderJob)
+        assert replace(shot, output=begun.output) == begun
+        with pytest.raises(OutputError, match="there already"):
+            export_job_file(prepared, document.project, tmp_path / "shot.json")
         export_otio(document.project, tmp_path / "cut.otio")
         assert '"Clip.' in (tmp_path / "cut.otio").read_text()
         export_poses(track, tmp_path / "poses")

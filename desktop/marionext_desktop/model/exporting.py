@@ -16,7 +16,7 @@ from marionext.jobs import ExportJob, Pictures, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_track
 from marionext_desktop.model.project import Project, Take
-from marionext_desktop.model.rendering import Prepared, render_job
+from marionext_desktop.model.rendering import MOTION_FILE, Prepared, render_job
 from marionext_desktop.model.takes import frame_file, take_at
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Form",
     "check_free",
     "export_job",
+    "export_job_file",
     "export_otio",
     "export_poses",
     "exported_pictures",
@@ -152,9 +153,14 @@ def export_job_file(prepared: Prepared, project: Project, output: Path) -> None:
     """
     check_free(output)
     take = prepared.take
+    if not (Path(take.folder) / MOTION_FILE).is_file():
+        raise OutputError(
+            f"expected the poses of {take.name} in {take.folder}, they are not there",
+            hint="Render the range again: its new take has them.",
+        )
     character = Path(project.character(take.character).path)
     choice = replace(project.render, model=take.model, quality=take.quality)
-    motion = Path(take.folder) / "motion.npz"
+    motion = Path(take.folder) / MOTION_FILE
     job = render_job(choice, character, motion, output.parent / f"{output.stem}-render")
     write_json(output, encode_job(job))
 

@@ -37,6 +37,7 @@ from marionext_desktop.model.takes import next_name, poses_key, render_folder
 __all__ = [
     "DRAFT",
     "JOB_FILE",
+    "MOTION_FILE",
     "Prepared",
     "chosen_character",
     "joined_job",

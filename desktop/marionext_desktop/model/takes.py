@@ -17,7 +17,7 @@ from marionext.codec import encode
 from marionext.edits import Fill, PoseEdit, Smooth
 from marionext.frames import FrameRange, frame_name
 from marionext_desktop.model.editing import source_span
-from marionext_desktop.model.project import Project, Take
+from marionext_desktop.model.project import Clip, Project, Take
 
 __all__ = [
     "Segment",
@@ -45,7 +45,7 @@ def poses_key(project: Project, span: FrameRange) -> str:
     Edits of other frames do not count, unless they look so far.
     """
     parts: list[Any] = [str(project.rate), project.size, str(span)]
-    for clip in project.lane("motion"):
+    for clip in _joined(project, project.lane("motion")):
         shown = source_span(project, clip, span)
         if shown is None:
             continue
@@ -69,6 +69,23 @@ def poses_key(project: Project, span: FrameRange) -> str:
             ]
         )
     return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _joined(project: Project, clips: Iterable[Clip]) -> list[Clip]:
+    """Return clips as if those that were cut and changed in nothing else had not been cut."""
+    joined: list[Clip] = []
+    for clip in clips:
+        last = joined[-1] if joined else None
+        if last is not None and last.stop == clip.at and last.source == clip.source:
+            goes_on = (
+                last.first + last.count * project.step(last) == clip.first or last.hold is not None
+            )
+            same = replace(last, id=clip.id, at=clip.at, count=clip.count, first=clip.first)
+            if goes_on and replace(same, volume=clip.volume) == clip:
+                joined[-1] = replace(last, count=last.count + clip.count)
+                continue
+        joined.append(clip)
+    return joined
 
 
 def _matters(edit: PoseEdit, shown: FrameRange) -> bool:
