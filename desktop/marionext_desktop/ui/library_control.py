@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QPoint, QTimer
+from PySide6.QtCore import QMimeData, QObject, QPoint, QTimer
 from PySide6.QtGui import QColor, QPainter, QPixmap
 from PySide6.QtWidgets import QFileDialog, QMenu
 
 from marionext_desktop.model import editing
-from marionext_desktop.model.importing import PICTURES, SOUNDS, VIDEOS
-from marionext_desktop.model.project import Character, Source
+from marionext_desktop.model.importing import PICTURES, SOUNDS, VIDEOS, Found
+from marionext_desktop.model.project import Character, Project, Source
 from marionext_desktop.model.words import say
-from marionext_desktop.ui.library import Entry, LibraryPanel
+from marionext_desktop.ui.library import LIBRARY_MIME, Entry, LibraryPanel
 from marionext_desktop.ui.loading import PictureFiles
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Showing
@@ -158,6 +158,23 @@ class LibraryControl(QObject):
         words = say("Put {name} on the timeline", name=project.source(name).name)
         self._session.document.do(words, editing.insert(project, clip))
         self._session.document.end_gesture()
+
+    def drop(self, mime: QMimeData, frame: int) -> None:
+        """Put on the timeline what was dropped on a frame: of the library, or files."""
+        if mime.hasFormat(LIBRARY_MIME):
+            for line in bytes(mime.data(LIBRARY_MIME).data()).decode().splitlines():
+                kind, _, name = line.partition(":")
+                self.put_at(kind, name, frame)
+            return
+        paths = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+
+        def put(project: Project, found: Found) -> Project:
+            if found.source is None:
+                return project
+            clip = editing.whole_clip(project, found.source.id, at=frame)
+            return editing.insert(project, clip)
+
+        self._session.bring_in(paths, place=put)
 
     def cast(self, name: str) -> None:
         """Let a character take the dancer's part."""

@@ -204,6 +204,7 @@ class Window(QMainWindow):
             self.findings_control, self.render_control,
         )  # fmt: skip
         self.models_control = ModelsControl(self.models, session.models, session)
+        self.timeline.sheet.dropped.connect(self.library_control.drop)
         self.media = MediaControl(
             session, showing, actions, self.viewer_control, self.timeline_control,
             self.viewer.transport, self.library_control, self.status,

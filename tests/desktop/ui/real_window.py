@@ -142,18 +142,17 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     # Find and mend what is wrong.
     story.focus()
     story.key("ctrl+2")
-    story.wait(lambda: not session.findings.busy, "findings")
-    story.rest(1.5)
+    story.wait(lambda: window.findings_control._shown, "findings")
+    story.rest(0.5)
     found = [key for key, (_, each) in window.findings_control._shown.items() if not each.minor]
     story.key("n")
     story.rest(0.6)
     story.shoot("clean_up")
-    if found:
-        assert showing.finding == found[0]
-        before = session.project
-        if story.ask(window.actions_["mend"].isEnabled):
-            story.key("Return")
-            assert session.project is not before
+    assert showing.finding == found[0]
+    before = session.project
+    assert story.ask(window.actions_["mend"].isEnabled)
+    story.key("Return")
+    assert session.project is not before
     story.key("ctrl+shift+a", "ctrl+1", "ctrl+a", "ctrl+shift+a")
 
     # Drag a wrist.

@@ -130,6 +130,20 @@ def test_files_are_dropped_on_the_window(window: Window, qtbot: QtBot, hero: Pat
     assert window.session.document.undo_label == "Import hero.png"
 
 
+def test_what_is_dragged_out_of_the_library_makes_room(window: Window, qtbot: QtBot) -> None:
+    listed, sheet = window.library.list, window.timeline.sheet
+    listed.choose("media", "source")
+    mime = listed.model().mimeData([listed.currentIndex()])
+    window.actions_["snap"].setChecked(False)
+    at = QPointF(sheet.state.span.x(40), 100)
+    copy, none, left = (
+        Qt.DropAction.CopyAction, Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton,
+    )  # fmt: skip
+    QApplication.sendEvent(sheet, QDragEnterEvent(at.toPoint(), copy, mime, left, none))
+    QApplication.sendEvent(sheet, QDropEvent(at, copy, mime, left, none))
+    assert [clip.at for clip in window.session.project.clips] == [0, 40, 160]
+
+
 def test_what_is_missing_is_said(window: Window, qtbot: QtBot) -> None:
     Path(window.session.project.sources[0].path).unlink()
     window.projects._look_for_missing()

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
     QHelpEvent,
     QMouseEvent,
     QPainter,
@@ -27,6 +31,7 @@ from PySide6.QtWidgets import QToolTip, QWidget
 
 from marionext_desktop.model.timecode import format_timecode
 from marionext_desktop.model.words import say
+from marionext_desktop.ui.library import LIBRARY_MIME
 from marionext_desktop.ui.painting import BOLD, painting, text, text_width
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.bands import LEFT, RULER, Band, bands_of
@@ -82,6 +87,8 @@ class Sheet(QWidget):
     """What was clicked (``clip``, ``row``, ``flag``, ``take``, ``ruler``, ``badge``), which, and
     where on the screen."""
     flag_opened = Signal(str)
+    dropped = Signal(object, int)
+    """What was dropped (a `QMimeData`), and on which frame."""
     span_changed = Signal()
 
     def __init__(self) -> None:
@@ -91,6 +98,7 @@ class Sheet(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(say("Timeline"))
         self.setMinimumHeight(180)
+        self.setAcceptDrops(True)
         self.state = SheetState()
         self.tool: Tool = "select"
         self.snapping = True
@@ -783,6 +791,30 @@ class Sheet(QWidget):
         elif band is not None and band.kind == "result" and (take := self._take_at(x)) is not None:
             kind, which = "take", take
         self.menu_wanted.emit(kind, which, event.globalPos())
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files, and what is in the library."""
+        mime = event.mimeData()
+        if mime.hasUrls() or mime.hasFormat(LIBRARY_MIME):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Show where it would be put."""
+        self._gather_snaps()
+        frame, line = self._snapped(self.state.span.frame(event.position().x()))
+        self._line(frame if line is None else line)
+        event.acceptProposedAction()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        """Show nothing more."""
+        self._line(None)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Put it there."""
+        frame, _ = self._snapped(self.state.span.frame(event.position().x()))
+        self._line(None)
+        event.acceptProposedAction()
+        self.dropped.emit(event.mimeData(), max(frame, 0))
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom at the cursor; over the names scroll; with Shift, or sideways, pan."""
