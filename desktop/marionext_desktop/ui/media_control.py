@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QImage, QKeyEvent, QKeySequence, QPixmap
 
 from marionext.frames import FrameRange
 from marionext_desktop.model import takes
@@ -70,7 +70,12 @@ class MediaControl(QObject):
         self._asked: dict[tuple[str, int], Source] = {}
         self._proxies_wanted = True
         self._shown: object = None
-        self._key_back = self._key_on = self._key_stop = False
+        self._stop = actions["stop"]
+        self._held = False
+        """Whether the key that stops is held: J and L go frame by frame then."""
+        window = actions.parent()
+        if window is not None:
+            window.installEventFilter(self)
 
         session.document.changed.connect(self._document_changed)
         showing.frame_changed.connect(self._frame_changed)
@@ -97,8 +102,8 @@ class MediaControl(QObject):
         for name, do in {
             "play": self.player.toggle,
             "stop": self.player.stop,
-            "shuttle_back": lambda: self.player.shuttle(-1),
-            "shuttle_on": lambda: self.player.shuttle(1),
+            "shuttle_back": lambda: self._shuttle(-1),
+            "shuttle_on": lambda: self._shuttle(1),
         }.items():
             actions.on(name, do)
         self._show_health()
@@ -220,6 +225,23 @@ class MediaControl(QObject):
         self._show_health()
         if playing:
             self.sounds.want_all(self._session.project)
+
+    def _shuttle(self, way: int) -> None:
+        if self._held:
+            self.player.step(way)
+        else:
+            self.player.shuttle(way)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Notice whether the key that stops is held."""
+        kind = event.type()
+        if kind in {QEvent.Type.ShortcutOverride, QEvent.Type.KeyRelease} and isinstance(
+            event, QKeyEvent
+        ):
+            pressed = QKeySequence(event.keyCombination())
+            if pressed in self._stop.shortcuts():
+                self._held = kind is QEvent.Type.ShortcutOverride or event.isAutoRepeat()
+        return False
 
     def _scrub(self, on: bool) -> None:
         """Stand while the playhead is dragged, go on afterwards."""

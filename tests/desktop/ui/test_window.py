@@ -117,6 +117,20 @@ def test_playing_moves_the_playhead_without_standing_still(window: Window, qtbot
     assert window.showing.frame == stopped
 
 
+def test_with_k_held_j_and_l_go_frame_by_frame(window: Window) -> None:
+    window.go_to(50)
+    QTest.keyPress(window, Qt.Key.Key_K)
+    QTest.keyClick(window, Qt.Key.Key_L)
+    QTest.keyClick(window, Qt.Key.Key_L)
+    assert (window.showing.frame, window.media.player.playing) == (52, False)
+    QTest.keyClick(window, Qt.Key.Key_J)
+    assert window.showing.frame == 51
+    QTest.keyRelease(window, Qt.Key.Key_K)
+    QTest.keyClick(window, Qt.Key.Key_L)
+    assert window.media.player.playing
+    window.media.player.stop()
+
+
 def test_files_are_dropped_on_the_window(window: Window, qtbot: QtBot, hero: Path) -> None:
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(hero))])

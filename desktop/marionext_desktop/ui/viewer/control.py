@@ -128,7 +128,8 @@ class ViewerControl(QObject):
         self._later.start()
 
     def _frame_changed(self, _frame: int) -> None:
-        self._show()
+        # With the pictures of the frame, which are told now: it is painted once.
+        self.refresh()
 
     def _options_changed(self, old: Options, new: Options) -> None:
         if (old.onion, old.trails, old.compare, old.live) != (
