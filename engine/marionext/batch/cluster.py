@@ -9,7 +9,7 @@ import contextlib
 import json
 import logging
 import os
-import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import marionext
+from marionext.batch import sweeping
 from marionext.batch.openjd import Needs, needs_of
 from marionext.batch.remote import RemoteEngine
 from marionext.batch.running import Batch, Row
@@ -68,27 +69,27 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         """Connect, or start Ray on this machine."""
-        self._folder: Path | None = None
+        self._sweeper: subprocess.Popen[bytes] | None = None
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         # Or Ray warns that it is going to change what it does; the engine is told its device.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address == "local":
-            # Read by Ray when it is imported: everything on the loopback interface alone, and
-            # its processes give up soon after this one was killed.
+            # Read by Ray when it is imported: everything on the loopback interface alone.
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-            os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-            self._folder = Path(tempfile.mkdtemp(prefix="mx-"))
+            # A short name: Ray makes sockets there.
+            folder = Path(tempfile.mkdtemp(prefix="mx-")).resolve()
+            self._sweeper = sweeping.start(folder)
             options |= {
                 "include_dashboard": False,
                 "_node_ip_address": "127.0.0.1",
-                "_temp_dir": str(self._folder),
+                "_temp_dir": str(folder),
                 "object_store_memory": _LOCAL_STORE,
             }
         try:
             import ray  # noqa: PLC0415 - an extra, and slow
         except ImportError as error:
-            self._remove_folder()
+            self._sweep()
             raise DeviceError(f"--ray: Ray is not installed ({error})", hint=_INSTALL) from None
         self.ray: Any = ray
         # Ray prints what befalls its machines on stdout, among our lines, and has no setting for
@@ -98,7 +99,7 @@ class Cluster:
         try:
             ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            self._remove_folder()
+            self._sweep()
             said = " ".join(str(error).split()) or type(error).__name__
             raise DeviceError(
                 f"--ray: there is no Ray to be used at {address}: {said[:300]}",
@@ -114,11 +115,11 @@ class Cluster:
     def close(self) -> None:
         """Leave; a Ray that was started here ends."""
         self.ray.shutdown()
-        self._remove_folder()
+        self._sweep()
 
-    def _remove_folder(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+    def _sweep(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.communicate()
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""A batch on real Ray clusters of several node processes: whatever dies, every frame is the same."""
+"""A batch on real Ray clusters of several processes: whatever dies, every frame is the same."""
 
 import json
 import os
@@ -233,8 +233,10 @@ def test_a_job_that_fails_takes_no_other_along_and_what_is_whole_is_skipped(
 
 @pytest.mark.parametrize("interrupts", [1, 2])
 def test_ray_on_this_machine_listens_to_nobody_else_and_leaves_nothing_behind(
-    tmp_path: Path, write_job, interrupts: int
+    tmp_path: Path, write_job, interrupts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    folder = tempfile.mkdtemp(prefix="mxt-")
+    monkeypatch.setenv("TMPDIR", folder)
     job = write_job("long", model="puppet", settings={"steps": 400, "window": 8})
     pytest.importorskip("ray")
     with subprocess.Popen(
@@ -255,14 +257,11 @@ def test_ray_on_this_machine_listens_to_nobody_else_and_leaves_nothing_behind(
         _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert "Traceback" not in said
-    deadline = time.monotonic() + 30
-    while members_of(running.pid):
+    deadline = time.monotonic() + 15
+    while members_of(running.pid) or list(Path(folder).glob("mx-*")):
         assert time.monotonic() < deadline, members_of(running.pid)
         time.sleep(0.2)
-    if interrupts == 1:
-        assert "1 stopped" in said or "Stopping after" in said
-    done = batch(write_job("other"))
-    assert done.returncode == 0
+    shutil.rmtree(folder)
 
 
 def members_of(session: int) -> list[int]:
@@ -281,7 +280,7 @@ def members_of(session: int) -> list[int]:
 def listening(pid: int) -> set[str]:
     """Return the addresses that a process waits for connections at."""
     try:
-        handles = {os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()}
+        handles = {str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return set()
     found = set()
