@@ -519,8 +519,8 @@ class ClusterBatch(Batch):
             self._resting[row.name] = time.monotonic() + seconds
 
     def _bring(self, worker: _Worker, delivery: Delivery) -> None:
-        place = str(delivery.place)
-        made, gone = self._ray.get(worker.actor.results.remote(place))
+        places = [str(place) for place in delivery.places]
+        made, gone = self._ray.get(worker.actor.results.remote(places))
         delivery.bring(
             made, gone, lambda path, at: bytes(self._ray.get(worker.actor.read.remote(path, at)))
         )
@@ -571,8 +571,9 @@ class ClusterBatch(Batch):
         self._lost[row.name] = self._lost.get(row.name, 0) + 1
         self._last_loss[row.name] = time.monotonic()
         if self._lost[row.name] >= _MOST_LOST:
+            said = str(error).strip().rpartition("\n")[2]
             failed = DeviceError(
-                f"{_MOST_LOST} workers died of this job one after another",
+                f"{_MOST_LOST} workers died of this job one after another; the last: {said[:300]}",
                 hint="See the logs of Ray on the machines; memory may be what was missing.",
             )
             self._fail(row, Failed.of(row.name, failed))

@@ -103,18 +103,24 @@ class RemoteEngine:
             if isinstance(event, Finished | Failed):
                 return lines
 
-    def results(self, place: str) -> tuple[dict[str, int], list[str]]:
-        """Return what a job has made in a folder or file, and what it has removed of it.
+    def results(self, places: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+        """Return what a job has made in folders or files, and what it has removed of them.
 
         Args:
-            place: as the submitter knows it.
+            places: as the submitter knows them.
 
         Returns:
             The paths and sizes in bytes of files that are new or changed, and the paths of those
             that were sent and are gone.
         """
         assert self._scratch is not None
-        return self._scratch.results(place)
+        made: dict[str, int] = {}
+        gone: list[str] = []
+        for place in places:
+            new, missing = self._scratch.results(place)
+            made |= new
+            gone += missing
+        return made, gone
 
     def read(self, path: str, offset: int) -> bytes:
         """Return a part of a result, of `marionext.batch.shipping.CHUNK` bytes at most.

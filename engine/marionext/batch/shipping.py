@@ -19,7 +19,7 @@ from marionext.files import open_file, writing
 from marionext.job_files import results_of
 from marionext.jobs import Job, RenderJob, TakeJob, with_paths
 from marionext.output import LOCK_FILE, FolderLock
-from marionext.record import RECORD
+from marionext.record import COPY, RECORD
 
 __all__ = ["CHUNK", "Delivery", "Scratch", "chunks", "refuse_unsent"]
 
@@ -29,6 +29,9 @@ CHUNK = 16 * 2**20
 _PREFIX = "marionext-ray-"
 _OWN = ("state", "takes")
 """Folders of a render in which files come and go."""
+
+_RECORDS = (RECORD, COPY)
+"""Files of a render that name others by their paths."""
 
 _Form = tuple[int, int]
 """When a file was changed (ns), and its size: by this a file that is as it was is known."""
@@ -80,15 +83,16 @@ class Delivery:
         """Look at what the job reads and what is there of its results."""
         refuse_unsent(job)
         assert not isinstance(job, TakeJob)
-        self._job, self._overwrite = job, overwrite
+        self._overwrite = overwrite
         self._lock: FolderLock | None = None
-        self.place = results_of(job)[0]
-        """The file or folder of the chief result."""
+        self.places = tuple(_clean(result) for result in results_of(job))
+        """The files or folders of the results, the chief one first."""
+        self.place = self.places[0]
         read = _read_by(job)
         if isinstance(job, RenderJob):
             # As the render would, which sees only what it is sent.
             self._lock = FolderLock(self.place)
-        there = [file for result in results_of(job) for file in _files_in(result)]
+        there = [file for place in self.places for file in _files_in(place)]
         if isinstance(job, RenderJob) and not (self.place / RECORD).is_file():
             there = []
         self._sent = {file: _form(file) for file in there}
@@ -108,13 +112,12 @@ class Delivery:
         Raises:
             OutputError: one cannot be written, or something else has come in its place.
         """
-        places = [result.absolute() for result in results_of(self._job)]
         # The record first: frames without one would be taken for somebody else's, while a record
         # without its frames has them made again.
         order = sorted(made, key=lambda name: Path(name) != self.place / RECORD)
         for name in order:
             path = Path(name)
-            if not any(_is_within(path, place) for place in places):
+            if not any(_is_within(path, place) for place in self.places):
                 raise OutputError(f"a worker has sent {name}, which is no result of its job")
             self._refuse_changed(path)
             with writing(path) as file:
@@ -213,7 +216,7 @@ class Scratch:
         here = self._here(place)
         made = {
             str(self._origin(file)): len(self._content(file, 0, None))
-            if file.name == RECORD
+            if file.name in _RECORDS
             else file.stat().st_size
             for file in _files_in(here)
             if self._sent.get(file) != _form(file)
@@ -231,7 +234,7 @@ class Scratch:
         shutil.rmtree(self._top, ignore_errors=True)
 
     def _content(self, file: Path, offset: int, count: int | None) -> bytes:
-        if file.name == RECORD:
+        if file.name in _RECORDS:
             text = self.as_sent(file.read_text(encoding="utf-8")).encode("utf-8")
             return text[offset:] if count is None else text[offset : offset + count]
         with open_file(file) as opened:
