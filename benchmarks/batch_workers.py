@@ -93,7 +93,7 @@ def doll(output: Path, index: int, frames: int = 48) -> dict[str, Any]:
 
 def puppet(output: Path) -> dict[str, Any]:
     """Return a render whose steps take long enough to be hit, all frames in one window."""
-    settings = {"width": 192, "height": 256, "steps": 40, "window": 14, "overlap": 4}
+    settings = {"width": 96, "height": 128, "steps": 30, "window": 14, "overlap": 4}
     return {**doll(output, 0, 12), "model": "puppet", "settings": settings}
 
 
@@ -109,7 +109,10 @@ def drained(folder: Path, jobs: int, workers: int) -> float:
     subprocess.run(add, check=True, stdout=subprocess.DEVNULL)
     work = [*PROGRAM, "queue", "work", "--drain", *queue]
     started = time.perf_counter()
-    running = [subprocess.Popen(work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(workers)]
+    running = [
+        subprocess.Popen(work, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(workers)
+    ]
     statuses = [process.wait() for process in running]
     if any(statuses):
         raise SystemExit("a worker failed")
