@@ -42,6 +42,7 @@ _LOCAL_STORE = 512 * _MIB
 _POLL = 0.5
 """Seconds that a worker waits for something to tell."""
 _SLICE = 0.2
+_SECONDS_BETWEEN_HIRES = 0.5
 _SECONDS_WITHOUT_MACHINE = 30.0
 """After which a job fails that no machine of the cluster has room for."""
 _SECONDS_OF_PATIENCE = 15.0
@@ -224,6 +225,7 @@ class ClusterBatch(Batch):
         self._roomless: dict[_Share, float] = {}
         self._sent: dict[Path, tuple[tuple[int, int], list[Any]]] = {}
         self._failed_starts = 0
+        self._next_hire = 0.0
         self._waiting_since: float | None = None
 
     def stop(self) -> None:
@@ -233,12 +235,15 @@ class ClusterBatch(Batch):
     def run(self) -> None:
         """Do what waits, until nothing does or something holds it up."""
         self._plan()
+        self._next_hire = 0.0
         while True:
             halting = self._stopped or self.broken
             if halting:
                 self._tell_to_stop()
             else:
-                self._hire()
+                if time.monotonic() >= self._next_hire:
+                    self._hire()
+                    self._next_hire = time.monotonic() + _SECONDS_BETWEEN_HIRES
                 self._hand_out()
             busy = [worker for worker in self._workers if worker.row is not None]
             left = any(row.state == "waiting" for row in self.rows)
