@@ -124,14 +124,14 @@ def crashes(job: dict[str, Any], file: Path, kills: int, chance: random.Random) 
     file.write_text(json.dumps(job), encoding="utf-8")
     twice: list[int] = []
     told: set[int] = set()
-    first = True
+    runs = 0
     while True:
-        kill_after = chance.uniform(0.0, 1.5) if len(twice) < kills else None
+        kill_after = chance.uniform(0.0, 1.5) if runs < kills else None
         units, ended = worked(file, kill_after)
-        if not first:
+        if runs:
             twice.append(len(told & units))
         told |= units
-        first = False
+        runs += 1
         if ended:
             return twice
 
