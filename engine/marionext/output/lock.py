@@ -14,9 +14,9 @@ from typing import IO, Self
 from marionext.errors import OutputError
 from marionext.files import explain
 
-__all__ = ["FolderLock"]
+__all__ = ["LOCK_FILE", "FolderLock"]
 
-_NAME = ".marionext.lock"
+LOCK_FILE = ".marionext.lock"
 _LOCKED_BYTE = 1 << 30
 """Windows locks ranges of bytes against reading too: one far behind the text is taken."""
 _BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
@@ -37,7 +37,7 @@ class FolderLock:
             OutputError: another run holds it, or the folder cannot be written to.
         """
         self.folder = folder
-        path = folder / _NAME
+        path = folder / LOCK_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: IO[bytes] | None = _opened(path)
