@@ -1,4 +1,4 @@
-"""How a character is painted: in flat colours, as cartoons are, or with the grain of photographs."""
+"""How a character is painted: in flat colours, as cartoons are, or with a photograph's grain."""
 
 import cv2
 import numpy as np

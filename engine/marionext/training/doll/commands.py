@@ -6,9 +6,10 @@ How weights for ``presets/doll`` are made, start to end::
     python -m marionext.training doll-export --out work --weights presets/doll/refiner.safetensors
 
 (``--device cuda --processes 16 --batch 48 --piece 128x192 --frames 16 --stock 150 --kept 100000
---renewed 0.2`` on a GPU with sixteen cores beside it: drawing is what takes longest.) Training can be stopped at any moment, even killed, and continues with ``--resume``. The folder
-holds the checkpoint (``refiner.pt``), a curve (``refiner.csv``: PSNR of held-out clips, of warp and
-result) and pictures of results (``refiner.png``).
+--renewed 0.2`` on a GPU with sixteen cores beside it: drawing is what takes longest.) Training can
+be stopped at any moment, even killed, and continues with ``--resume``. The folder holds the
+checkpoint (``refiner.pt``), a curve (``refiner.csv``: PSNR of held-out clips, of warp and result)
+and pictures of results (``refiner.png``).
 """
 
 import argparse
