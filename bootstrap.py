@@ -2,9 +2,9 @@
 """Make a working Marionext out of a fresh checkout, with nothing but Python's standard library.
 
 ``python3 bootstrap.py demo`` makes a virtual environment in ``.venv``, installs Marionext with the
-exact versions of ``constraints.txt`` and renders the bundled dance; ``test`` installs what the
-tests need as well and runs all checks. Run again, it finds what is there and goes on; stopped at
-any moment, the next run completes what was left half done.
+exact versions of ``constraints.txt`` and renders the bundled dance; ``desktop`` opens the editor;
+``test`` installs what the tests need as well and runs all checks. Run again, it finds what is there
+and goes on; stopped at any moment, the next run completes what was left half done.
 
 The module must at least parse on Python 3.6, so that an old Python can say which one is needed.
 """
@@ -45,8 +45,25 @@ BLENDER_MODULES = {
 """What the add-on is tested in, and the one Python that each is built for. The numpy of 4.2 is the
 one that Blender 4.2 brings: its module alone would take any."""
 
-EXTRAS = {"test": ("lint", "test")}
+EXTRAS = {"desktop": ("desktop",), "test": ("lint", "test")}
+DESKTOP_PACKAGES = dict.fromkeys(
+    (
+        "libdbus-1-3",
+        "libegl1",
+        "libfontconfig1",
+        "libgl1",
+        "libglib2.0-0",
+        "libxcb-cursor0",
+        "libxcb-icccm4",
+        "libxcb-keysyms1",
+        "libxcb-shape0",
+        "libxkbcommon-x11-0",
+        "libxkbcommon0",
+    ),
+    "the desktop editor's window",
+)
 DEBIAN_PACKAGES = {
+    **DESKTOP_PACKAGES,
     "libegl1": "MediaPipe",
     "libgles2": "MediaPipe",
     "libgl1": "OpenCV",
@@ -56,7 +73,7 @@ DEBIAN_PACKAGES = {
         "Blender as a module",
     ),
     **dict.fromkeys(
-        ("blender", "imagemagick", "python3-numpy", "xauth", "xdotool", "xvfb"),
+        ("blender", "fonts-noto-cjk", "imagemagick", "python3-numpy", "xauth", "xdotool", "xvfb"),
         "windows under test",
     ),
 }
@@ -65,6 +82,14 @@ LIBRARY_OF_PACKAGE = {
     "libgles2": "libGLESv2.so.2",
     "libgl1": "libGL.so.1",
     "libglib2.0-0": "libglib-2.0.so.0",
+    "libdbus-1-3": "libdbus-1.so.3",
+    "libfontconfig1": "libfontconfig.so.1",
+    "libxcb-cursor0": "libxcb-cursor.so.0",
+    "libxcb-icccm4": "libxcb-icccm.so.4",
+    "libxcb-keysyms1": "libxcb-keysyms.so.1",
+    "libxcb-shape0": "libxcb-shape.so.0",
+    "libxkbcommon-x11-0": "libxkbcommon-x11.so.0",
+    "libxkbcommon0": "libxkbcommon.so.0",
 }
 
 held: "list[IO[str]]" = []
@@ -144,6 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "test":
             return run_tests(python, rest)
         tell_blender(python)
+        if options.command == "desktop":
+            return call([str(program("marionext-desktop")), *rest])
         if options.command in ("demo", "doctor"):
             return call([str(python), "-m", "marionext", options.command, *rest])
     except BootstrapError as error:
@@ -167,9 +194,9 @@ def parse_arguments(arguments: list[str] | None) -> tuple[argparse.Namespace, li
     parser = argparse.ArgumentParser(
         description="Set up Marionext in .venv, then use it.",
         allow_abbrev=False,
-        epilog="What else is given goes to the demo, to pytest or to the doctor.",
+        epilog="What else is given goes to the demo, the editor, to pytest or to the doctor.",
     )
-    parser.add_argument("command", choices=("demo", "test", "install", "doctor"))
+    parser.add_argument("command", choices=("demo", "desktop", "test", "install", "doctor"))
     parser.add_argument(
         "--torch-index",
         metavar="URL",
@@ -191,8 +218,12 @@ def ready_environment(options: argparse.Namespace) -> Path:
         held.append(lock)
         python = ready_virtual_environment()
         installed = ready_packages(python, wanted, options.torch_index)
+        if options.command == "desktop":
+            install_debian_packages(DESKTOP_PACKAGES, "The window may not open without them.")
         if options.command == "test":
-            install_debian_packages()
+            install_debian_packages(
+                DEBIAN_PACKAGES, "The tests that need them will be skipped, and say so."
+            )
             install_blenders()
         if installed or options.command == "test":
             fetch_capture_models(python)
@@ -466,17 +497,22 @@ def find_python(version: "tuple[int, int]") -> Path | None:
 # ------------------------------------------------------------------------------- debian packages
 
 
-def install_debian_packages() -> None:
-    """Install what a bare Debian lacks where we may, or name it."""
+def install_debian_packages(wanted: "dict[str, str]", without: str) -> None:
+    """Install what a bare Debian lacks where we may, or name it.
+
+    Args:
+        wanted: packages, and what each is for.
+        without: what it means to do without them.
+    """
     if not sys.platform.startswith("linux") or shutil.which("dpkg-query") is None:
         return
-    missing = [name for name in DEBIAN_PACKAGES if not has_debian_package(name)]
+    missing = [name for name in wanted if not has_debian_package(name)]
     if not missing:
         return
     if not may_use_apt():
-        reasons = sorted({DEBIAN_PACKAGES[name] for name in missing})
+        reasons = sorted({wanted[name] for name in missing})
         say("Missing for {}: sudo apt-get install {}".format(", ".join(reasons), " ".join(missing)))
-        say("The tests that need them will be skipped, and say so.")
+        say(without)
         return
     say("Installing with apt: " + " ".join(missing))
     install = ["install", "-y", "--no-install-recommends"]

@@ -23,7 +23,7 @@ CHECKS = {
     "mypy": ["-m", "mypy", "--no-error-summary"],
     "mypy, scripts": ["-m", "mypy", "--no-error-summary", "bootstrap.py", "scripts"],
     "import contracts": ["-c", LINT_IMPORTS],
-    "dependencies": ["-m", "deptry", "engine", "--no-ansi"],
+    "dependencies": ["-m", "deptry", "engine", "desktop", "--no-ansi"],
 }
 REPAIRS = {
     "ruff check": ["-m", "ruff", "check", "--quiet", "--fix"],

@@ -2,7 +2,7 @@
 
 One codec reads job files, presets, records and protocol messages, so a misspelt key or a wrong
 type is found in the same words everywhere: ``$.settings: unknown key 'stepz'``. Types that have
-``parse(text)`` and ``str(value)`` (such as `FrameRate`) travel as text.
+``parse(text)`` and ``str(value)`` (such as `FrameRate`) travel as text, and so do fractions.
 
 A union of dataclasses that each have a field like ``kind: Literal["offset"] = "offset"`` is told
 apart by it; where the key is absent the first of the union is meant.
@@ -11,9 +11,11 @@ apart by it; where the key is absent the first of the union is meant.
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
@@ -23,6 +25,8 @@ from marionext.limits import QUOTED, quoted
 __all__ = ["decode", "encode"]
 
 T = TypeVar("T")
+
+_FRACTION = re.compile(r"-?[0-9]{1,60}(?:/[1-9][0-9]{0,59})?")
 
 _NAMES = {
     dict: "an object", list: "a list", str: "text", bool: "true or false",
@@ -46,6 +50,8 @@ def encode(value: object) -> Any:
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
+    if isinstance(value, Fraction):
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"no JSON form for {type(value).__name__}")
@@ -187,6 +193,10 @@ def _tuple(arguments: tuple[Any, ...], data: object, path: str) -> tuple[object,
 
 
 def _scalar(kind: type, data: object, path: str) -> object:
+    if kind is Fraction:
+        if not isinstance(data, str) or not _FRACTION.fullmatch(data):
+            raise _wrong(path, "a fraction such as '3/2'", data)
+        return Fraction(data)
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         try:
             data = float(data)

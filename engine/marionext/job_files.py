@@ -10,7 +10,7 @@ from pathlib import Path
 
 from marionext import bundles
 from marionext.errors import CharacterError, JobError, MotionError, OutputError
-from marionext.jobs import Job, RenderJob, TakeJob, TrackJob
+from marionext.jobs import ExportJob, Job, RenderJob, TakeJob, TrackJob
 from marionext.record import RECORD
 from marionext.settings import DollSettings
 
@@ -21,6 +21,12 @@ def inputs_of(job: Job) -> dict[str, Path]:
     """Return what a job reads, by what it is to the user: ``the motion``, ``the character`` ..."""
     if isinstance(job, TakeJob):
         return {"the render": Path(job.directory) / RECORD}
+    if isinstance(job, ExportJob):
+        folders = dict.fromkeys(each.folder for each in job.pictures)
+        found = {f"the frames {place}": Path(each) for place, each in enumerate(folders, start=1)}
+        if job.sound is not None:
+            found["the sound"] = Path(job.sound)
+        return found
     found = {"the motion": Path(job.motion.path)}
     if job.motion.rig is not None and job.motion.rig.endswith(".toml"):
         found["the rig preset"] = Path(job.motion.rig)

@@ -7,6 +7,7 @@ machine but not the meaning of the result (device, folders, memory) is in `Engin
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,10 +32,12 @@ __all__ = [
     "RIG_SIZE",
     "CameraSettings",
     "EngineSettings",
+    "ExportJob",
     "Job",
     "LivePose",
     "MotionSource",
     "OutputSettings",
+    "Pictures",
     "PoseMapJob",
     "PoseSettings",
     "RenderJob",
@@ -86,8 +89,9 @@ class MotionSource:
 
     path: str
     """File, or folder of OpenPose JSON files or pose map pictures."""
-    kind: Literal["auto", "video", "rig", "track", "posemaps"] = "auto"
-    """``auto`` tells by what is found at ``path``."""
+    kind: Literal["auto", "video", "rig", "track", "posemaps", "picture"] = "auto"
+    """``auto`` tells by what is found at ``path``. A ``picture`` is one frame, such as that of a
+    character whose pose is wanted; it is never meant by ``auto``."""
     clip: str | None = None
     """Name of one of several animations in a file."""
     rig: str | None = None
@@ -304,7 +308,59 @@ class PoseMapJob(_AnyJob):
             _check_size(self.width, self.height)
 
 
-Job = RenderJob | TakeJob | TrackJob | PoseMapJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Pictures of one folder that follow each other in a video."""
+
+    folder: str
+    """In which they are named by their numbers, as the frames of a render are: ``000123.png``."""
+    frames: str
+    """Selection such as ``1-120``; they follow in the order of their numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportJob(_AnyJob):
+    """Make a video, or a sequence of pictures, of frames that are there: a cut of several renders.
+
+    Frame n of what is made is picture n, one after the other; nothing is dropped or repeated.
+    """
+
+    kind: Literal["export"] = "export"
+    pictures: tuple[Pictures, ...]
+    """In the order in which they are shown."""
+    output: str
+    """The file; of a sequence the folder."""
+    form: Literal["mp4", "prores", "webm", "gif", "png"] = "mp4"
+    rate: FrameRate
+    quality: Literal["high", "good", "small"] = "high"
+    width: int | None = None
+    """Pixels; None: those of the first picture. Others are brought to it whole, on black."""
+    height: int | None = None
+    sound: str | None = None
+    """File whose sound it has; None: none. Beside a sequence it is left out."""
+    sound_start: Fraction = Fraction(0)
+    """Seconds of that file at which the first picture is shown."""
+    first: int = 1
+    """Number of the first picture of a sequence."""
+
+    def __post_init__(self) -> None:
+        """Check the size and that there is something to show, too."""
+        _AnyJob.__post_init__(self)
+        if not self.pictures:
+            raise SettingsError("pictures: expected at least one folder of frames, got none")
+        for each in self.pictures:
+            check_path("folder", each.folder)
+            parse_frames(each.frames)
+        if self.sound is not None:
+            check_path("sound", self.sound)
+        if (self.width is None) != (self.height is None):
+            raise SettingsError("expected both a width and a height, or neither")
+        if self.width is not None and self.height is not None:
+            _check_size(self.width, self.height)
+        check_number("first", self.first)
+
+
+Job = RenderJob | TakeJob | TrackJob | PoseMapJob | ExportJob
 """Anything that the engine does; a job without a ``kind`` is a render."""
 
 
@@ -415,6 +471,13 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
     """Return a job with every path in it changed, except that of a model."""
     if isinstance(job, TakeJob):
         return replace(job, directory=change(job.directory))
+    if isinstance(job, ExportJob):
+        return replace(
+            job,
+            pictures=tuple(replace(each, folder=change(each.folder)) for each in job.pictures),
+            output=change(job.output),
+            sound=None if job.sound is None else change(job.sound),
+        )
     motion = replace(job.motion, path=change(job.motion.path))
     if motion.rig is not None and motion.rig.endswith(".toml"):
         motion = replace(motion, rig=change(motion.rig))

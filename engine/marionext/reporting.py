@@ -18,9 +18,10 @@ STAGES = {
     "decode": (0.8, 0.17, "decoding"),
     "draw": (0.15, 0.82, "drawing"),
     "encode": (0.97, 0.03, "writing"),
+    "export": (0.0, 1.0, "writing"),
 }
 """For each stage how much of the work usually lies before it, its own part, and its name in words.
-A model denoises and decodes, or draws."""
+A model denoises and decodes, or draws; an export does nothing but write."""
 
 _BEFORE = ("poses", "models")
 """Stages whose pace says nothing about the rest."""

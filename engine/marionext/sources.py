@@ -12,6 +12,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,7 @@ from marionext.reporting import Reporter
 
 __all__ = ["Kind", "OpenMotion", "camera_of", "motion_kind", "open_motion", "select_frames"]
 
-Kind = Literal["video", "rig", "track", "posemaps"]
+Kind = Literal["video", "rig", "track", "posemaps", "picture"]
 
 _LONG_VIDEO = 1800
 """Frames; reading that many takes about three minutes on two cores."""
@@ -61,6 +62,8 @@ def open_motion(source: MotionSource) -> "OpenMotion":
             return _Track(source)
         case "posemaps":
             return _Maps(source)
+        case "picture":
+            return _Picture(source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +427,22 @@ class _Maps(OpenMotion):
             f"{self.path} holds pose maps; keypoints cannot be read back from pictures",
             hint="Give the video, rig file or pose track they came from.",
         )
+
+
+class _Picture(OpenMotion):
+    kind = "picture"
+
+    def __init__(self, source: MotionSource) -> None:
+        rate = source.source_rate or FrameRate(Fraction(1))
+        super().__init__(source, 1, rate, 1)
+
+    def _read(self, wanted: _Wanted, /) -> PoseTrack:
+        from marionext import capture  # noqa: PLC0415 - loads a detector
+
+        wanted.report.progress("poses", 0, 1)
+        track = capture.detect_picture(self.path, detector=self.source.detector)
+        # One picture has no time in which anything could tremble.
+        return track.with_(rate=self.rate, cleaned=True)
 
 
 def motion_kind(source: MotionSource) -> Kind:

@@ -220,7 +220,9 @@ def test_posemap_draws_the_frames_asked_for_and_replaces_nothing(tmp_path: Path)
 
 def test_models_tells_of_the_built_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--json"]) == 0
-    states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)}
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"]: row["kind"] for row in rows}["mediapipe"] == "detector"
+    states = {row["name"]: row["state"] for row in rows}
     assert states["doll"] == states["puppet"] == "ready"
     assert main(["models", "check", "puppet"]) == 0
     assert main(["models", "path", "puppet"]) == 0

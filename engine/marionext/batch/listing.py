@@ -19,8 +19,8 @@ __all__ = ["JOB_FILE", "Listing", "job_files", "list_shots"]
 JOB_FILE = "job.json"
 """Name of a job in a folder of its own, as hosts write it."""
 
-_JOB_KEYS = frozenset({"motion", "character", "output", "settings", "directory"})
-_KINDS = frozenset({"render", "take", "track", "posemaps"})
+_JOB_KEYS = frozenset({"motion", "character", "output", "pictures", "settings", "directory"})
+_KINDS = frozenset({"export", "render", "take", "track", "posemaps"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

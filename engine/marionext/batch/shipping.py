@@ -17,7 +17,7 @@ from pathlib import Path
 from marionext.errors import OutputError, SettingsError
 from marionext.files import open_file, writing
 from marionext.job_files import results_of
-from marionext.jobs import Job, RenderJob, TakeJob, with_paths
+from marionext.jobs import ExportJob, Job, RenderJob, TakeJob, with_paths
 from marionext.output import LOCK_FILE, FolderLock
 from marionext.record import COPY, RECORD
 
@@ -48,9 +48,9 @@ def refuse_unsent(job: Job) -> None:
             "--ray-transfer: expected Linux or macOS, whose paths are the same everywhere",
             hint="Put the files into a folder that all machines see, and leave it out.",
         )
-    if isinstance(job, TakeJob):
+    if isinstance(job, TakeJob | ExportJob):
         raise SettingsError(
-            "--ray-transfer: a change of takes reads the files that its render was made of",
+            "--ray-transfer: a change of takes, or an export, reads the files of whole renders",
             hint="Do it here: marionext batch without --ray.",
         )
 
@@ -71,7 +71,7 @@ class Delivery:
     """A job's files on the submitter's side; its results' folder is held until `close`.
 
     Args:
-        job: anything but a change of takes.
+        job: anything but a change of takes and an export.
         overwrite: whether results may replace what is there, as of the job itself.
 
     Raises:
@@ -82,7 +82,7 @@ class Delivery:
     def __init__(self, job: Job, *, overwrite: bool) -> None:
         """Look at what the job reads and what is there of its results."""
         refuse_unsent(job)
-        assert not isinstance(job, TakeJob)
+        assert not isinstance(job, TakeJob | ExportJob)
         self._overwrite = overwrite
         self._lock: FolderLock | None = None
         self.places = tuple(_clean(result) for result in results_of(job))
@@ -165,7 +165,7 @@ def _read_by(job: Job) -> list[Path]:
     from marionext.runs.videos import result_files  # noqa: PLC0415
     from marionext.sources import open_motion, select_frames  # noqa: PLC0415
 
-    assert not isinstance(job, TakeJob)
+    assert not isinstance(job, TakeJob | ExportJob)
     motion = open_motion(job.motion)
     found = [*motion.files, *motion.presets]
     if isinstance(job, RenderJob):

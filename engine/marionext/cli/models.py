@@ -1,7 +1,8 @@
 """``marionext models`` and ``marionext doctor``."""
 
 import argparse
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from marionext import bundles
 from marionext.bundles import ModelBundle
@@ -11,6 +12,9 @@ from marionext.files import is_folder
 from marionext.paths import user_path
 
 __all__ = ["add_commands"]
+
+if TYPE_CHECKING:
+    from marionext.intake import PullProgress
 
 _DETECTOR = "mediapipe"
 """The detector's networks are fetched with the models, though they are no bundle."""
@@ -38,6 +42,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     pull = actions.add_parser("pull", help="fetch a model; the only command that goes online")
     pull.add_argument("model", help=f"name of a model, or {_DETECTOR} for the pose detector")
     pull.add_argument("--from", dest="folder", help="take the files from this folder")
+    pull.add_argument("--json", action="store_true", help="progress as JSON lines on stdout")
     pull.set_defaults(run=_pull)
 
     doctor = commands.add_parser("doctor", help="examine this installation and say what to fix")
@@ -60,9 +65,15 @@ def _list(options: argparse.Namespace) -> int:
             "state": _state(bundle),
             "folder": str(bundle.folder),
             "licence": bundle.licence,
+            "description": bundle.card.description,
+            "kind": bundle.card.kind,
+            "built_in": bundle.card.built_in,
+            "gated": bundle.card.gated,
+            "download_bytes": bundle.card.download_bytes,
         }
         for bundle in bundles.list_bundles()
     ]
+    rows.append(_detector())
     if options.json:
         console.show_json(rows)
         return 0
@@ -73,7 +84,40 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _detector() -> dict[str, Any]:
+    """Return the row of the detector's networks, which are fetched as models are."""
+    from marionext.capture.models import locate_models, models_folder  # noqa: PLC0415 - libraries
+
+    folder = models_folder()
+    try:
+        locate_models()
+        state = "ready"
+    except ModelError:
+        state = "incomplete" if any(folder.glob("*.task")) else "not here"
+    return {
+        "name": _DETECTOR,
+        "title": "MediaPipe",
+        "state": state,
+        "folder": str(folder),
+        "licence": "Apache-2.0 (Google)",
+        "description": "Finds people in videos and pictures: body, hands and face.",
+        "kind": "detector",
+        "built_in": False,
+        "gated": None,
+        "download_bytes": None,
+    }
+
+
 def _check(options: argparse.Namespace) -> int:
+    if options.model == _DETECTOR:
+        from marionext.capture.models import locate_models  # noqa: PLC0415 - libraries
+
+        locate_models()
+        if options.json:
+            console.show_json([])
+        else:
+            console.show_result(f"{_DETECTOR}: every file is what it should be")
+        return 0
     bundle = bundles.find(options.model)
 
     def show(done: int, total: int) -> None:
@@ -99,6 +143,7 @@ def _path(options: argparse.Namespace) -> int:
 
 def _pull(options: argparse.Namespace) -> int:
     folder = None if options.folder is None else user_path(options.folder)
+    show = _show_transfer if options.json else console.show_transfer
     if options.model == _DETECTOR:
         from marionext.capture.models import ensure_models, models_folder  # noqa: PLC0415
 
@@ -110,12 +155,26 @@ def _pull(options: argparse.Namespace) -> int:
     card = bundles.find(options.model).card
     console.say(f"{card.title}: {card.licence}")
     if folder is None:
-        bundle = hub.pull(options.model, on_progress=console.show_transfer)
+        bundle = hub.pull(options.model, on_progress=show)
     else:
-        bundle = intake.adopt(options.model, folder, on_progress=console.show_transfer)
+        bundle = intake.adopt(options.model, folder, on_progress=show)
     console.say(f"{bundle.name} is ready")
     console.show_result(str(bundle.folder))
     return 0
+
+
+def _show_transfer(progress: "PullProgress") -> None:
+    """Tell a program how far a fetch is."""
+    console.show_result(
+        json.dumps(
+            {
+                "file": progress.file,
+                "done": progress.done,
+                "total": progress.total,
+                "bytes_per_second": round(progress.bytes_per_second),
+            }
+        )
+    )
 
 
 def _doctor(options: argparse.Namespace) -> int:

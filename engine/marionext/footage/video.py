@@ -30,7 +30,7 @@ from marionext.errors import JobCancelled, MotionError
 from marionext.files import reading
 from marionext.footage.animation import Animation, is_animation
 from marionext.footage.container import Scan, opened, scan
-from marionext.footage.orientation import Screen
+from marionext.footage.orientation import UPRIGHT, Screen
 from marionext.footage.timing import Timing, plan_timing
 from marionext.frames import FrameRate, format_frames
 from marionext.limits import FRAMES, VIDEO_PIXELS
@@ -458,22 +458,53 @@ class Shown:
     Args:
         path: the video, or an animated WebP, PNG or GIF.
         info: what `probe` says of it.
+        longest: pixels of the longer side that pictures are reduced to; None: as they are.
     """
 
-    def __init__(self, path: str | Path, info: VideoInfo) -> None:
+    def __init__(self, path: str | Path, info: VideoInfo, *, longest: int | None = None) -> None:
         """Open nothing yet."""
-        self._path, self._info = Path(path), info
+        self._path, self._info, self._longest = Path(path), info, longest
         self._scan = None if is_animation(path) else scan(path)
         self._frames: Iterator[_Decoded] = iter(())
         self._at: _Decoded | None = None
         self._next: _Decoded | None = None
+        self._cancelled: Callable[[], bool] | None = None
 
-    def picture(self, index: int) -> NDArray[np.uint8]:
+    def picture(
+        self, index: int, *, cancelled: Callable[[], bool] | None = None
+    ) -> NDArray[np.uint8]:
         """Return picture ``index``, (height, width, 3) RGB.
+
+        Args:
+            index: its place among the file's frames, from 0.
+            cancelled: polled before each frame on the way; the next call goes on from there.
+
+        Raises:
+            JobCancelled: ``cancelled`` returned True.
+            MotionError: the file cannot be read any more.
+        """
+        self._cancelled = cancelled
+        return self._found(index).picture()
+
+    def frame(self, index: int, size: tuple[int, int]) -> Any:
+        """Return picture ``index`` as a frame of PyAV in YUV 4:2:0, as encoders take it.
+
+        Args:
+            index: its place among the file's frames, from 0.
+            size: width and height of the frame, of the picture's shape.
 
         Raises:
             MotionError: the file cannot be read any more.
         """
+        self._cancelled = None
+        found = self._found(index)
+        if found.stored is not None:
+            return found.stored.reformat(*size, format="yuv420p", interpolation="BILINEAR")
+        picture = av.VideoFrame.from_ndarray(found.picture(), format="rgb24")
+        return picture.reformat(*size, format="yuv420p", interpolation="AREA")
+
+    def _found(self, index: int) -> "_Decoded":
+        """Return the frame that is shown at a place."""
         index = max(index, self._info.held)
         if self._at is None or not self._at.index <= index <= self._at.index + _NEAR:
             self._frames, self._at, self._next = self._from(index, seek=index > _NEAR), None, None
@@ -485,11 +516,13 @@ class Shown:
         nearest = self._at or self._next
         if nearest is None:
             raise MotionError(f"{self._path} breaks off before frame {FIRST_FRAME + index}")
-        return nearest.picture()
+        return nearest
 
     def _advance(self, index: int) -> None:
         """Go on to the last frame that is not after a place."""
         while self._at is None or self._at.index < index:
+            if self._cancelled is not None and self._cancelled():
+                raise JobCancelled("another picture is wanted")
             if self._next is None:
                 self._next = next(self._frames, None)
             if self._next is None or self._next.index > index:
@@ -500,7 +533,7 @@ class Shown:
         """Give frames from the start on, or from a place that should lie before ``index``."""
         if self._scan is None:
             for number, picture in enumerate(Animation.open(self._path).pictures()):
-                yield _Decoded(number, partial(np.asarray, picture))
+                yield _Decoded(number, partial(_reduced, np.asarray(picture), self._longest))
             return
         with opened(self._path) as (container, stream):
             screen = Screen(_pixel_ratio(stream), stream.codec_context, self._info.size)
@@ -509,7 +542,10 @@ class Shown:
             clock = _Clock(self._scan, Fraction(1, 25))
             for frame in _decoded(container, stream):
                 place, _ = clock.place(frame)
-                yield _Decoded(place, partial(screen.show, frame, screen.meet(frame), None))
+                look = screen.meet(frame)
+                upright = look.size == screen.size == (frame.width, frame.height)
+                stored = frame if upright and look.orientation == UPRIGHT else None
+                yield _Decoded(place, partial(screen.show, frame, look, self._longest), stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,3 +554,5 @@ class _Decoded:
 
     index: int
     picture: Callable[[], NDArray[np.uint8]]
+    stored: Any = None
+    """The frame as it was decoded, where it is stored as it is shown; None: it is not."""

@@ -8,7 +8,7 @@ from typing import Any
 from marionext.client import EngineProcess
 from marionext.hosts.queue import Work
 from marionext.jobs import LivePose
-from marionext.protocol import Event, Failed, Finished, Hello, Posed
+from marionext.protocol import Event, Failed, Finished, Hello, Planned, Posed
 
 __all__ = ["SharedEngine"]
 
@@ -80,6 +80,26 @@ class SharedEngine:
         with self._lock:
             process = self._ready(command, environment)
             return _SharedWork(self, process, process.engine.ask_pose(pose))
+
+    def ask_plan(
+        self,
+        job: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Work:
+        """Ask what a render will take, and start the engine first as `begin` does.
+
+        Returns:
+            What is told about the question: its last event is a `Planned` or a `Failed`.
+
+        Raises:
+            ProtocolError: the engine cannot be started.
+        """
+        with self._lock:
+            process = self._ready(command, environment)
+            return _SharedWork(self, process, process.engine.ask_plan(job, settings))
 
     def _ready(
         self, command: Sequence[str] | None, environment: Mapping[str, str] | None
@@ -156,7 +176,7 @@ class _Process:
                 if not isinstance(event, Hello) and event.job_id in self._unread:
                     self._unread[event.job_id].append(event)
             events = self._unread.get(name, [])
-            if any(isinstance(event, Finished | Failed | Posed) for event in events):
+            if any(isinstance(event, Finished | Failed | Planned | Posed) for event in events):
                 del self._unread[name]
             elif events:
                 self._unread[name] = []

@@ -63,3 +63,22 @@ class Pictures:
             return np.concatenate(pair, axis=1)
 
         return cls(left.count, both)
+
+    def fitted(self, size: tuple[int, int]) -> "Pictures":
+        """Bring each picture to a size: whole, as large as it can be, in the middle, on black."""
+        return Pictures(self.count, lambda index: _on_black(self.at(index), size))
+
+
+def _on_black(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a picture in the middle of one of another size, whole and as large as it can be."""
+    height, width = picture.shape[:2]
+    if (width, height) == size:
+        return picture
+    scale = min(size[0] / width, size[1] / height)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(picture, inner, interpolation=how)
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas[top : top + inner[1], left : left + inner[0]] = scaled
+    return canvas

@@ -4,8 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from marionext.backends import Renderers
-from marionext.jobs import EngineSettings, Job, PoseMapJob, RenderJob, TakeJob, TrackJob
+from marionext.jobs import (
+    EngineSettings,
+    ExportJob,
+    Job,
+    PoseMapJob,
+    RenderJob,
+    TakeJob,
+    TrackJob,
+)
 from marionext.reporting import Reporter
+from marionext.runs.export import export
 from marionext.runs.poses import draw_maps, write_poses
 from marionext.runs.render import render
 from marionext.runs.result import Result
@@ -21,4 +30,5 @@ RUNNERS: dict[type[Job], Runner] = {
     TakeJob: show_take,
     TrackJob: write_poses,
     PoseMapJob: draw_maps,
+    ExportJob: export,
 }

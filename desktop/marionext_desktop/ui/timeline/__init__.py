@@ -1,0 +1,1 @@
+"""The timeline: a painted sheet of clips, poses, sound and results over time."""

@@ -1,0 +1,600 @@
+"""Paint the sheet: everything but the playhead, which moves on top of the picture made here."""
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+
+from marionext_desktop.model.timecode import format_timecode, frames_a_second
+from marionext_desktop.model.words import say
+from marionext_desktop.ui.icons import icon_picture
+from marionext_desktop.ui.painting import BOLD, MEDIUM, NORMAL, box, diamond, text, text_width
+from marionext_desktop.ui.theme import theme
+from marionext_desktop.ui.timeline.bands import LEFT, RULER, Band, Span
+from marionext_desktop.ui.timeline.contents import ClipBar, Contents, SoundBar
+from marionext_desktop.ui.timeline.heat import HeatStrips
+from marionext_desktop.ui.timeline.rows import Row
+
+__all__ = ["SheetPainter", "SheetState", "ruler_step"]
+
+Thumbnails = Callable[[str, int, int], QPixmap | None]
+"""Clip, frame of the sequence and height in pixels to a picture, or None: it will come."""
+
+_MOST_DIAMONDS = 1.2
+"""Pixels for a frame from which on keys are diamonds; below they are a dotted line."""
+_LEAST_GAP = 3.0
+"""Pixels from which on a gap is hatched."""
+
+
+@dataclass
+class SheetState:
+    """What is shown of the contents, and how."""
+
+    contents: Contents = field(default_factory=Contents)
+    rows: tuple[Row, ...] = ()
+    heat: HeatStrips | None = None
+    bands: tuple[Band, ...] = ()
+    span: Span = field(default_factory=Span)
+    scroll: int = 0
+    folded: bool = False
+    timecode: bool = True
+    chosen_rows: Collection[str] = ()
+    chosen_keys: Collection[tuple[str, int]] = ()
+    chosen_clips: Collection[str] = ()
+    chosen_badge: str = ""
+    cached: tuple[tuple[int, int], ...] = ()
+    shown_takes: Collection[str] = ()
+    thumbnails: Thumbnails | None = None
+
+
+def ruler_step(span: Span, rate: int) -> int:
+    """Return how many frames lie between two numbers of the ruler.
+
+    Args:
+        span: what is shown.
+        rate: whole frames a second.
+    """
+    steps = [1, 2, 5, 10]
+    steps += [rate * seconds for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)]
+    return next((step for step in steps if step * span.scale >= 92), steps[-1])
+
+
+class SheetPainter:
+    """Paints a state on a widget's picture.
+
+    Args:
+        painter: on the picture.
+        state: what to paint.
+        width: of the picture in pixels of the window.
+        height: of it.
+    """
+
+    def __init__(self, painter: QPainter, state: SheetState, width: int, height: int) -> None:
+        self.p, self.state, self.width, self.height = painter, state, width, height
+        self.span = state.span
+        first = max(math.floor(self.span.first), 0)
+        last = math.ceil(self.span.first + self.span.shown) + 1
+        self.first, self.stop = first, max(min(last, state.contents.frames), first)
+
+    def paint(self) -> None:
+        """Paint everything."""
+        p, state = self.p, self.state
+        p.fillRect(QRectF(0, 0, self.width, self.height), theme().colour("panel"))
+        p.setRenderHint(QPainter.RenderHint.Antialiasing)
+        p.save()
+        p.setClipRect(QRectF(0, RULER, self.width, self.height - RULER))
+        for band in state.bands:
+            top = RULER + band.top - state.scroll
+            if top + band.height < RULER or top > self.height:
+                continue
+            getattr(self, f"_{band.kind}")(band, top)
+        self._strips()
+        self._decorations()
+        self._badges()
+        self._outside()
+        p.restore()
+        self._ruler()
+        p.fillRect(QRectF(LEFT - 1, 0, 1, self.height), theme().colour("line"))
+
+    # ---------------------------------------------------------------- bands
+
+    def _name(self, top: float, height: float, words: str, picture: str, more: str = "") -> None:
+        p = self.p
+        at = QPointF(14, top + (height - 16) / 2)
+        p.drawPixmap(at, icon_picture(picture, "text", 16))
+        advance = text(p, 40, top + height / 2 + 4.5, words, "strong", 12, MEDIUM)
+        if more:
+            text(
+                p,
+                48 + advance,
+                top + height / 2 + 4.5,
+                more,
+                "faint",
+                11,
+                width=LEFT - 66 - advance,
+            )
+
+    def _source(self, band: Band, top: int) -> None:
+        self._name(top, band.height, say("Source"), "film")
+        p = self.p
+        p.save()
+        p.setClipRect(QRectF(LEFT, top, self.width, band.height))
+        for clip in self.state.contents.clips:
+            if clip.stop >= self.first and clip.start <= self.stop:
+                self._clip(clip, top + 3, band.height - 6)
+        p.restore()
+
+    def _clip(self, clip: ClipBar, top: float, height: float) -> None:
+        p, span = self.p, self.span
+        area = QRectF(span.x(clip.start), top, (clip.stop - clip.start) * span.scale, height)
+        if area.width() > 3:
+            area.setWidth(area.width() - 1)
+        shape = QPainterPath()
+        shape.addRoundedRect(area, 4, 4)
+        p.save()
+        p.setClipPath(shape, Qt.ClipOperation.IntersectClip)
+        p.fillRect(area, theme().colour("line"))
+        thumbnails = self.state.thumbnails
+        if thumbnails is not None and not clip.missing:
+            wide = height * 1.1
+            left = max(area.left(), LEFT - wide)
+            place = area.left() + (left - area.left()) // wide * wide
+            while place < min(area.right(), self.width):
+                frame = int(span.frame(place + wide / 2))
+                frame = min(max(frame, clip.start), clip.stop - 1)
+                picture = thumbnails(clip.id, frame, int(height))
+                if picture is not None:
+                    self._cover(picture, QRectF(place, top, wide - 1, height))
+                place += wide
+        p.restore()
+        chosen = clip.id in self.state.chosen_clips
+        edge = "selected" if chosen else "bad" if clip.missing else "left"
+        box(
+            p,
+            area.adjusted(0.5, 0.5, -0.5, -0.5),
+            4,
+            None,
+            theme().colour(edge, 255 if chosen else 110),
+            1.5 if chosen else 1,
+        )
+        self._clip_name(clip, area)
+
+    def _clip_name(self, clip: ClipBar, area: QRectF) -> None:
+        note = say("file is missing") if clip.missing else clip.waiting or clip.note
+        left = max(area.left(), float(LEFT)) + 4
+        room = area.right() - left - 8
+        words = clip.title
+        wide = min(
+            text_width(words, 10, MEDIUM) + (text_width(note, 10) + 10 if note else 0) + 12, room
+        )
+        if wide < 26:
+            return
+        p = self.p
+        box(p, QRectF(left, area.top() + 4, wide, 16), 3, QColor(0, 0, 0, 175))
+        advance = text(
+            p, left + 6, area.top() + 15.5, words, "#e8eaed", 10, MEDIUM, width=wide - 10
+        )
+        if note and wide - advance > 30:
+            colour = "#ff8a66" if clip.missing else "#c9ced6"
+            text(
+                p,
+                left + 14 + advance,
+                area.top() + 15.5,
+                note,
+                colour,
+                10,
+                width=wide - advance - 14,
+            )
+
+    def _cover(self, picture: QPixmap, area: QRectF) -> None:
+        """Draw a picture so that it covers an area, cut where it is too tall or too wide."""
+        w, h = picture.width(), picture.height()
+        if not w or not h:
+            return
+        scale = max(area.width() / w, area.height() / h)
+        wide, tall = area.width() / scale, area.height() / scale
+        # People's heads are in the upper half.
+        self.p.drawPixmap(area, picture, QRectF((w - wide) / 2, (h - tall) * 0.3, wide, tall))
+
+    def _pose(self, band: Band, top: int) -> None:
+        p = self.p
+        p.fillRect(QRectF(0, top, self.width, band.height), theme().colour("head"))
+        arrow = "chevron-right" if self.state.folded else "chevron-down"
+        p.drawPixmap(QPointF(14, top + (band.height - 14) / 2), icon_picture(arrow, "text", 14))
+        middle = top + band.height / 2 + 4.5
+        advance = text(p, 40, middle, say("Pose"), "strong", 12, MEDIUM)
+        text(
+            p,
+            48 + advance,
+            middle,
+            self.state.contents.person,
+            "faint",
+            11,
+            width=LEFT - 60 - advance,
+        )
+        self._keys_of("", top, band.height, "text", 3.4)
+
+    def _row(self, band: Band, top: int) -> None:
+        p, row = self.p, self.state.rows[band.row]
+        chosen = row.name in self.state.chosen_rows
+        if chosen:
+            p.fillRect(QRectF(0, top, LEFT - 1, band.height), theme().colour("accent", 46))
+            p.fillRect(QRectF(0, top, 2, band.height), theme().colour("accent"))
+        indent = 14 if row.parent else 0
+        box(p, QRectF(32 + indent, top + 4, 3, band.height - 8), 1.5, row.side)
+        if row.parent is None:
+            arrow = "chevron-down" if row.open else "chevron-right"
+            at = QPointF(15, top + (band.height - 12) / 2)
+            p.drawPixmap(at, icon_picture(arrow, "faint", 12))
+        weight = MEDIUM if chosen else NORMAL
+        colour = "strong" if chosen else "faint" if row.parent else "text"
+        text(
+            p,
+            42 + indent,
+            top + band.height / 2 + 4,
+            row.title,
+            colour,
+            11,
+            weight,
+            width=LEFT - 56 - indent,
+        )
+
+    def _curves(self, band: Band, top: int) -> None:
+        p, span = self.p, self.span
+        area = QRectF(LEFT, top, self.width - LEFT, band.height)
+        p.fillRect(area, theme().colour("field"))
+        curves = self.state.contents.curves
+        if not curves:
+            text(
+                p,
+                area.center().x(),
+                area.center().y(),
+                say("Choose a joint to see its curves"),
+                "faint",
+                12,
+                align="centre",
+            )
+            return
+        p.save()
+        p.setClipRect(area)
+        height = band.height / len(curves)
+        first, stop = self.first, self.stop
+        for place, curve in enumerate(curves):
+            y = top + place * height
+            text(p, 32, y + 18, curve.title, curve.colour, 11, MEDIUM)
+            p.setPen(QPen(theme().colour("edge"), 1))
+            p.drawLine(QLineF(LEFT, y + height - 0.5, self.width, y + height - 0.5))
+            step = max(int((stop - first) / max(span.width, 1)), 1)
+            frames = np.arange(first, stop, step)
+            if len(frames) < 2:
+                continue
+            values = curve.values[first:stop:step]
+            known = values[np.isfinite(values)]
+            if not len(known):
+                continue
+            low, high = float(known.min()), float(known.max())
+            scale = (height - 28) / max(high - low, 1.0)
+            xs = LEFT + (frames + 0.5 - span.first) * span.scale
+            for line, colour, width in (
+                (curve.before, theme().colour("faint", 150), 1.2),
+                (curve.values, theme().colour(curve.colour), 1.8),
+            ):
+                if line is None:
+                    continue
+                part = line[first:stop:step]
+                ys = y + 14 + (part - low) * scale
+                p.setPen(QPen(colour, width))
+                self._line(xs, ys)
+        p.restore()
+
+    def _line(self, xs: np.ndarray, ys: np.ndarray) -> None:
+        """Draw a line that breaks where it is not known."""
+        known = np.isfinite(ys)
+        edges = np.flatnonzero(np.diff(np.r_[0, known.astype(np.int8), 0]))
+        for a, b in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            points = [
+                QPointF(x, y) for x, y in zip(xs[a:b].tolist(), ys[a:b].tolist(), strict=True)
+            ]
+            self.p.drawPolyline(QPolygonF(points))
+
+    def _sound(self, band: Band, top: int) -> None:
+        self._name(top, band.height, say("Sound"), "audio-lines")
+        for sound in self.state.contents.sounds:
+            if sound.stop >= self.first and sound.start <= self.stop:
+                self._wave(sound, top + 3, band.height - 6)
+        p, span = self.p, self.span
+        p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        beats = self.state.contents.beats
+        tight = len(beats) > 1 and (beats[-1] - beats[0]) / len(beats) * span.scale < 5
+        for number, beat in enumerate(beats):
+            strong = number % 4 == 0
+            if self.first <= beat <= self.stop and (strong or not tight):
+                x = span.x(beat)
+                p.setPen(QPen(theme().colour("strong", 170 if strong else 80), 1))
+                p.drawLine(QPointF(x, top + 3), QPointF(x, top + (13 if strong else 8)))
+        p.setRenderHint(QPainter.RenderHint.Antialiasing)
+
+    def _wave(self, sound: SoundBar, top: float, height: float) -> None:
+        p, span = self.p, self.span
+        area = QRectF(span.x(sound.start), top, (sound.stop - sound.start) * span.scale, height)
+        chosen = sound.id in self.state.chosen_clips
+        p.save()
+        p.setClipRect(QRectF(LEFT, top - 1, self.width - LEFT, height + 2))
+        edge = theme().colour("selected") if chosen else theme().colour("good", 90)
+        box(p, area.adjusted(0.5, 0.5, -1.5, -0.5), 4, theme().colour("good", 26), edge)
+        left, right = int(max(area.left() + 1, LEFT)), int(min(area.right() - 2, self.width))
+        peaks = sound.peaks
+        if peaks is not None and len(peaks) and right > left:
+            at = (np.arange(left, right + 1) - area.left()) / area.width() * len(peaks)
+            places = np.clip(at.astype(int), 0, len(peaks) - 1)
+            tall = np.maximum.reduceat(peaks, places[:-1]) * (height / 2 - 3)
+            rows = np.abs(np.arange(int(height)) + 0.5 - height / 2)[:, None]
+            wave = np.where(rows <= np.maximum(tall, 0.5), _premultiplied("good", 200), 0).astype(
+                np.uint32
+            )
+            image = QImage(
+                wave.data,
+                wave.shape[1],
+                wave.shape[0],
+                wave.shape[1] * 4,
+                QImage.Format.Format_ARGB32_Premultiplied,
+            )
+            p.drawImage(QPointF(left, top), image)
+        if area.width() > 60 and sound.title:
+            x = max(area.left(), float(LEFT)) + 4
+            wide = min(text_width(sound.title, 10, MEDIUM) + 12, area.right() - x - 4)
+            if wide > 24:
+                box(
+                    p, QRectF(x, top + 3, wide, 15), 3, QColor(0, 0, 0, 130 if theme().dark else 90)
+                )
+                text(p, x + 6, top + 14, sound.title, "#e8eaed", 10, MEDIUM, width=wide - 8)
+        p.restore()
+
+    def _result(self, band: Band, top: int) -> None:
+        self._name(top, band.height, say("Result"), "sparkles")
+        p, span = self.p, self.span
+        p.save()
+        p.setClipRect(QRectF(LEFT, top, self.width - LEFT, band.height))
+        for take in self.state.contents.takes:
+            x, wide = span.x(take.start), (take.stop - take.start) * span.scale
+            area = QRectF(x + 0.5, top + 5.5, max(wide - 2, 3), band.height - 11)
+            colour = {"stale": "warn", "failed": "bad"}.get(take.state, "accent")
+            fill = {"done": 62, "running": 34, "waiting": 20, "stale": 38, "failed": 34}[take.state]
+            shown = take.id in self.state.shown_takes
+            edge = theme().colour("strong" if shown else colour, 255 if shown else 150)
+            box(p, area, 4, theme().colour(colour, fill), edge)
+            if take.state == "running" and take.progress > 0:
+                part = QRectF(area.x(), area.y(), area.width() * take.progress, area.height())
+                box(p, part, 4, theme().colour(colour, 90))
+            left = max(area.left(), float(LEFT)) + 8
+            room = area.right() - left - 6
+            if room > 16:
+                advance = text(
+                    p, left, area.center().y() + 4, take.title, "strong", 11, BOLD, width=room
+                )
+                tone = (
+                    "warn" if take.state == "stale" else "bad" if take.state == "failed" else "text"
+                )
+                if room - advance > 24:
+                    text(
+                        p,
+                        left + advance + 8,
+                        area.center().y() + 4,
+                        take.words,
+                        tone,
+                        11,
+                        width=room - advance - 8,
+                    )
+        p.restore()
+
+    # ---------------------------------------------------------------- rows
+
+    def _row_bands(self) -> list[tuple[Band, int]]:
+        bands = [band for band in self.state.bands if band.kind == "row"]
+        return [(band, RULER + band.top - self.state.scroll) for band in bands]
+
+    def _strips(self) -> None:
+        """Draw the heat of all rows: one picture, stretched."""
+        heat, rows = self.state.heat, self._row_bands()
+        if heat is None or not rows or not heat.frames:
+            return
+        p, span = self.p, self.span
+        level, image = heat.at_scale(span.scale)
+        first = max(span.first, 0.0)
+        stop = min(span.first + span.shown, float(heat.frames))
+        if stop <= first:
+            return
+        left, wide = span.x(first), (stop - first) * span.scale
+        p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
+        part_left, part_wide = first / level, (stop - first) / level
+        for band, top in rows:
+            if top + band.height > RULER and top < self.height:
+                area = QRectF(left, top + 2, wide, band.height - 4)
+                p.drawImage(area, image, QRectF(part_left, band.row, part_wide, 1))
+        p.setRenderHint(QPainter.RenderHint.Antialiasing)
+        p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+
+    def _decorations(self) -> None:
+        """Draw what lies on the strips: gaps, what is held, keys."""
+        heat = self.state.heat
+        for band, top in self._row_bands():
+            if top + band.height <= RULER or top >= self.height:
+                continue
+            if heat is not None and band.row < len(heat.scores):
+                self._gaps(heat, band, top)
+            row = self.state.rows[band.row]
+            self._keys_of(row.name, top, band.height, "strong", 4.2)
+
+    def _gaps(self, heat: HeatStrips, band: Band, top: int) -> None:
+        p, span = self.p, self.span
+        hatch = _hatch()
+        p.setPen(QPen(theme().colour("warn", 170), 1))
+        p.setBrush(QBrush(hatch))
+        if span.scale < 0.2:
+            return
+        for start, stop in heat.gaps(band.row, self.first, self.stop):
+            wide = (stop - start) * span.scale
+            if wide >= _LEAST_GAP:
+                area = QRectF(span.x(start), top + 2, wide, band.height - 4)
+                p.drawRoundedRect(area.adjusted(0.5, 0.5, -0.5, -0.5), 2, 2)
+
+    def _keys_of(self, name: str, top: float, height: float, colour: str, size: float) -> None:
+        keys = self.state.contents.keys.get(name)
+        if keys is None:
+            return
+        p, span = self.p, self.span
+        middle = top + height / 2
+        for link in keys.links:
+            if link.stop < self.first or link.start > self.stop or not name:
+                continue
+            a, b = span.x(link.start + 0.5), span.x(link.stop - 0.5)
+            if link.held:
+                box(
+                    p,
+                    QRectF(a, middle - 2.5, max(b - a, 2), 5),
+                    2.5,
+                    theme().colour("strong", 215),
+                    "line",
+                )
+            else:
+                p.setPen(QPen(theme().colour("strong", 130), 1.4))
+                p.drawLine(QLineF(a, middle, b, middle))
+        low, high = np.searchsorted(keys.frames, (self.first, self.stop))
+        shown = keys.frames[low:high]
+        if not len(shown):
+            return
+        chosen = {frame for row, frame in self.state.chosen_keys if row == name or not name}
+        if span.scale < _MOST_DIAMONDS and len(shown) > 60:
+            columns = np.unique(((shown + 0.5 - span.first) * span.scale).astype(int))
+            p.setPen(QPen(theme().colour(colour), 1))
+            y = top + height - 4
+            p.drawLines([QLineF(LEFT + x, y, LEFT + x, y + 2.5) for x in columns.tolist()])
+            return
+        plain, lit = diamond(colour, size), diamond("selected", size)
+        back = plain.width() / plain.devicePixelRatio() / 2
+        for frame in shown.tolist():
+            x = span.x(frame + 0.5)
+            p.drawPixmap(QPointF(x - back, middle - back), lit if frame in chosen else plain)
+
+    def _badges(self) -> None:
+        p, span = self.p, self.span
+        places = {self.state.rows[b.row].name: (b, top) for b, top in self._row_bands()}
+        for badge in self.state.contents.badges:
+            if badge.stop < self.first or badge.start > self.stop:
+                continue
+            x, wide = span.x(badge.start), max((badge.stop - badge.start) * span.scale, 3.0)
+            colour = "bad" if badge.serious else "warn"
+            # A gap is hatched already.
+            fill = 120 if badge.serious else 0 if badge.icon == "circle-dashed" else 46
+            lit = badge.key == self.state.chosen_badge
+            for name in badge.rows:
+                if name not in places:
+                    continue
+                band, top = places[name]
+                area = QRectF(x, top + 2, wide, band.height - 4).adjusted(0.5, 0.5, -0.5, -0.5)
+                edge = theme().colour("selected" if lit else colour)
+                box(
+                    p,
+                    area,
+                    3,
+                    theme().colour(colour, fill),
+                    edge,
+                    1.5 if lit else 1,
+                )
+                if wide >= 18:
+                    sign = icon_picture(badge.icon, "#ffffff" if theme().dark else "strong", 12)
+                    p.drawPixmap(QPointF(area.center().x() - 6, area.center().y() - 6), sign)
+
+    def _outside(self) -> None:
+        """Dim what lies outside in and out."""
+        contents, p = self.state.contents, self.p
+        shade = theme().colour("shade", 70 if theme().dark else 46)
+        if contents.mark_in:
+            right = self.span.x(contents.mark_in)
+            p.fillRect(QRectF(LEFT, RULER, max(right - LEFT, 0), self.height), shade)
+        if contents.mark_out is not None and contents.mark_out + 1 < contents.frames:
+            left = max(self.span.x(contents.mark_out + 1), float(LEFT))
+            p.fillRect(QRectF(left, RULER, self.width, self.height), shade)
+
+    # ---------------------------------------------------------------- ruler
+
+    def _ruler(self) -> None:
+        p, span, contents = self.p, self.span, self.state.contents
+        p.fillRect(QRectF(0, 0, self.width, RULER), theme().colour("panel"))
+        rate = frames_a_second(contents.rate)
+        step = ruler_step(span, rate)
+        p.save()
+        p.setClipRect(QRectF(LEFT, 0, self.width - LEFT, RULER))
+        frame = int(max(span.first, 0) // step * step)
+        while frame < span.first + span.shown:
+            x = span.x(frame)
+            if self.state.timecode:
+                words = format_timecode(frame, contents.rate, drop=contents.drop_frame)
+                words = words[3:] if words.startswith("00:") else words
+            else:
+                words = str(frame)
+            text(p, x + 5, 15, words, "text", 11, figures=True)
+            p.setPen(QPen(theme().colour("edge"), 1))
+            p.drawLine(QLineF(x, 4, x, RULER - 8))
+            for part in range(1, 5):
+                small = x + part * step * span.scale / 5
+                if step >= 5:
+                    p.drawLine(QLineF(small, 15, small, 19))
+            frame += step
+        p.setPen(Qt.PenStyle.NoPen)
+        for start, stop in self.state.cached:
+            area = QRectF(span.x(start), RULER - 5, (stop - start) * span.scale, 2)
+            p.fillRect(area, theme().colour("good", 210))
+        self._marks()
+        for flag in contents.flags:
+            x = span.x(flag.frame)
+            shape = QPainterPath(QPointF(x, 23))
+            for dx, dy in ((8, 23), (8, 32), (0, 37)):
+                shape.lineTo(x + dx, dy)
+            shape.closeSubpath()
+            p.fillPath(shape, theme().colour(flag.colour))
+            text(p, x + 12, 33, flag.name, flag.colour, 10, BOLD)
+        p.restore()
+
+    def _marks(self) -> None:
+        p, span, contents = self.p, self.span, self.state.contents
+        if contents.mark_in is None and contents.mark_out is None:
+            return
+        start = contents.mark_in or 0
+        stop = contents.frames if contents.mark_out is None else contents.mark_out + 1
+        left, right = span.x(start), span.x(stop)
+        p.fillRect(QRectF(left, 1, right - left, RULER - 10), theme().colour("accent", 26))
+        p.setPen(QPen(theme().colour("accent"), 2))
+        for x, way in ((left, 6), (right, -6)):
+            p.drawLine(QLineF(x, 2, x, RULER - 9))
+            p.drawLine(QLineF(x, 2, x + way, 2))
+            p.drawLine(QLineF(x, RULER - 9, x + way, RULER - 9))
+
+
+def _premultiplied(name: str, alpha: int) -> int:
+    colour = theme().colour(name)
+    red, green, blue = (c * alpha // 255 for c in (colour.red(), colour.green(), colour.blue()))
+    return alpha << 24 | red << 16 | green << 8 | blue
+
+
+def _hatch() -> QPixmap:
+    """Return the pattern that gaps are filled with."""
+    key = theme().colour("warn").name()
+    if key not in _hatches:
+        picture = QPixmap(8, 8)
+        picture.fill(theme().colour("heat_none"))
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(theme().colour("warn", 120), 1.2))
+        for shift in (-8, 0, 8):
+            painter.drawLine(QLineF(shift, 8, shift + 8, 0))
+        painter.end()
+        _hatches[key] = picture
+    return _hatches[key]
+
+
+_hatches: dict[str, QPixmap] = {}
