@@ -35,14 +35,13 @@ class LibraryControl(QObject):
         self.missing: frozenset[str] = frozenset()
         self.pictures: dict[str, QPixmap] = {}
         """Pictures of sources, by id."""
-        self.warnings: dict[str, tuple[str, ...]] = {}
-        """What may go wrong with characters, by id."""
         self._drawn: dict[str, QPixmap] = {}
         self._later = QTimer(self, singleShot=True, interval=20)
         self._later.timeout.connect(self._show)
         session.document.changed.connect(lambda _old, _new: self.refresh())
         session.captures.changed.connect(lambda _name: self.refresh())
         session.poses.track_ready.connect(lambda _name: self.refresh())
+        session.characters.changed.connect(lambda _name: self.refresh())
         files.ready.connect(lambda _path: self.refresh())
         shown = panel.list
         shown.opened.connect(self.put_on_timeline)
@@ -115,11 +114,11 @@ class LibraryControl(QObject):
         return self._drawn[source.id]
 
     def _character(self, character: Character) -> Entry:
-        warnings = self.warnings.get(character.id, ())
+        warnings = self._session.characters.warnings(character)
         size = f"{character.size[0]}×{character.size[1]}" if character.size[0] else ""
         used = self._session.project.render.character == character.id
         words = (
-            warnings[0]
+            warnings[0].short
             if warnings
             else " · ".join(part for part in (size, say("takes the part") if used else "") if part)
         )
@@ -131,7 +130,7 @@ class LibraryControl(QObject):
             state="warn" if warnings else "used" if used else "",
             picture=self._files.pixmap(Path(character.path)),
             icon="user",
-            tip="\n".join((character.path, *warnings)),
+            tip="\n".join((character.path, *(each.long for each in warnings))),
         )
 
     # ---------------------------------------------------------------- what is done

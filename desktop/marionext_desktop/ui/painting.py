@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -57,6 +57,17 @@ def _metrics(pixels: int, weight: QFont.Weight, figures: bool) -> QFontMetricsF:
     return QFontMetricsF(font(pixels, weight, figures=figures))
 
 
+@lru_cache(maxsize=4096)
+def _fitted(
+    words: str, pixels: int, weight: QFont.Weight, figures: bool, width: float | None
+) -> tuple[str, float]:
+    """Return words as they fit into a width, and how wide they are then."""
+    metrics = _metrics(pixels, weight, figures)
+    if width is not None:
+        words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, width)
+    return words, metrics.horizontalAdvance(words)
+
+
 def text_width(words: str, pixels: int = 12, weight: QFont.Weight = QFont.Weight.Normal) -> float:
     """Return how wide words are, in pixels."""
     return _metrics(pixels, weight, figures=False).horizontalAdvance(words)
@@ -89,10 +100,7 @@ def text(
         align: which edge ``x`` is.
         width: what is wider is cut, with dots.
     """
-    metrics = _metrics(pixels, weight, figures)
-    if width is not None:
-        words = metrics.elidedText(words, Qt.TextElideMode.ElideRight, width)
-    advance = metrics.horizontalAdvance(words)
+    words, advance = _fitted(words, pixels, weight, figures, width)
     painter.setFont(font(pixels, weight, figures=figures))
     painter.setPen(theme().colour(colour))
     back = {"left": 0.0, "centre": advance / 2, "right": advance}[align]

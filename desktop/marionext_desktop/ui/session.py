@@ -11,6 +11,8 @@ from PySide6.QtCore import QObject, Signal
 from marionext.errors import EngineError
 from marionext_desktop.engine import Engine
 from marionext_desktop.engine.capturing import Captures
+from marionext_desktop.engine.characters import CharacterPoses
+from marionext_desktop.engine.retargeting import Retargeting
 from marionext_desktop.model import editing
 from marionext_desktop.model.document import Document
 from marionext_desktop.model.importing import Found, look_at
@@ -62,6 +64,8 @@ class Session(QObject):
         self.findings.failed.connect(lambda error: self.told.emit("warn", error.message))
         self.queue = queue or RenderQueue(parent=self)
         self.models = Models(parent=self)
+        self.characters = CharacterPoses(self.document, self.poses, self.engine, parent=self)
+        self.retargeting = Retargeting(self.document, self.poses, self.characters, parent=self)
         self.side = SideProcess()
         self._looked.connect(self._bring_in)
         self.captures.failed.connect(self._capture_failed)
@@ -131,6 +135,7 @@ class Session(QObject):
         self.queue.close(keep_working=keep_rendering)
         self.findings.close()
         self.models.close()
+        self.retargeting.close()
         self.side.close()
         self.poses.close()
         self.engine.close()

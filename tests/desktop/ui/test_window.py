@@ -6,7 +6,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QSlider
+from PySide6.QtWidgets import QApplication, QSlider
 from pytestqt.qtbot import QtBot
 from tests.desktop.ui.conftest import settle
 
@@ -15,6 +15,7 @@ from marionext_desktop.model import words
 from marionext_desktop.model.chinese import CHINESE
 from marionext_desktop.model.settings import UserSettings, read_settings, write_settings
 from marionext_desktop.model.shortcuts import COMMANDS, KEY_SETS, conflicts, keys_of
+from marionext_desktop.ui.controls import Button
 from marionext_desktop.ui.dialogs import ExportDialog, KeysDialog, ProjectDialog
 from marionext_desktop.ui.help import help_page
 from marionext_desktop.ui.queue_panel import JobCard
@@ -50,7 +51,7 @@ def test_no_key_means_two_things(key_set: str) -> None:
 def test_every_button_says_what_it_does(window: Window) -> None:
     for space in ("edit", "clean", "render"):
         window.showing.turn_to(space)  # type: ignore[arg-type]
-        for button in window.findChildren(QAbstractButton):
+        for button in window.findChildren(Button):
             assert button.accessibleName() or button.text() or button.toolTip(), button
         for slider in window.findChildren(QSlider):
             assert slider.accessibleName(), slider

@@ -1,14 +1,11 @@
 """What keeps the page of a character and the document together."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QObject, QTimer
 
-from marionext.errors import EngineError
-from marionext.pose.formats import read_native
 from marionext_desktop.model.limbs import dragged
 from marionext_desktop.model.project import Character, Crop, Project
 from marionext_desktop.model.words import say
@@ -31,14 +28,11 @@ class CharacterControl(QObject):
         self.page = page
         self._session, self._showing, self._files = session, showing, files
         self.looked_at = ""
-        self.found: dict[str, Person] = {}
-        """Poses that were found in pictures, by the paths of the pictures."""
-        self.facts: Callable[[Character], tuple[tuple[str, ...], str]] = lambda _each: ((), "")
-        """Tells warnings and a word about a character."""
         self._before: tuple[Project, Person] | None = None
         self._later = QTimer(self, singleShot=True, interval=20)
         self._later.timeout.connect(self._show)
         session.document.changed.connect(lambda _old, _new: self.refresh())
+        session.characters.changed.connect(lambda _name: self.refresh())
         files.ready.connect(lambda _path: self.refresh())
         page.chosen.connect(self.look_at)
         page.named.connect(self._name)
@@ -69,17 +63,8 @@ class CharacterControl(QObject):
         if character.points is not None:
             values = np.array(character.points, np.float32)
             return Person(values[:, :2].copy(), values[:, 2].copy())
-        if character.path not in self.found:
-            beside = Path(character.path).with_suffix(".pose.npz")
-            if beside.is_file():
-                try:
-                    track = read_native(beside)
-                except EngineError:
-                    return None
-                scale = character.size[0] / track.size[0] if character.size[0] else 1.0
-                points = track.points[0, 0] * np.float32(scale)
-                self.found[character.path] = Person(points, track.scores[0, 0])
-        return self.found.get(character.path)
+        found = self._session.characters.pose(character)
+        return None if found is None else Person(found.points, found.scores)
 
     def _show(self) -> None:
         page, project = self.page, self._session.project
@@ -94,7 +79,9 @@ class CharacterControl(QObject):
         crop = character.crop
         box = None if crop is None else (crop.x, crop.y, crop.width, crop.height)
         page.show_picture(image, self.person(character), box, character.name)
-        page.show_warnings(*self.facts(character))
+        poses = self._session.characters
+        looking = say("Its pose is being looked for …") if poses.is_looking(character) else ""
+        page.show_warnings([each.long for each in poses.warnings(character)], looking)
 
     # ---------------------------------------------------------------- what is done
 

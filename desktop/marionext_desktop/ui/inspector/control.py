@@ -97,6 +97,7 @@ class InspectorControl(QObject):
         page.person_entered.connect(self._person)
         page.volume_entered.connect(self._volume)
         page.curve.sought.connect(showing.go_to)
+        session.retargeting.changed.connect(self.refresh)
         self.refresh()
 
     @property
@@ -117,6 +118,15 @@ class InspectorControl(QObject):
     def _show(self) -> None:
         self.page.show_joint(self._joint_facts())
         self.page.show_clip(self._clip_facts())
+        project = self._session.project
+        names = {each.id: each.name for each in project.characters}
+        first = next(iter(names.values()), "")
+        lines = self._session.retargeting.now.proportions
+        self.page.show_fit(
+            project.render.fit,
+            names.get(project.render.character or "", first),
+            tuple((say(each.limb), each.ratio) for each in lines),
+        )
 
     def _keypoints(self) -> tuple[Target, Keypoints] | None:
         target = target_of(self._session, self._showing, here=True)

@@ -117,7 +117,7 @@ class RowKeys:
     links: tuple[Link, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """How a point goes over time, in the rows' place when curves are shown."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 
@@ -80,24 +81,98 @@ class SheetPainter:
         self.first, self.stop = first, max(min(last, state.contents.frames), first)
 
     def paint(self) -> None:
-        """Paint everything."""
+        """Paint everything right of the names."""
         p, state = self.p, self.state
-        p.fillRect(QRectF(0, 0, self.width, self.height), theme().colour("panel"))
+        p.fillRect(QRectF(LEFT, 0, self.width, self.height), theme().colour("panel"))
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.save()
-        p.setClipRect(QRectF(0, RULER, self.width, self.height - RULER))
+        p.setClipRect(QRectF(LEFT, RULER, self.width, self.height - RULER))
         for band in state.bands:
             top = RULER + band.top - state.scroll
             if top + band.height < RULER or top > self.height:
                 continue
-            getattr(self, f"_{band.kind}")(band, top)
+            if band.kind != "row":
+                getattr(self, f"_{band.kind}")(band, top)
         self._strips()
         self._decorations()
         self._badges()
         self._outside()
         p.restore()
         self._ruler()
+
+    def paint_names(self) -> None:
+        """Paint the column at the left: it does not change with the span."""
+        p, state = self.p, self.state
+        p.fillRect(QRectF(0, 0, LEFT, self.height), theme().colour("panel"))
+        p.setRenderHint(QPainter.RenderHint.Antialiasing)
+        p.setClipRect(QRectF(0, RULER, LEFT, self.height - RULER))
+        titles = {
+            "source": (say("Source"), "film"),
+            "sound": (say("Sound"), "audio-lines"),
+            "result": (say("Result"), "sparkles"),
+        }
+        for band in state.bands:
+            top = RULER + band.top - state.scroll
+            if top + band.height < RULER or top > self.height:
+                continue
+            if band.kind == "pose":
+                self._pose_name(band, top)
+            elif band.kind == "row":
+                self._row_name(band, top)
+            elif band.kind == "curves":
+                self._curve_names(band, top)
+            else:
+                self._name(top, band.height, *titles[band.kind])
+        p.setClipping(False)
         p.fillRect(QRectF(LEFT - 1, 0, 1, self.height), theme().colour("line"))
+
+    def _pose_name(self, band: Band, top: int) -> None:
+        p = self.p
+        p.fillRect(QRectF(0, top, LEFT, band.height), theme().colour("head"))
+        arrow = "chevron-right" if self.state.folded else "chevron-down"
+        p.drawPixmap(QPointF(14, top + (band.height - 14) / 2), icon_picture(arrow, "text", 14))
+        middle = top + band.height / 2 + 4.5
+        advance = text(p, 40, middle, say("Pose"), "strong", 12, MEDIUM)
+        text(
+            p,
+            48 + advance,
+            middle,
+            self.state.contents.person,
+            "faint",
+            11,
+            width=LEFT - 60 - advance,
+        )
+
+    def _row_name(self, band: Band, top: int) -> None:
+        p, row = self.p, self.state.rows[band.row]
+        chosen = row.name in self.state.chosen_rows
+        if chosen:
+            p.fillRect(QRectF(0, top, LEFT - 1, band.height), theme().colour("accent", 46))
+            p.fillRect(QRectF(0, top, 2, band.height), theme().colour("accent"))
+        indent = 14 if row.parent else 0
+        box(p, QRectF(32 + indent, top + 4, 3, band.height - 8), 1.5, row.side)
+        if row.parent is None:
+            arrow = "chevron-down" if row.open else "chevron-right"
+            at = QPointF(15, top + (band.height - 12) / 2)
+            p.drawPixmap(at, icon_picture(arrow, "faint", 12))
+        weight = MEDIUM if chosen else NORMAL
+        colour = "strong" if chosen else "faint" if row.parent else "text"
+        text(
+            p,
+            42 + indent,
+            top + band.height / 2 + 4,
+            row.title,
+            colour,
+            11,
+            weight,
+            width=LEFT - 56 - indent,
+        )
+
+    def _curve_names(self, band: Band, top: int) -> None:
+        curves = self.state.contents.curves
+        for place, curve in enumerate(curves):
+            y = top + place * band.height / len(curves)
+            text(self.p, 32, y + 18, curve.title, curve.colour, 11, MEDIUM)
 
     # ---------------------------------------------------------------- bands
 
@@ -118,7 +193,6 @@ class SheetPainter:
             )
 
     def _source(self, band: Band, top: int) -> None:
-        self._name(top, band.height, say("Source"), "film")
         p = self.p
         p.save()
         p.setClipRect(QRectF(LEFT, top, self.width, band.height))
@@ -200,47 +274,9 @@ class SheetPainter:
         self.p.drawPixmap(area, picture, QRectF((w - wide) / 2, (h - tall) * 0.3, wide, tall))
 
     def _pose(self, band: Band, top: int) -> None:
-        p = self.p
-        p.fillRect(QRectF(0, top, self.width, band.height), theme().colour("head"))
-        arrow = "chevron-right" if self.state.folded else "chevron-down"
-        p.drawPixmap(QPointF(14, top + (band.height - 14) / 2), icon_picture(arrow, "text", 14))
-        middle = top + band.height / 2 + 4.5
-        advance = text(p, 40, middle, say("Pose"), "strong", 12, MEDIUM)
-        text(
-            p,
-            48 + advance,
-            middle,
-            self.state.contents.person,
-            "faint",
-            11,
-            width=LEFT - 60 - advance,
-        )
+        area = QRectF(LEFT, top, self.width - LEFT, band.height)
+        self.p.fillRect(area, theme().colour("head"))
         self._keys_of("", top, band.height, "text", 3.4)
-
-    def _row(self, band: Band, top: int) -> None:
-        p, row = self.p, self.state.rows[band.row]
-        chosen = row.name in self.state.chosen_rows
-        if chosen:
-            p.fillRect(QRectF(0, top, LEFT - 1, band.height), theme().colour("accent", 46))
-            p.fillRect(QRectF(0, top, 2, band.height), theme().colour("accent"))
-        indent = 14 if row.parent else 0
-        box(p, QRectF(32 + indent, top + 4, 3, band.height - 8), 1.5, row.side)
-        if row.parent is None:
-            arrow = "chevron-down" if row.open else "chevron-right"
-            at = QPointF(15, top + (band.height - 12) / 2)
-            p.drawPixmap(at, icon_picture(arrow, "faint", 12))
-        weight = MEDIUM if chosen else NORMAL
-        colour = "strong" if chosen else "faint" if row.parent else "text"
-        text(
-            p,
-            42 + indent,
-            top + band.height / 2 + 4,
-            row.title,
-            colour,
-            11,
-            weight,
-            width=LEFT - 56 - indent,
-        )
 
     def _curves(self, band: Band, top: int) -> None:
         p, span = self.p, self.span
@@ -264,7 +300,6 @@ class SheetPainter:
         first, stop = self.first, self.stop
         for place, curve in enumerate(curves):
             y = top + place * height
-            text(p, 32, y + 18, curve.title, curve.colour, 11, MEDIUM)
             p.setPen(QPen(theme().colour("edge"), 1))
             p.drawLine(QLineF(LEFT, y + height - 0.5, self.width, y + height - 0.5))
             step = max(int((stop - first) / max(span.width, 1)), 1)
@@ -301,20 +336,23 @@ class SheetPainter:
             self.p.drawPolyline(QPolygonF(points))
 
     def _sound(self, band: Band, top: int) -> None:
-        self._name(top, band.height, say("Sound"), "audio-lines")
         for sound in self.state.contents.sounds:
             if sound.stop >= self.first and sound.start <= self.stop:
                 self._wave(sound, top + 3, band.height - 6)
         p, span = self.p, self.span
+        beats = np.asarray(self.state.contents.beats, np.int64)
+        if len(beats) < 2:
+            return
         p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
-        beats = self.state.contents.beats
-        tight = len(beats) > 1 and (beats[-1] - beats[0]) / len(beats) * span.scale < 5
-        for number, beat in enumerate(beats):
-            strong = number % 4 == 0
-            if self.first <= beat <= self.stop and (strong or not tight):
-                x = span.x(beat)
-                p.setPen(QPen(theme().colour("strong", 170 if strong else 80), 1))
-                p.drawLine(QPointF(x, top + 3), QPointF(x, top + (13 if strong else 8)))
+        apart = float(beats[-1] - beats[0]) / (len(beats) - 1) * span.scale
+        bars = np.arange(len(beats)) % 4 == 0
+        for strong, least, tall, alpha in ((False, 5.0, 5, 80), (True, 1.5, 10, 170)):
+            if apart < least:
+                continue
+            shown = beats[(bars == strong) & (beats >= self.first) & (beats <= self.stop)]
+            places = (LEFT + (shown - span.first) * span.scale).tolist()
+            p.setPen(QPen(theme().colour("strong", alpha), 1))
+            p.drawLines([QLineF(x, top + 3, x, top + 3 + tall) for x in places])
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
 
     def _wave(self, sound: SoundBar, top: float, height: float) -> None:
@@ -354,7 +392,6 @@ class SheetPainter:
         p.restore()
 
     def _result(self, band: Band, top: int) -> None:
-        self._name(top, band.height, say("Result"), "sparkles")
         p, span = self.p, self.span
         p.save()
         p.setClipRect(QRectF(LEFT, top, self.width - LEFT, band.height))
@@ -469,16 +506,23 @@ class SheetPainter:
             return
         chosen = {frame for row, frame in self.state.chosen_keys if row == name or not name}
         if span.scale < _MOST_DIAMONDS and len(shown) > 60:
-            columns = np.unique(((shown + 0.5 - span.first) * span.scale).astype(int))
-            p.setPen(QPen(theme().colour(colour), 1))
-            y = top + height - 4
-            p.drawLines([QLineF(LEFT + x, y, LEFT + x, y + 2.5) for x in columns.tolist()])
+            self._key_line(shown, top + height - 4, colour)
             return
         plain, lit = diamond(colour, size), diamond("selected", size)
         back = plain.width() / plain.devicePixelRatio() / 2
         for frame in shown.tolist():
             x = span.x(frame + 0.5)
             p.drawPixmap(QPointF(x - back, middle - back), lit if frame in chosen else plain)
+
+    def _key_line(self, frames: NDArray[np.int64], y: float, colour: str) -> None:
+        """Draw keys that are too near each other to be told apart as a dotted line."""
+        columns = ((frames + 0.5 - self.span.first) * self.span.scale).astype(int)
+        wide = int(self.width - LEFT)
+        dots = np.zeros((1, wide), np.uint32)
+        dots[0, columns[(columns >= 0) & (columns < wide)]] = _premultiplied(colour, 255)
+        form = QImage.Format.Format_ARGB32_Premultiplied
+        image = QImage(dots.data, wide, 1, wide * 4, form)
+        self.p.drawImage(QRectF(LEFT, y, wide, 2.5), image, QRectF(0, 0, wide, 1))
 
     def _badges(self) -> None:
         p, span = self.p, self.span
@@ -497,6 +541,9 @@ class SheetPainter:
                 band, top = places[name]
                 area = QRectF(x, top + 2, wide, band.height - 4).adjusted(0.5, 0.5, -0.5, -0.5)
                 edge = theme().colour("selected" if lit else colour)
+                if wide < 8:
+                    p.fillRect(area, theme().colour("selected" if lit else colour, 220))
+                    continue
                 box(
                     p,
                     area,
@@ -524,7 +571,7 @@ class SheetPainter:
 
     def _ruler(self) -> None:
         p, span, contents = self.p, self.span, self.state.contents
-        p.fillRect(QRectF(0, 0, self.width, RULER), theme().colour("panel"))
+        p.fillRect(QRectF(LEFT, 0, self.width, RULER), theme().colour("panel"))
         rate = frames_a_second(contents.rate)
         step = ruler_step(span, rate)
         p.save()

@@ -97,6 +97,8 @@ class Sheet(QWidget):
         self.frame = 0
         self.curves = False
         self._back: QPixmap | None = None
+        self._names: QPixmap | None = None
+        self._names_of: object = None
         self._fitted = False
         self._press: _Press | None = None
         self._box: QRectF | None = None
@@ -315,6 +317,8 @@ class Sheet(QWidget):
                 area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio
             )
             painter.drawPixmap(QRectF(area), self._back, source)
+            if area.left() < LEFT:
+                painter.drawPixmap(0, 0, self._name_column())
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             if self._box is not None:
                 painter.setBrush(theme().colour("selected", 20))
@@ -335,6 +339,21 @@ class Sheet(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(QPen(theme().colour("accent", 120), 1))
                 painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+
+    def _name_column(self) -> QPixmap:
+        """Return the picture of the names, made anew where they are others."""
+        state, ratio = self.state, self.devicePixelRatioF()
+        key = (
+            state.rows, state.bands, state.chosen_rows, state.scroll, state.folded,
+            state.contents.person, state.contents.curves, self.height(), theme().dark, ratio,
+        )  # fmt: skip
+        if self._names is None or key != self._names_of:
+            self._names_of = key
+            self._names = QPixmap(int(LEFT * ratio), int(self.height() * ratio))
+            self._names.setDevicePixelRatio(ratio)
+            with painting(self._names) as painter:
+                SheetPainter(painter, state, self.width(), self.height()).paint_names()
+        return self._names
 
     def _paint_place(self, painter: QPainter) -> None:
         contents = self.state.contents

@@ -87,6 +87,11 @@ class ViewerControl(QObject):
         canvas.drag_ended.connect(self._end_drag)
         canvas.person_chosen.connect(showing.choose_person)
         panel.person_chosen.connect(showing.choose_person)
+        session.retargeting.changed.connect(self._fit_changed)
+        self.refresh()
+
+    def _fit_changed(self) -> None:
+        self._asked_live = None
         self.refresh()
 
     # ---------------------------------------------------------------- pictures, told by others
@@ -375,6 +380,7 @@ class ViewerControl(QObject):
             return
         self._asked_live = key
         self._live_on_its_way = True
+        fitted = self._session.retargeting.now.motion
         share = min(1.0, _LIVE_SIDE / max(project.size))
         width, height = (max(round(side * share), 16) for side in project.size)
         self._session.engine.show_pose(
@@ -385,6 +391,7 @@ class ViewerControl(QObject):
                 points=tuple((pose.points * share).tolist()),
                 scores=tuple(pose.scores.tolist()),
                 fit=project.render.fit,
+                motion=None if fitted is None else str(fitted),
             ),
             tag=(frame, character.name),
         )
