@@ -47,7 +47,7 @@ class _Card(QFrame):
             "fetching": ("is fetched", "accent"),
             "damaged": ("damaged", "bad"),
         }[card.state]
-        title = label(card.title, "strong", bold=True)
+        title = label(card.title, "strong", bold=True, wrapped=True)
         column.addWidget(row(title, None, label(say(state[0]), state[1], 11)))  # type: ignore[arg-type]
         column.addWidget(label(card.words, "text", 11, wrapped=True))
         facts = " · ".join(part for part in (card.size, card.licence) if part)
