@@ -25,7 +25,15 @@ from marionext.hosts import (
     read_state,
 )
 from marionext.hosts.detached import PROCESS_FILE
-from marionext.protocol import Event, Failed, Finished, FrameWritten, Progress, write_line
+from marionext.protocol import (
+    Event,
+    Failed,
+    Finished,
+    FrameWritten,
+    Planned,
+    Progress,
+    write_line,
+)
 
 JobMaker = Callable[..., dict[str, Any]]
 Leave = Callable[[Path, dict[str, Any]], DetachedRender]
@@ -137,6 +145,28 @@ def test_cancelling_keeps_the_engine_for_the_next_job(make_job: JobMaker, tmp_pa
     assert engine.rest()
     assert engine.idle_for < 60
     engine.close(timeout=60)
+
+
+def test_a_plan_is_asked_of_the_engine_that_has_the_jobs(
+    make_job: JobMaker, tmp_path: Path
+) -> None:
+    engine = SharedEngine()
+    try:
+        work = engine.begin(
+            make_job(output={"directory": str(tmp_path / "out")}), {}, environment=CALM
+        )
+        pid = engine.pid
+        question = engine.ask_plan(
+            make_job(output={"directory": str(tmp_path / "plan")}), {}, environment=CALM
+        )
+        answers = until(question.poll, lambda event: isinstance(event, Planned | Failed))
+        assert isinstance(answers[-1], Planned), answers[-1]
+        assert answers[-1].outline["frames"] == 7
+        assert engine.pid == pid
+        assert isinstance(until(work.poll, ends)[-1], Finished)
+        assert question.poll() == []
+    finally:
+        engine.close()
 
 
 def test_jobs_of_every_kind_share_the_queue_and_the_engine(
