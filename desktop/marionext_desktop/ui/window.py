@@ -204,6 +204,7 @@ class Window(QMainWindow):
             self.findings_control, self.render_control,
         )  # fmt: skip
         self.models_control = ModelsControl(self.models, session.models, session)
+        self.models_control.wanted.connect(lambda: self.library.turn("models"))
         self.media = MediaControl(
             session, showing, actions, self.viewer_control, self.timeline_control,
             self.viewer.transport, self.library_control, self.status,
