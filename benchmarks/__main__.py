@@ -2,8 +2,8 @@
 
 Each benchmark is a script of its own with a table on stdout and, with ``--json``, its figures in a
 file. They run one after another, so that none disturbs the next. The exit status is that of the
-worst: pose drawing, capture, recording in Blender, live poses and the queue have targets and end
-with 1 when they miss them.
+worst: pose drawing, capture, recording in Blender, live poses, the queue and batches have targets
+and end with 1 when they miss them.
 """
 
 import argparse
@@ -21,6 +21,7 @@ BENCHMARKS = (
     "blender_recording",
     "live_pose",
     "job_queue",
+    "batch_workers",
 )
 """All but `controlnext_claims`, which trains for an hour and goes by itself."""
 BLENDER = HERE.parent / ".blenders" / "bpy-4.5" / "bin" / "python"

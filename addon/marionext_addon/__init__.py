@@ -25,7 +25,7 @@ if "_MODULES" in globals():
 from .operators import command, engine, jobs, mapping, render, results
 from .scene import people, temporary
 from .state import properties, translations
-from .ui import arriving, keymaps, lists, overlay, page, panels, redraw, thumbnails
+from .ui import arriving, keymaps, lists, live_view, overlay, page, panels, redraw, thumbnails
 from .work import live, runner
 
 bl_info = {
@@ -57,6 +57,7 @@ _MODULES = (
     keymaps,
     temporary,
     overlay,
+    live_view,
     redraw,
     arriving,
 )

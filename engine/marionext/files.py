@@ -35,6 +35,7 @@ __all__ = [
     "in_words",
     "is_cut_off",
     "is_folder",
+    "json_bytes",
     "open_file",
     "own_folder",
     "read_bytes",
@@ -114,15 +115,20 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path, data: object) -> None:
-    """Write JSON as people read it; see `writing`.
+def json_bytes(data: object) -> bytes:
+    """Return JSON as people read it, in UTF-8.
 
     Names of files that are no text in UTF-8 keep their bytes as JSON's escapes of surrogates.
     """
     text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         text = json.dumps(data, indent=2, allow_nan=False)
-    write_text(path, text + "\n")
+    return (text + "\n").encode("utf-8")
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write JSON as people read it; see `writing`."""
+    write_bytes(path, json_bytes(data))
 
 
 @contextlib.contextmanager

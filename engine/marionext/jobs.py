@@ -5,7 +5,7 @@ the worker protocol and, for a render, part of the record beside the frames. Wha
 machine but not the meaning of the result (device, folders, memory) is in `EngineSettings`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -46,6 +46,7 @@ __all__ = [
     "decode_job",
     "encode_job",
     "read_job",
+    "with_paths",
 ]
 
 JOB_VERSION = 2
@@ -458,35 +459,45 @@ def _anchored(job: Job, folder: Path) -> Job:
     def anchor(path: str) -> str:
         return str(user_path(path, beside=folder))
 
+    job = with_paths(job, anchor)
+    if isinstance(job, RenderJob):
+        model = job.model
+        if model not in presets.names("models") and (folder / model).is_dir():
+            job = replace(job, model=anchor(model))
+    return job
+
+
+def with_paths(job: Job, change: Callable[[str], str]) -> Job:
+    """Return a job with every path in it changed, except that of a model."""
     if isinstance(job, TakeJob):
-        return replace(job, directory=anchor(job.directory))
+        return replace(job, directory=change(job.directory))
     if isinstance(job, ExportJob):
         return replace(
             job,
-            pictures=tuple(replace(each, folder=anchor(each.folder)) for each in job.pictures),
-            output=anchor(job.output),
-            sound=None if job.sound is None else anchor(job.sound),
+            pictures=tuple(replace(each, folder=change(each.folder)) for each in job.pictures),
+            output=change(job.output),
+            sound=None if job.sound is None else change(job.sound),
         )
-    motion = replace(job.motion, path=anchor(job.motion.path))
+    motion = replace(job.motion, path=change(job.motion.path))
     if motion.rig is not None and motion.rig.endswith(".toml"):
-        motion = replace(motion, rig=anchor(motion.rig))
+        motion = replace(motion, rig=change(motion.rig))
     if isinstance(job, TrackJob) and job.findings is not None:
-        job = replace(job, findings=anchor(job.findings))
+        job = replace(job, findings=change(job.findings))
     if not isinstance(job, RenderJob):
-        return replace(job, motion=motion, output=anchor(job.output))
-    model = job.model
-    if model not in presets.names("models") and (folder / model).is_dir():
-        model = anchor(model)
+        return replace(job, motion=motion, output=change(job.output))
+    settings = job.settings
+    if isinstance(settings, DollSettings):
+        settings = replace(settings, others=tuple(map(change, settings.others)))
     return replace(
         job,
         motion=motion,
-        character=anchor(job.character),
+        character=change(job.character),
         output=replace(
             job.output,
-            directory=anchor(job.output.directory),
-            sound=None if job.output.sound is None else anchor(job.output.sound),
+            directory=change(job.output.directory),
+            sound=None if job.output.sound is None else change(job.output.sound),
         ),
-        model=model,
+        settings=settings,
     )
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from marionext import pose as poses
 from marionext import presets
-from marionext.backends.doll import REFINER, refines
+from marionext.backends.doll import REFINER
 from marionext.casting import doll_pose, find_files, open_doll
-from marionext.doll import Doll, DollDrawer
+from marionext.doll import Doll, DollDrawer, is_flat
 from marionext.errors import CharacterError, MotionError, SettingsError
 from marionext.frames import FrameRate
 from marionext.jobs import LivePose
@@ -30,7 +30,6 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native
 from marionext.pose.skeleton import POINT_COUNT
 from marionext.reporting import Reporter
-from marionext.settings import DollSettings
 from marionext.staging import cropped_pose
 
 if TYPE_CHECKING:
@@ -94,21 +93,12 @@ class Poser:
         if drawer is None:
             known.drawers = {size: (drawer := DollDrawer([known.doll], size))}
         drawn = drawer.draw(points, scores, depths)
-        if not asked.refine:
+        if not (asked.refine and is_flat(known.doll)):
             return np.ascontiguousarray(drawn.picture)
         return self._mended(size).refine(drawn, points, scores, drawer.background)
 
     def _mended(self, size: tuple[int, int]) -> "Refiner":
-        """Return what mends frames of a size; the network is loaded once.
-
-        Raises:
-            SettingsError: there is none.
-        """
-        if not refines(DollSettings()):
-            raise SettingsError(
-                "expected a live picture without refinement: there are no weights for it here",
-                hint="Ask with refine switched off.",
-            )
+        """Return what mends frames of a size; the network is loaded once."""
         from marionext.backends.doll.refiner import Refiner, load_network  # noqa: PLC0415 - torch
 
         if self._network is None:

@@ -1,7 +1,9 @@
 """Where presets and the user's models live, and how their TOML is read."""
 
+import copy
 import os
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,14 @@ def folder(name: str = "") -> Path:
 
     In a wheel the presets are packed beside this file; in a checkout they are the repository's.
     """
+    return _root() / name if name else _root()
+
+
+@lru_cache
+def _root() -> Path:
     here = Path(__file__).resolve()
     packed = here.parent / "_presets"
-    root = packed if packed.is_dir() else here.parents[2] / "presets"
-    return root / name if name else root
+    return packed if packed.is_dir() else here.parents[2] / "presets"
 
 
 def home() -> Path:
@@ -45,7 +51,13 @@ def home() -> Path:
 
 def names(kind: str) -> tuple[str, ...]:
     """Return the names of the presets of a kind (``quality``, ``models``, ``rigs``), sorted."""
-    return tuple(sorted(path.stem for path in folder(kind).glob("*.toml")))
+    place = folder(kind)
+    return _names(place, place.stat().st_mtime_ns)
+
+
+@lru_cache
+def _names(place: Path, _changed: int) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in place.glob("*.toml")))
 
 
 def read(kind: str, name: str) -> dict[str, Any]:
@@ -61,8 +73,15 @@ def read(kind: str, name: str) -> dict[str, Any]:
         )
     path = folder(kind) / f"{name}.toml"
     try:
-        return read_toml(path)
+        # Lists of jobs ask for the same few presets thousands of times.
+        found = path.stat()
+        return copy.deepcopy(_parsed(path, (found.st_mtime_ns, found.st_size)))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise SettingsError(f"{path}: not a TOML file: {error}") from None
+
+
+@lru_cache
+def _parsed(path: Path, _form: tuple[int, int]) -> dict[str, Any]:
+    return read_toml(path)

@@ -20,10 +20,12 @@ from marionext.frames import FrameRate, frame_name
 from marionext.limits import FRAME_NUMBER, quoted
 from marionext.paths import is_inside
 
-__all__ = ["RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "Take", "identity_of"]
+__all__ = ["COPY", "RECORD", "SCHEMA", "SCHEMA_VERSION", "Record", "Stage", "Take", "identity_of"]
 
 RECORD = "render.json"
 """Name of the file in the folder of a render."""
+COPY = ".render.json"
+"""Name of its copy, which a finished render has beside it: where the record itself is damaged."""
 
 SCHEMA = "marionext.render"
 SCHEMA_VERSION = 2

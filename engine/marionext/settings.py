@@ -127,8 +127,8 @@ class DollSettings:
     """Pictures (or folders of dolls) of the second person of the motion, the third ...; whoever has
     none of his own looks like the one before."""
     refine: Literal["auto", "off"] = "auto"
-    """``auto``: a small network mends what was drawn, where its weights are there; ``off``: the
-    drawing alone."""
+    """``auto``: a small network mends the frames of characters in flat colours, where its weights
+    are there; ``off``: frames stay as they are drawn."""
 
     def __post_init__(self) -> None:
         """Check every range once."""

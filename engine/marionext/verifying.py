@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
-from marionext.files import is_cut_off, is_folder, read_bytes, sha256_of
+from marionext.files import explain, is_cut_off, is_folder, read_bytes, sha256_of
 from marionext.frames import format_frames, frame_name
 from marionext.hosts import frame_path
 from marionext.jobs import EngineSettings, Job, RenderJob, TakeJob, decode_job
-from marionext.output import PREVIEW, RenderFolder, Takes
-from marionext.record import RECORD, Record
+from marionext.output import PREVIEW, FolderLock, RenderFolder, Takes
+from marionext.record import COPY, RECORD, Record
 
 __all__ = [
     "Damage",
@@ -29,6 +29,7 @@ __all__ = [
     "jobs_that_repair",
     "jobs_that_show",
     "render_of",
+    "restore_record",
     "verify",
 ]
 
@@ -76,9 +77,9 @@ def find_renders(folder: Path) -> tuple[Path, ...]:
     Raises:
         OutputError: there is none.
     """
-    if (folder / RECORD).is_file():
+    if any((folder / name).is_file() for name in (RECORD, COPY)):
         return (folder,)
-    found = tuple(sorted(path.parent for path in folder.rglob(RECORD)))
+    found = tuple(sorted({path.parent for name in (RECORD, COPY) for path in folder.rglob(name)}))
     if not found:
         raise OutputError(
             f"expected the folder of a render, or one that has some below it, there is no "
@@ -98,6 +99,38 @@ def verify(folder: Path) -> Verdict:
         damage = Damage(what="record", name=RECORD, fault="unreadable")
         return Verdict(folder=folder, record=None, damages=(damage,), problem=error)
     return Verdict(folder=folder, record=record, damages=tuple(_damages(folder, record)))
+
+
+def restore_record(verdict: Verdict) -> None:
+    """Put the copy that a finished render keeps of its record in place of one that is damaged.
+
+    The damaged one is kept aside. Whatever came after the copy was made (an unfinished take) is
+    forgotten; what the frames and videos really are, `verify` tells again.
+
+    Raises:
+        OutputError: there is no copy that can be read, or another run is at work in the folder.
+    """
+    folder = verdict.folder
+    try:
+        record = Record.read(folder / COPY)
+    except OutputError:
+        said = verdict.problem.message if verdict.problem is not None else f"{folder}: no record"
+        raise OutputError(
+            f"{said}; there is no whole copy of it either, as each finished render has one",
+            hint="Nobody knows any more what its frames were made from. Keep them, and render the "
+            "job again into another folder.",
+        ) from None
+    with FolderLock(folder):
+        path = folder / RECORD
+        if path.is_file():
+            number = 1
+            while (aside := path.with_name(f"{path.stem}.unreadable-{number}.json")).exists():
+                number += 1
+            try:
+                path.rename(aside)
+            except OSError as error:
+                raise explain(error, path) from error
+        record.write(path)
 
 
 def _damages(folder: Path, record: Record) -> Iterator[Damage]:

@@ -57,6 +57,10 @@ def test_in_a_window_blender_is_never_kept_and_undo_leaves_nothing(inside_window
     assert found["shown in"] == found["shown after saving"] == "Marionext Live"
     # Without a graphics card Blender itself takes up to a second to draw its window once.
     assert min(found["lags"]) < QUICK + found["redraw"]
+    aspect, error, left = found["in camera view"]
+    assert abs(aspect - 128 / 192) < 0.05
+    assert error < 0.03, "the picture itself, in its own colours"
+    assert left == 0
     assert found["slowest"] < 0.1
     assert found["played"] >= 2, "pictures come while Blender plays"
     assert found["undone"] == [True, True, True]

@@ -149,7 +149,6 @@ def _changed(**changes: Any) -> Callable[[LivePose], LivePose]:
         (_changed(points=((("left", 0.0),) * 134,)), SettingsError, "expected numbers of shape"),
         (_changed(points=(10**400,)), SettingsError, "expected numbers of shape"),
         (_changed(depths=((0.0,) * 3,)), SettingsError, "expected numbers of shape"),
-        (_changed(refine=True), SettingsError, "without refinement"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_words(

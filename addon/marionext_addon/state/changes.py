@@ -15,6 +15,7 @@ __all__ = [
     "bone_chosen",
     "frames_came",
     "jobs_changed",
+    "live_came",
     "live_switched",
     "overlay_switched",
     "picture_changed",
@@ -48,6 +49,8 @@ armature_chosen = Change()
 bone_chosen = Change()
 """Told with the `properties.MarionextMapping`."""
 overlay_switched = Change()
+live_came = Change()
+"""Told when the live preview has another picture, or is to be shown otherwise."""
 live_switched = Change()
 """Told with whether the live preview is wanted."""
 jobs_changed = Change()

@@ -68,6 +68,10 @@ def _overlay_switched(_settings: Any, _context: object) -> None:
     changes.overlay_switched.tell()
 
 
+def _live_shown(_session: Any, _context: object) -> None:
+    changes.live_came.tell()
+
+
 def _live_switched(session: Any, _context: object) -> None:
     changes.live_switched.tell(session.live)
 
@@ -389,6 +393,24 @@ class MarionextSession(bpy.types.PropertyGroup):
         "move a bone: in an Image Editor, as the image Marionext Live",
         default=False,
         update=_live_switched,
+        options={"SKIP_SAVE"},
+    )
+    live_camera: BoolProperty(
+        name="In Camera View",
+        description="Show the live preview in the frame of the camera, too, in 3D viewports that "
+        "look through it",
+        default=False,
+        update=_live_shown,
+        options={"SKIP_SAVE"},
+    )
+    live_opacity: FloatProperty(
+        name="Opacity",
+        description="How much of the scene the live preview covers",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_live_shown,
         options={"SKIP_SAVE"},
     )
     live_message: StringProperty()

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,23 @@ from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Posed
 
 from ..scene import cameras, choices, recording, rig
-from ..scene.live import Watcher
+from ..scene.live import Shown, Watcher
 from ..state import changes
 from . import engine, jobs, reference, shots
 from .editors import image_editors, redraw
 from .runner import runner
 
-__all__ = ["IMAGE", "image_or_none", "previews", "pump", "register", "switch", "unregister"]
+__all__ = [
+    "IMAGE",
+    "Picture",
+    "image_or_none",
+    "picture",
+    "previews",
+    "pump",
+    "register",
+    "switch",
+    "unregister",
+]
 
 IMAGE = "Marionext Live"
 """Name of the image."""
@@ -52,6 +63,16 @@ _MEASURED = 48
 """Poses that a fit is measured on; a shorter range is measured whole."""
 _PATIENCE = 0.01
 """Seconds of recording between two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The picture that came last, and what was looked at when it was asked for."""
+
+    number: int
+    pixels: NDArray[np.float32]
+    """(height, width, 4) in the display's colours, from the bottom up."""
+    shown: Shown
 
 
 class _Preview:
@@ -75,6 +96,8 @@ class _Preview:
         self.measuring: Generator[None, None, None] | None = None
         self.measurements = 0
         self.asked: LivePose | None = None
+        self.seen: Shown | None = None
+        """What was looked at for it."""
         self.asked_at = 0.0
         self.frame = 0.0
         """Of the scene, when the pose was read last."""
@@ -145,7 +168,7 @@ class _Preview:
         if scene.frame_current_final == self.frame and not self._is_seen(pose):
             self.animated = time.monotonic()  # not the timeline has moved, but something in it
         self.frame = scene.frame_current_final
-        self.asked, self.asked_at = pose, time.monotonic()
+        self.asked, self.asked_at, self.seen = pose, time.monotonic(), shown
         self.pictures.ask(
             pose, command=engine.find().call("worker"), environment=engine.environment()
         )
@@ -165,6 +188,7 @@ class _Preview:
         np.multiply(rows[::-1], np.float32(1 / 255), out=self.pixels[..., :3])
         _write_image(self.pixels)
         self.packed = False
+        changes.live_came.tell()
         _say("")
 
     def _pack(self) -> None:
@@ -320,6 +344,14 @@ def _told(failed: Failed) -> EngineError:
 
 
 # ------------------------------------------------------------------------------------- the image
+
+
+def picture() -> Picture | None:
+    """Return the picture that came last, or None."""
+    for preview in previews:
+        if preview.pixels is not None and preview.seen is not None:
+            return Picture(preview.shown, preview.pixels, preview.seen)
+    return None
 
 
 def image_or_none() -> Any:

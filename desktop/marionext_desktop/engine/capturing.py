@@ -5,7 +5,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
-from marionext.errors import EngineError, JobCancelled
+from marionext.errors import EngineError, JobCancelled, ModelError
 from marionext.jobs import MotionSource, PoseSettings, TrackJob
 from marionext.protocol import Failed, Finished, Progress
 from marionext_desktop.engine.process import Engine, EngineTask, error_of
@@ -25,6 +25,8 @@ class CaptureState:
     seconds_left: float | None = None
     message: str = ""
     """Why there are none."""
+    lacks_detector: bool = False
+    """Whether that is since the detector's networks are not on this computer."""
 
 
 def track_job(source: Source, output: str, *, size: tuple[int, int]) -> TrackJob:
@@ -114,9 +116,9 @@ class Captures(QObject):
         self._set(name, CaptureState("waiting"))
 
     def start_all(self) -> None:
-        """Read the poses of all sources that lack them."""
+        """Read the poses of all sources that lack them, also where that failed before."""
         for source in self._document.project.sources:
-            if source.has_poses and self._states.get(source.id) is None:
+            if source.has_poses and not self._poses.is_captured(source):
                 self.start(source)
 
     def cancel(self, name: str) -> None:
@@ -141,7 +143,8 @@ class Captures(QObject):
         if event.code == JobCancelled.code:
             self._forget(name)
             return
-        self._set(name, CaptureState("failed", message=event.message))
+        lacking = event.code == ModelError.code
+        self._set(name, CaptureState("failed", message=event.message, lacks_detector=lacking))
         error: EngineError = error_of(event)
         self.failed.emit(name, error)
 

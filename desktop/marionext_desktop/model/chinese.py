@@ -440,6 +440,7 @@ CHINESE: dict[str, str] = {
     "left and right look exchanged": "左右似乎互换了",
     "live": "实时",
     "motion · {n} frames": "动作 · {n} 帧",
+    "needs the detector": "需要检测器",
     "no poses found": "没有找到姿态",
     "nobody found in the picture": "图片中没有人",
     "nothing was found here": "这里什么也没检测到",

@@ -70,7 +70,8 @@ class LibraryControl(QObject):
             shown, progress = "busy", state.fraction
             words = say("finding poses {share} %", share=round(progress * 100))
         elif state.stage == "failed":
-            shown, words = "warn", say("no poses found")
+            shown = "warn"
+            words = say("needs the detector") if state.lacks_detector else say("no poses found")
             tip = f"{source.path}\n{state.message}"
         return Entry(
             id=source.id,

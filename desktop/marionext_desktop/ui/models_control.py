@@ -1,6 +1,6 @@
 """What keeps the page of the models and the models together."""
 
-from PySide6.QtCore import QObject, QUrl
+from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMessageBox
 
@@ -16,6 +16,9 @@ __all__ = ["ModelsControl"]
 class ModelsControl(QObject):
     """Shows the models, fetches and checks them."""
 
+    wanted = Signal()
+    """A job has failed for want of a model that can be fetched on the page."""
+
     def __init__(self, page: ModelsPage, models: Models, session: Session) -> None:
         super().__init__(page)
         self._page, self._models, self._session = page, models, session
@@ -24,16 +27,26 @@ class ModelsControl(QObject):
         models.failed.connect(self._failed)
         page.asked.connect(self._asked)
         page.looked_at.connect(models.refresh)
+        session.captures.changed.connect(self._captured)
         self._show()
 
     def _show(self) -> None:
-        self._page.show_models([_card(model) for model in self._models.models])
+        # Without a detector no video can be read: one that is not there comes first.
+        models = sorted(
+            self._models.models, key=lambda model: model.kind != "detector" or model.usable
+        )
+        self._page.show_models([_card(model) for model in models])
         for model in self._models.models:
             if model.stage == "ready" and self._before.get(model.name) == "fetching":
                 self._session.told.emit("good", say("{name} is there", name=model.title))
                 if model.kind == "detector":
                     self._session.captures.start_all()
             self._before[model.name] = model.stage
+
+    def _captured(self, name: str) -> None:
+        source = self._session.project.by_id.get(name)
+        if source is not None and self._session.captures.state(source).lacks_detector:
+            self.wanted.emit()
 
     def _failed(self, name: str, error: EngineError) -> None:
         hint = f"\n{error.hint}" if error.hint else ""

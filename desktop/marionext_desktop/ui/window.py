@@ -205,6 +205,7 @@ class Window(QMainWindow):
         )  # fmt: skip
         self.models_control = ModelsControl(self.models, session.models, session)
         self.timeline.sheet.dropped.connect(self.library_control.drop)
+        self.models_control.wanted.connect(lambda: self.library.turn("models"))
         self.media = MediaControl(
             session, showing, actions, self.viewer_control, self.timeline_control,
             self.viewer.transport, self.library_control, self.status,

@@ -1,8 +1,8 @@
 """Many jobs in one go: which they are, what keeps them from being done, and what became of each.
 
 A batch is made of job files, tables and matrices (`list_shots`), looked at before anything starts
-(`refused`), done one after another (`Batch`) and told of in one page (`write_report`). A farm gets
-the same shots as a template (`openjd`).
+(`refused`), done one after another (`Batch`) or by a Ray cluster (`ClusterBatch`), and told of in
+one page (`write_report`). A farm gets the same shots as a template (`openjd`).
 
 Names are imported when they are first used: listing needs no pictures.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from marionext.lazy import load_name
 
 if TYPE_CHECKING:
+    from marionext.batch.cluster import Cluster, ClusterBatch
     from marionext.batch.figures import Figures, look_at
     from marionext.batch.listing import Listing, job_files, list_shots
     from marionext.batch.openjd import Needs, needs_of, template, to_yaml
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "Cluster",
+    "ClusterBatch",
     "Figures",
     "Listing",
     "Needs",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "cluster": ("Cluster", "ClusterBatch"),
     "figures": ("Figures", "look_at"),
     "listing": ("Listing", "job_files", "list_shots"),
     "openjd": ("Needs", "needs_of", "template", "to_yaml"),

@@ -167,22 +167,12 @@ class Batch:
             return
         while True:
             row.attempts += 1
-            ended = self._attempt(row, row.shot)
-            if isinstance(ended, Finished):
-                row.directory, row.frames = Path(ended.directory), ended.frames
-                row.state, row.text, row.fraction = "done", "", 1.0
-                row.seconds_left = None
-                self._tell(row, ended)
+            seconds = self._end(row, self._attempt(row, row.shot))
+            if not seconds:
                 return
-            if ended.code == JobCancelled.code:
-                row.state, row.text, row.hint = "stopped", "stopped; what is finished is kept", ""
-                row.exit_status = ended.exit_status
-                self._tell(row, ended)
-                return
-            if row.attempts > self._retries or ended.code in _LASTING or self._stopped:
-                self._fail(row, ended)
-                return
-            self._pause(row, ended)
+            ends = time.monotonic() + seconds
+            while not self._stopped and time.monotonic() < ends:
+                time.sleep(_SLICE)
 
     def _attempt(self, row: Row, shot: Shot) -> Finished | Failed:
         """Try a shot once and return how it ended."""
@@ -200,26 +190,43 @@ class Batch:
             if isinstance(event, Finished | Failed):
                 row.seconds += time.monotonic() - started
                 return event
-            match event:
-                case Progress():
-                    row.text, row.fraction = event.text, event.fraction
-                    row.seconds_left = event.seconds_left
-                case FrameWritten():
-                    row.frames += 1
-                case Log(level="warning"):
-                    row.warnings.append(event.text)
-            self._tell(row, event)
+            self._note(row, event)
 
-    def _pause(self, row: Row, failed: Failed) -> None:
-        """Wait before the next try: twice as long each time, in slices that an interrupt ends."""
+    def _note(self, row: Row, event: Event) -> None:
+        """Keep what an event says of a shot at work, and tell it."""
+        match event:
+            case Progress():
+                row.text, row.fraction = event.text, event.fraction
+                row.seconds_left = event.seconds_left
+            case FrameWritten():
+                row.frames += 1
+            case Log(level="warning"):
+                row.warnings.append(event.text)
+        self._tell(row, event)
+
+    def _end(self, row: Row, ended: Finished | Failed) -> float:
+        """Keep how an attempt ended; return in how many seconds it is tried again, 0: never."""
+        if isinstance(ended, Finished):
+            row.directory, row.frames = Path(ended.directory), ended.frames
+            row.state, row.text, row.fraction = "done", "", 1.0
+            row.seconds_left = None
+            self._tell(row, ended)
+            return 0.0
+        if ended.code == JobCancelled.code:
+            row.state, row.text, row.hint = "stopped", "stopped; what is finished is kept", ""
+            row.exit_status = ended.exit_status
+            self._tell(row, ended)
+            return 0.0
+        if row.attempts > self._retries or ended.code in _LASTING or self._stopped:
+            self._fail(row, ended)
+            return 0.0
+        # Twice as long each time.
         seconds = min(2.0 ** (row.attempts - 1), _LONGEST_PAUSE)
-        said = f"{row.name}: {failed.message} - tried again in {seconds:g} s"
         row.text = f"tried again in {seconds:g} s"
-        row.warnings.append(failed.message)
+        row.warnings.append(ended.message)
+        said = f"{row.name}: {ended.message} - tried again in {seconds:g} s"
         self._tell(row, Log(job_id=row.name, level="warning", text=said))
-        ends = time.monotonic() + seconds
-        while not self._stopped and time.monotonic() < ends:
-            time.sleep(_SLICE)
+        return seconds
 
     def _fail(self, row: Row, failed: Failed) -> None:
         row.state, row.text, row.hint = "failed", failed.message, failed.hint or ""

@@ -79,6 +79,24 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     batch.add_argument("--no-report", action="store_true", help="write no report")
     batch.add_argument("--no-previews", action="store_true", help="write no preview pictures")
+    batch.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="do the jobs on a Ray cluster: auto, HOST:PORT, or 'local' for this machine "
+        "(pip install marionext[farm])",
+    )
+    batch.add_argument(
+        "--ray-cpus",
+        type=int,
+        metavar="N",
+        help="processors of each worker of the cluster (2; for a network without a GPU all of the "
+        "smallest machine's)",
+    )
+    batch.add_argument(
+        "--ray-transfer",
+        action="store_true",
+        help="send files to the workers and results back, where machines share no folder",
+    )
     lines = batch.add_mutually_exclusive_group()
     lines.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
     lines.add_argument(
@@ -138,6 +156,7 @@ def _batch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error("expected a JOB, or --watch FOLDER, got neither")
     if not 0 <= options.retry <= 1000:
         raise SettingsError(f"--retry: expected a number from 0 to 1000, got {options.retry}")
+    _check_ray(options)
     watched = None if options.watch is None else user_path(options.watch)
     if watched is not None and not is_folder(watched):
         raise SettingsError(f"--watch: expected a folder, there is none at {watched}")
@@ -161,6 +180,18 @@ def _batch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     if options.dry_run:
         return _dry_run(listing, engine, options)
     return _Run(options, engine, listing, watched).run()
+
+
+def _check_ray(options: argparse.Namespace) -> None:
+    """Refuse what only makes sense on a cluster where there is none.
+
+    Raises:
+        SettingsError: as said.
+    """
+    if options.ray is None and (options.ray_cpus is not None or options.ray_transfer):
+        raise SettingsError("--ray-cpus and --ray-transfer: expected --ray, there is none")
+    if options.ray_cpus is not None and not 1 <= options.ray_cpus <= 4096:
+        raise SettingsError(f"--ray-cpus: expected a number from 1 to 4096, got {options.ray_cpus}")
 
 
 def _listed(options: argparse.Namespace, paths: Sequence[Path]) -> "Listing":
@@ -279,8 +310,6 @@ class _Run:
         listing: "Listing",
         watched: Path | None,
     ) -> None:
-        from marionext.batch import Batch  # noqa: PLC0415
-
         self._options = options
         self._watched = watched
         self._taken: dict[Path, tuple[int, int]] = {}
@@ -293,25 +322,44 @@ class _Run:
         self._measuring = ThreadPoolExecutor(1, "figures")
         self._figures: dict[str, Future[Figures]] = {}
         self._report = None if options.no_report else _report_path(options, watched)
-        self._batch: Batch = Batch(
-            engine,
-            retries=options.retry,
-            keep_going=options.keep_going or watched is not None,
-            skip_existing=options.skip_existing,
-            tell=self._tell,
-        )
+        self._batch = self._made(engine)
         self._batch.add(listing.shots, listing.problems)
+
+    def _made(self, engine: EngineSettings) -> "Batch":
+        """Return the batch, here or on the cluster that was named."""
+        from marionext.batch import Batch  # noqa: PLC0415
+
+        options = self._options
+        how = {
+            "retries": options.retry,
+            "keep_going": options.keep_going or self._watched is not None,
+            "skip_existing": options.skip_existing,
+            "tell": self._tell,
+        }
+        if options.ray is None:
+            return Batch(engine, **how)
+        from marionext.batch import Cluster, ClusterBatch  # noqa: PLC0415
+
+        return ClusterBatch(
+            engine,
+            cluster=Cluster(options.ray),
+            cpus=options.ray_cpus,
+            transfer=options.ray_transfer,
+            **how,
+        )
 
     def run(self) -> int:
         """Do it and return the exit status."""
         batch = self._batch
         with Interrupts(batch.stop):
-            batch.run()
-            while self._watched is not None and not batch.stopped:
-                batch.add(*self._came())
+            try:
                 batch.run()
-                self._rest()
-            batch.close()
+                while self._watched is not None and not batch.stopped:
+                    batch.add(*self._came())
+                    batch.run()
+                    self._rest()
+            finally:
+                batch.close()
             self._write_report()
         self._say_end()
         return _status(batch, endless=self._watched is not None)

@@ -265,6 +265,12 @@ def _rescue(options: argparse.Namespace) -> int:
 
 
 def _work(options: argparse.Namespace) -> int:
+    if options.device in {"auto", "cuda"}:
+        from marionext.queueing.gpus import claim_gpu  # noqa: PLC0415 - pictures
+
+        # Until this process ends.
+        if (held := claim_gpu()) is not None:
+            console.say(f"This worker has {held.gpu.name}.")
     printer = console.EventPrinter(as_json=options.json)
     worker = Worker(
         _folder(options),

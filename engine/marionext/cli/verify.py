@@ -108,8 +108,14 @@ def _repair(verdict: "Verdict", engine: EngineSettings) -> int:
         free_first_take,
         jobs_that_repair,
         jobs_that_show,
+        restore_record,
+        verify,
     )
 
+    if verdict.record is None:
+        restore_record(verdict)
+        console.say(f"{verdict.folder}: its record is there again, from the copy beside it.")
+        verdict = verify(verdict.folder)
     jobs = jobs_that_repair(verdict)
     before = verdict.record
     assert before is not None  # or it would have been said

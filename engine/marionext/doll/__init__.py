@@ -3,6 +3,7 @@
 from marionext.doll.drawing import DollDrawer
 from marionext.doll.folders import read_doll, write_doll
 from marionext.doll.making import MAKER, make_doll
+from marionext.doll.manner import is_flat
 from marionext.doll.model import PART_NAMES, VIEWS, Doll, Drawn, Layer, Shadow
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Drawn",
     "Layer",
     "Shadow",
+    "is_flat",
     "make_doll",
     "read_doll",
     "write_doll",

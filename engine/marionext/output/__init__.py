@@ -8,7 +8,7 @@ from marionext.output.encode import (
     video_suffix,
 )
 from marionext.output.folder import PREVIEW, RenderFolder, difference, refuse_strangers
-from marionext.output.lock import FolderLock
+from marionext.output.lock import LOCK_FILE, FolderLock
 from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
 from marionext.output.sound import Sound
@@ -16,6 +16,7 @@ from marionext.output.takes import Takes
 from marionext.output.writer import FrameWriter
 
 __all__ = [
+    "LOCK_FILE",
     "PREVIEW",
     "EncodedVideo",
     "FolderLock",

@@ -1,5 +1,6 @@
 """A render's folder: locked, with its record, its frames, their takes and its unfinished state."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from marionext.frames import format_frames
 from marionext.output.lock import FolderLock
 from marionext.output.takes import Takes, remove_folder
 from marionext.output.writer import FrameWriter
-from marionext.record import RECORD, Record, Take
+from marionext.record import COPY, RECORD, Record, Take
 
 __all__ = ["PREVIEW", "RenderFolder", "difference", "refuse_strangers"]
 
@@ -180,6 +181,7 @@ class RenderFolder:
             return
         # The record goes first: frames without one are refused, never mistaken for ours.
         path.unlink()
+        (self.path / COPY).unlink(missing_ok=True)
         for number in own:
             self._writer.remove(number)
         for name in (*found.videos, *found.files):
@@ -413,6 +415,9 @@ class RenderFolder:
         for text in said:
             record = record.with_note(text)
         self.keep(record)
+        # The render is whole without it.
+        with contextlib.suppress(OutputError):
+            record.write(self.path / COPY)
 
     def keep(self, record: Record) -> None:
         """Keep a changed record, on disk too.

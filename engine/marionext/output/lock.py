@@ -4,9 +4,9 @@ from pathlib import Path
 
 from marionext.locking import FileLock
 
-__all__ = ["FolderLock"]
+__all__ = ["LOCK_FILE", "FolderLock"]
 
-_NAME = ".marionext.lock"
+LOCK_FILE = ".marionext.lock"
 
 
 class FolderLock(FileLock):
@@ -20,7 +20,7 @@ class FolderLock(FileLock):
         """
         self.folder = folder
         super().__init__(
-            folder / _NAME,
+            folder / LOCK_FILE,
             str(folder),
             "Wait for it to finish, stop it, or choose another output folder.",
         )

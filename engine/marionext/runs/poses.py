@@ -1,5 +1,6 @@
 """The poses of a motion without a model: as a pose track, or drawn as pose maps."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -7,15 +8,16 @@ from pathlib import Path
 from marionext.backends import Renderers
 from marionext.codec import encode
 from marionext.errors import OutputError, SettingsError
-from marionext.files import write_bytes, write_json
+from marionext.files import json_bytes, write_bytes, write_json
 from marionext.frames import FrameRange, format_frames, frame_name
 from marionext.jobs import RIG_SIZE, EngineSettings, PoseMapJob, TrackJob
 from marionext.output import encode_png
 from marionext.paths import check_name, refuse_overlap
-from marionext.pose import Finding, trim
+from marionext.pose import Finding, PoseTrack, trim
 from marionext.pose.formats import check_track_name, write_track
 from marionext.posemap import SmallDrawer
 from marionext.reporting import Reporter
+from marionext.runs.made import Made
 from marionext.runs.result import Result
 from marionext.sources import OpenMotion, open_motion, select_frames
 from marionext.staging import refuse_empty
@@ -36,9 +38,11 @@ def write_poses(
     results = [Path(path) for path in (job.output, job.findings) if path is not None]
     _refuse_overlap(motion, results)
     check_track_name(Path(job.output))
+    made = Made(job, motion.files)
+    there = [path for path in results if path.is_file()]
     for path in results:
         check_name(path)
-        if path.is_file() and not engine.overwrite:
+        if path in there and not engine.overwrite and not made.holds(path):
             raise OutputError(
                 f"{path} is there already",
                 hint="Choose another name, or say --overwrite to replace it.",
@@ -49,13 +53,24 @@ def write_poses(
             f"a pose track holds consecutive frames, got {format_frames(numbers)}",
             hint="Give one span such as 1-120.",
         )
+    if there == results and not engine.overwrite:
+        report.log("it is there already, made by this very job")
+        return Result(Path(job.output), len(numbers))
     findings: list[Finding] = []
     track = motion.poses(job.pose, (job.width, job.height), report, found=findings.extend)
     track = trim(track, FrameRange(numbers[0], numbers[-1] + 1))
     report.progress("encode", 0, 1, Path(job.output).name)
-    write_track(track, Path(job.output))
-    if job.findings is not None:
-        write_json(Path(job.findings), encode(findings))
+    if Path(job.output).suffix.lower() in {".json", ".npz"}:
+        contents = {Path(job.output): _content_of(track, Path(job.output).name)}
+        if job.findings is not None:
+            contents[Path(job.findings)] = json_bytes(encode(findings))
+        made.note(contents)
+        for path, content in contents.items():
+            write_bytes(path, content)
+    else:
+        write_track(track, Path(job.output))
+        if job.findings is not None:
+            write_json(Path(job.findings), encode(findings))
     seen = (track.scores > 0).any(axis=(1, 2)).mean()
     report.log(
         f"{len(track)} frames ({track.frames}) at {track.rate} fps, "
@@ -66,6 +81,14 @@ def write_poses(
         told = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in kinds.items())
         report.log(f"the clean-up found: {told}")
     return Result(Path(job.output), len(track))
+
+
+def _content_of(track: PoseTrack, name: str) -> bytes:
+    """Return a track as the file of that name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write_track(track, path)
+        return path.read_bytes()
 
 
 def draw_maps(

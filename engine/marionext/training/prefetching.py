@@ -2,9 +2,9 @@
 
 import multiprocessing
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
 import cv2
@@ -28,45 +28,64 @@ def prefetched(make: Callable[[int], Made], first: int, stop: int) -> Iterator[t
             yield step, ready
 
 
-def drawn_ahead(make: Callable[[int], Made], first: int, stop: int) -> Iterator[tuple[int, Made]]:
-    """Yield ``make(step)`` for each step; the next one is made by another process meanwhile.
+def drawn_ahead(
+    make: Callable[[int], Made], first: int, stop: int, processes: int = 1
+) -> Generator[tuple[int, Made], None, None]:
+    """Yield ``make(step)`` for each step; other processes make the next ones meanwhile.
 
     Args:
         make: can be pickled, and gives the same for the same step.
         first: the first step.
         stop: the step after the last.
+        processes: how many make steps, in turn.
 
     Raises:
-        ModelError: the other process ended, with its own last words on stderr.
+        ModelError: one of them ended, with its own last words on stderr.
     """
     # Drawing is Python's own work: a thread would hold up every small step of the networks.
     kind = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context: Any = multiprocessing.get_context(kind)
     if kind == "forkserver":
         context.set_forkserver_preload([type(make).__module__])
-    receiving, sending = context.Pipe(duplex=False)
-    work = (make, first, stop, sending)
-    maker = context.Process(target=_make_all, args=work, daemon=True)
-    maker.start()
-    sending.close()
+    receivers, makers = [], []
+    for turn in range(processes):
+        receiving, sending = context.Pipe(duplex=False)
+        work = (make, range(first + turn, stop, processes), sending)
+        makers.append(context.Process(target=_make_all, args=work, daemon=True))
+        makers[-1].start()
+        sending.close()
+        receivers.append(receiving)
+    # What is ready is fetched whenever one is asked for: who is quicker than the others goes on.
+    ready: dict[int, bytes] = {}
+    due = {receiving: first + turn for turn, receiving in enumerate(receivers)}
     try:
         for step in range(first, stop):
-            try:
-                made = receiving.recv_bytes()
-            except EOFError:
-                raise ModelError(f"the process that draws the clips ended at step {step}") from None
-            yield step, pickle.loads(made)
+            wanted = receivers[(step - first) % processes]
+            while step not in ready:
+                wait([wanted])
+                for receiving in receivers:
+                    if due[receiving] >= stop or not receiving.poll():
+                        continue
+                    try:
+                        ready[due[receiving]] = receiving.recv_bytes()
+                    except EOFError:
+                        raise ModelError(
+                            f"the process that draws the clips ended at step {due[receiving]}"
+                        ) from None
+                    due[receiving] += processes
+            yield step, pickle.loads(ready.pop(step))
     finally:
-        receiving.close()
-        maker.terminate()
-        maker.join()
+        for receiving, maker in zip(receivers, makers, strict=True):
+            receiving.close()
+            maker.terminate()
+            maker.join()
 
 
-def _make_all(make: Callable[[int], Made], first: int, stop: int, sending: Connection) -> None:
+def _make_all(make: Callable[[int], Made], steps: range, sending: Connection) -> None:
     """Send what is made, each when it is asked for: the pipe holds less than one."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    for step in range(first, stop):
+    for step in steps:
         made = pickle.dumps(make(step), pickle.HIGHEST_PROTOCOL)
         try:
             sending.send_bytes(made)

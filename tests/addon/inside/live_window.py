@@ -68,6 +68,7 @@ def steps():
     yield
     ANSWER["shown in"] = editor().image.name
     yield from scrub(scene)
+    yield from in_camera_view()
     yield from play()
     picture("live")
     bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "shot.blend"))
@@ -106,6 +107,45 @@ def scrub(scene):
         ANSWER["lags"].append(preview().lag)
         ANSWER["drawing"].append(preview().drawing)
         yield from pause(0.1)
+
+
+def in_camera_view():
+    """Where the character's frame is on the screen, the picture is."""
+    window = bpy.context.window
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    frames = {}
+    for name, on, opacity in (("off", False, 1), ("on", True, 1), ("clear", True, 0)):
+        session().live_camera, session().live_opacity = on, opacity
+        yield
+        path = str(kit.FOLDER / f"camera_{name}.png")
+        with bpy.context.temp_override(window=window, area=area, region=region):
+            bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
+            bpy.ops.screen.screenshot(filepath=path)
+        image = bpy.data.images.load(path)
+        seen = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
+        image.pixels.foreach_get(seen)
+        frames[name] = seen.reshape(image.size[1], image.size[0], 4)[..., :3]
+        bpy.data.images.remove(image)
+    changed = np.abs(frames["on"] - frames["off"]).max(axis=2) > 0.05
+    rows, columns = np.nonzero(changed)
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    drawn = frames["on"][box]
+    high, wide = drawn.shape[:2]
+    shown = live().picture().pixels
+    places = np.ix_(
+        ((np.arange(high) + 0.5) * shown.shape[0] / high).astype(int),
+        ((np.arange(wide) + 0.5) * shown.shape[1] / wide).astype(int),
+    )
+    error = np.abs(drawn - shown[places][..., :3])
+    ANSWER["in camera view"] = [
+        round(wide / high, 2),
+        round(float(np.median(error)), 3),
+        int((np.abs(frames["clear"] - frames["off"])[box] > 0.05).sum()),
+    ]
+    session().live_opacity = 1
+    picture("live-camera")
+    session().live_camera = False
 
 
 def play():

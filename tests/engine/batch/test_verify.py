@@ -15,7 +15,7 @@ JobMaker = Callable[..., dict[str, Any]]
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Everything in a render's folder but the record and what is only for a while."""
-    passing = {"render.json", "preview.png", ".marionext.lock"}
+    passing = {"render.json", ".render.json", "preview.png", ".marionext.lock"}
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -112,16 +112,36 @@ def test_a_take_that_is_shown_is_repaired_as_that_take(puppet: Path) -> None:
     assert Record.read(puppet / "render.json").take_of(103) == 1
 
 
-def test_a_record_that_is_cut_off_is_told_and_nothing_is_touched(
+def test_a_record_that_is_cut_off_comes_back_from_its_copy_and_the_rest_is_judged_by_it(
     doll: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = contents(doll)
     record = doll / "render.json"
-    record.write_bytes(record.read_bytes()[:200])
+    whole = record.read_bytes()
+    record.write_bytes(whole[:200])
+    (doll / "frames" / "000103.png").write_bytes(b"")
+    assert main(["verify", str(doll)]) == 1
+    assert "render.json is unreadable" in capsys.readouterr().out
+    assert main(["verify", str(doll), "--repair"]) == 0
+    assert (doll / "render.unreadable-1.json").read_bytes() == whole[:200]
+    after = contents(doll)
+    del after["render.unreadable-1.json"]
+    assert after == before
+    record.unlink()
+    assert main(["verify", str(doll), "--repair"]) == 0
+
+
+def test_a_record_that_is_cut_off_as_its_copy_is_told_and_nothing_is_touched(
+    doll: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(doll)
+    for name in ("render.json", ".render.json"):
+        (doll / name).write_bytes((doll / name).read_bytes()[:200])
     assert main(["verify", str(doll), "--repair"]) == 1
     said = capsys.readouterr()
     assert "render.json is unreadable" in said.out
-    assert "not the record of a render" in said.err
+    assert "there is no whole copy of it either" in said.err
+    assert "into another folder" in said.err
     assert contents(doll) == before
 
 

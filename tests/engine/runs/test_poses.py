@@ -175,3 +175,38 @@ def test_a_worker_answers_plans_while_it_renders_the_newest_first(
         process.cancel(rendering)
         assert isinstance(process.wait(rendering, timeout=60)[-1], Failed)
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+def test_a_track_that_its_own_job_has_left_counts_as_done_and_any_other_file_is_refused(
+    engine: LocalEngine, long_track: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MARIONEXT_HOME", str(tmp_path / "home"))
+    job = {
+        "kind": "track",
+        "motion": {"path": str(long_track)},
+        "output": str(tmp_path / "clean.npz"),
+        "findings": str(tmp_path / "findings.json"),
+    }
+
+    def done() -> Finished | Failed:
+        ended = engine.wait(engine.submit(job))[-1]
+        assert isinstance(ended, Finished | Failed)
+        return ended
+
+    assert isinstance(done(), Finished)
+    whole = (tmp_path / "clean.npz").read_bytes()
+    written = (tmp_path / "clean.npz").stat().st_mtime_ns
+    again = done()
+    assert isinstance(again, Finished)
+    assert again.frames == 30
+    assert (tmp_path / "clean.npz").stat().st_mtime_ns == written, "it is left alone"
+    # The worker died between the two files.
+    (tmp_path / "findings.json").unlink()
+    assert isinstance(done(), Finished)
+    assert (tmp_path / "findings.json").is_file()
+    assert (tmp_path / "clean.npz").read_bytes() == whole
+    (tmp_path / "clean.npz").write_bytes(b"mine")
+    refused = done()
+    assert isinstance(refused, Failed)
+    assert "clean.npz is there already" in refused.message
+    assert (tmp_path / "clean.npz").read_bytes() == b"mine"

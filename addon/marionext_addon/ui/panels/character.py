@@ -79,6 +79,12 @@ def draw_live(context: Any, layout: Any) -> None:
     """Draw the switch of the live preview, and what it has to say."""
     session = context.window_manager.marionext
     layout.prop(session, "live", icon="HIDE_OFF", toggle=True)
+    if session.live:
+        row = layout.row(align=True)
+        row.prop(session, "live_camera", icon="VIEW_CAMERA", toggle=True)
+        opacity = row.row(align=True)
+        opacity.enabled = session.live_camera
+        opacity.prop(session, "live_opacity", slider=True)
     if session.live_message and not session.live:
         write_problem(layout, context, translated(session.live_message), say(session.live_hint))
     elif session.live_message:

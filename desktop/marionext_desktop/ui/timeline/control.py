@@ -192,7 +192,8 @@ class TimelineControl(QObject):
             case "capturing":
                 return say("finding poses {share} %", share=round(state.fraction * 100))
             case "failed":
-                return say("no poses found")
+                lacking = state.lacks_detector
+                return say("needs the detector") if lacking else say("no poses found")
         return ""
 
     def _poses_changed(self, name: str, span: FrameRange | None) -> None:

@@ -1,5 +1,5 @@
 """The paper doll: characters bent along their own pictures, and a network that mends them."""
 
-from marionext.backends.doll.backend import REFINER, DollBackend, DollRenderer, refines
+from marionext.backends.doll.backend import REFINER, DollBackend, DollRenderer
 
-__all__ = ["REFINER", "DollBackend", "DollRenderer", "refines"]
+__all__ = ["REFINER", "DollBackend", "DollRenderer"]

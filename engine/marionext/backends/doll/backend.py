@@ -2,23 +2,24 @@
 
 Frames know nothing of each other, so nothing is kept between them but the dolls themselves
 (`marionext.casting`), and frames of a take are drawn as those of the render are. What mends them
-(`marionext.backends.doll.refiner`) is one small network; with ``refine`` off none runs, and torch
-is not needed.
+(`marionext.backends.doll.refiner`) is one small network that learnt from drawn figures: it mends
+characters in flat colours only, photographs stay as the doll draws them. With ``refine`` off none
+runs, and torch is not needed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from marionext import presets
 from marionext.backends.base import Backend, Figures, Renderer, Work
 from marionext.backends.processor import computing_with, threads
 from marionext.bundles import ModelBundle
 from marionext.casting import find_files
-from marionext.doll import MAKER, DollDrawer
+from marionext.doll import MAKER, DollDrawer, Drawn, is_flat
 from marionext.errors import MotionError
 from marionext.jobs import EngineSettings, RenderJob
 from marionext.reporting import Reporter
@@ -29,7 +30,9 @@ from marionext.staging import Staged
 if TYPE_CHECKING:
     from marionext.backends.doll.refiner import Refiner, RefinerNetwork
 
-__all__ = ["REFINER", "DollBackend", "DollRenderer", "refines"]
+Made = TypeVar("Made")
+
+__all__ = ["REFINER", "DollBackend", "DollRenderer"]
 
 REFINER = "refiner.safetensors"
 """File of the network's weights, in the model's folder."""
@@ -95,8 +98,9 @@ class DollBackend(Backend[DollSettings]):
     ) -> dict[str, str]:
         """Return the version of the way dolls are made and drawn; of a network also its threads."""
         computed = {"device": "cpu", "doll": str(MAKER)}
-        if refines(settings):
-            computed["threads"] = str(threads())
+        if settings.refine == "auto":
+            # One core draws what the others mend.
+            computed["threads"] = str(max(1, threads() - 1))
         return computed
 
     def check_kept(self, kept: Path) -> None:
@@ -115,25 +119,21 @@ class DollBackend(Backend[DollSettings]):
         engine: EngineSettings,  # noqa: ARG002 - there is one device only
         say: Callable[[str], None],  # noqa: ARG002 - nothing runs short
     ) -> "DollRenderer":
-        """Load the network that mends, where one is wanted."""
-        if not refines(settings):
-            return DollRenderer(None)
-        from marionext.backends.doll.refiner import load_network  # noqa: PLC0415 - torch
-
-        return DollRenderer(load_network(bundle.folder / REFINER))
-
-
-def refines(settings: DollSettings) -> bool:
-    """Tell whether frames are mended: it is wanted, and the weights are there."""
-    return settings.refine == "auto" and (presets.folder("doll") / REFINER).is_file()
+        """Return what renders; what mends is loaded when there is something to mend."""
+        return DollRenderer(bundle.folder / REFINER if settings.refine == "auto" else None)
 
 
 class DollRenderer(Renderer[DollSettings]):
-    """Draws frames, and mends them."""
+    """Draws frames, and mends them.
 
-    def __init__(self, network: "RefinerNetwork | None") -> None:
-        """Keep the network; None: frames stay as they are drawn."""
-        self._network = network
+    Args:
+        weights: of the network that mends; None: frames stay as they are drawn.
+    """
+
+    def __init__(self, weights: Path | None) -> None:
+        """Load nothing yet."""
+        self._weights = weights
+        self._network: RefinerNetwork | None = None
 
     def prepare(self, staged: Staged) -> None:
         """Make the dolls, or find them where they are kept."""
@@ -143,35 +143,49 @@ class DollRenderer(Renderer[DollSettings]):
         self, staged: Staged, settings: DollSettings, work: Work, report: Reporter
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Draw the frames that are missing."""
-        if self._network is None:
-            yield from self._draw(staged, settings, work, report, None)
-            return
-        from marionext.backends.doll.refiner import Refiner  # noqa: PLC0415 - torch
-
-        with computing_with(work.threads):
-            refiner = Refiner(self._network, settings.size)
-            yield from self._draw(staged, settings, work, report, refiner)
-
-    def _draw(
-        self,
-        staged: Staged,
-        settings: DollSettings,
-        work: Work,
-        report: Reporter,
-        refiner: "Refiner | None",
-    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        track = staged.fitted
         drawer = DollDrawer(staged.dolls, settings.size)
+        drawn = self._draw(staged, drawer, work)
+        if self._weights is None or not all(is_flat(doll) for doll in staged.dolls):
+            for done, (number, frame) in enumerate(drawn, start=1):
+                yield number, frame.picture
+                report.progress("draw", done, len(work.missing))
+            return
+        track = staged.fitted
+        with computing_with(work.threads):
+            refiner = self._refiner(self._weights, settings.size)
+            for done, (number, frame) in enumerate(_ahead(drawn), start=1):
+                index = number - track.first
+                points, scores = track.points[index], track.scores[index]
+                yield number, refiner.refine(frame, points, scores, drawer.background)
+                report.progress("draw", done, len(work.missing))
+
+    def _refiner(self, weights: Path, size: tuple[int, int]) -> "Refiner":
+        from marionext.backends.doll.refiner import Refiner, load_network  # noqa: PLC0415 - torch
+
+        if self._network is None:
+            self._network = load_network(weights)
+        return Refiner(self._network, size)
+
+    @staticmethod
+    def _draw(staged: Staged, drawer: DollDrawer, work: Work) -> Iterator[tuple[int, Drawn]]:
+        track = staged.fitted
         depths = track.depths if track.knows_depths else None
         # Of all frames, whichever are missing: what lies over what in one depends on those before.
         orders = drawer.plan(track.points, track.scores, depths)
-        for done, number in enumerate(work.missing, start=1):
+        for number in work.missing:
             index = number - track.first
-            points, scores = track.points[index], track.scores[index]
             near = None if depths is None else depths[index]
-            drawn = drawer.draw(points, scores, near, orders[index])
-            picture = drawn.picture
-            if refiner is not None:
-                picture = refiner.refine(drawn, points, scores, drawer.background)
-            yield number, picture
-            report.progress("draw", done, len(work.missing))
+            yield (
+                number,
+                drawer.draw(track.points[index], track.scores[index], near, orders[index]),
+            )
+
+
+def _ahead(made: Iterable[Made]) -> Iterator[Made]:
+    """Yield what is made; a thread makes the next meanwhile."""
+    each = iter(made)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(next, each, None)
+        while (ready := waiting.result()) is not None:
+            waiting = thread.submit(next, each, None)
+            yield ready

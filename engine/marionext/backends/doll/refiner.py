@@ -5,7 +5,8 @@ background and at the pose, and answers with three things. A *flow* says from wh
 figure is taken again: a limb that is only misplaced stays as sharp as the picture it was cut from.
 A *colour* is what the network itself would paint. A *gate* chooses between the two, pixel by pixel,
 so that nothing is painted, and blurred, that was right already. Away from the figure, where the
-background was seen in the character's picture, nothing is touched at all.
+background was seen in the character's picture, nothing is touched at all; nor are heads: a face a
+little out of place is still that face, and a mended one is nobody's.
 
 Frames do not know each other: a frame made again, or after a crash, is the same to the byte.
 """
@@ -29,6 +30,7 @@ from marionext.posemap import SmallDrawer
 from marionext.skeleton import SEEN_SCORE
 
 __all__ = [
+    "COLOURS",
     "DEPTHS",
     "WIDTHS",
     "Correction",
@@ -39,6 +41,7 @@ __all__ = [
     "bright",
     "channels_last",
     "load_network",
+    "mendable",
     "moved",
     "nearby",
     "view_of",
@@ -61,6 +64,9 @@ FARTHEST = 12.0
 GROWN, SOFTENED = 17, 9
 """Side of the square by which the surroundings of a figure are grown, and of that over which they
 fade, in pixels of the network's picture: it is let be from 12 pixels on."""
+HEAD = PART_NAMES.index("head")
+HEADS_GROWN = 5
+"""Side of the square by which heads are grown, and over which what is mended fades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,14 @@ def nearby(view: View) -> Tensor:
     return near
 
 
+def mendable(view: View) -> Tensor:
+    """Return where frames are mended: (n, 1, h, w), as `nearby`, but 0 on heads."""
+    heads = (view.parts == HEAD).float()[:, None]
+    heads = F.max_pool2d(heads, HEADS_GROWN, stride=1, padding=HEADS_GROWN // 2)
+    soft = F.avg_pool2d(heads, HEADS_GROWN, 1, HEADS_GROWN // 2, count_include_pad=False)
+    return nearby(view) * (1 - soft)
+
+
 def apply(
     correction: Correction, near: Tensor, picture: Tensor, coverage: Tensor, background: Tensor
 ) -> Tensor:
@@ -214,7 +228,7 @@ def apply(
 
     Args:
         correction: at any size.
-        near: (n, 1, h, w) of the correction's size, from `nearby`.
+        near: (n, 1, h, w) of the correction's size, from `mendable`.
         picture: (n, 3, H, W), 0 to 1.
         coverage: (n, 1, H, W).
         background: (n, 3, H, W).
@@ -358,7 +372,7 @@ class Refiner:
         part = np.s_[..., :height, :width]
         mended = apply(
             Correction(correction.flow[part], correction.gate[part], correction.colour[part]),
-            nearby(view),
+            mendable(view),
             whole.picture,
             whole.coverage,
             whole.background,

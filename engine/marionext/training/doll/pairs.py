@@ -5,6 +5,7 @@ are made worse in the ways that real ones are: patterns on the body (`textures`)
 keypoints that are a little off. Everything follows from a clip's seed.
 """
 
+from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -13,14 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from marionext.backends.doll.refiner import View, bright, view_of
+from marionext.backends.doll.refiner import COLOURS, View, bright, view_of
 from marionext.doll import DollDrawer, make_doll
 from marionext.errors import CharacterError
 from marionext.posemap import SmallDrawer
 from marionext.training.doll.textures import textured
 from marionext.training.figures.clips import draw_empty, make_clip
 
-__all__ = ["Pairs", "StepPairs", "draw_pairs", "joined", "plain_pairs"]
+__all__ = ["ClipDrawer", "DrawnClip", "Pairs", "Stock", "draw_pairs", "plain_pairs"]
 
 TEXTURED, MASKED, SHAKEN = 0.45, 0.25, 0.4
 """Shares of the clips with a pattern on the figure, with a rough mask, with keypoints off."""
@@ -109,98 +110,130 @@ def _rough(mask: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.fl
     return np.asarray(np.clip((soft - edge) * 4 + 0.5, 0, 1), np.float32)
 
 
-def joined(parts: list[Pairs]) -> Pairs:
-    """Put pairs of one size together."""
-    pixels = torch.cat([part.view.pixels for part in parts])
-    return Pairs(
-        View(pixels, torch.cat([part.view.parts for part in parts])),
-        torch.cat([part.truth for part in parts]),
-    )
+@dataclass(frozen=True, slots=True)
+class DrawnClip:
+    """A clip's pairs as they are kept: in bytes."""
+
+    pixels: NDArray[np.uint8]
+    """(frames, 15, h, w): a view's eleven channels, its parts, the truth."""
+    places: NDArray[np.int16]
+    """(frames, n, 2): rows and columns of some pixels of the figure."""
 
 
-class StepPairs:
-    """Draws the pairs of each step; the same for the same step.
+@dataclass(frozen=True, slots=True)
+class ClipDrawer:
+    """Draws the clips of a training by their numbers; the same for the same number.
 
-    A clip costs more to draw than a step to learn from it. So there is a stock of clips: in each
-    step some are drawn anew and take the place of the oldest, and pairs are picked from all.
+    Args:
+        seed: of the training.
+        frames: frames of a clip.
+        size: width and height of the clips.
+        large: every so many-th clip is drawn at twice the size, with half the frames; 0: none is.
+    """
+
+    seed: int
+    frames: int
+    size: tuple[int, int]
+    large: int
+
+    def __call__(self, number: int) -> DrawnClip:
+        """Draw a clip; one whose reference shows too little is replaced."""
+        width, height = self.size
+        large = self.large and number % self.large == self.large - 1
+        size = (2 * width, 2 * height) if large else self.size
+        frames = max(self.frames // 2, 1) if large else self.frames
+        seed = (self.seed << 20) + number
+        for more in range(100):
+            try:
+                pairs = draw_pairs((seed << 7) + more + (1 << 33), frames, size)
+            except CharacterError:
+                continue
+            return _kept(pairs, np.random.default_rng([seed, 5]))
+        raise CharacterError(f"no figure of the clips from {seed << 7} on can be taken apart")
+
+
+PLACES = 32
+"""Places of the figure that are remembered of each frame."""
+
+
+def _kept(pairs: Pairs, rng: np.random.Generator) -> DrawnClip:
+    bytes_of = [
+        (pairs.view.pixels * 255).round().byte(),
+        pairs.view.parts[:, None].byte(),
+        (pairs.truth * 255).round().byte(),
+    ]
+    places = np.zeros((len(pairs), PLACES, 2), np.int16)
+    for some, coverage in zip(places, pairs.view.coverage[:, 0].numpy(), strict=True):
+        figure = np.argwhere(coverage > 0.5)
+        if len(figure):
+            some[:] = figure[rng.integers(len(figure), size=PLACES)]
+    return DrawnClip(torch.cat(bytes_of, dim=1).numpy(), places)
+
+
+class Stock:
+    """The clips at hand, and the pairs that a step learns of them.
+
+    A clip costs more to draw than a step to learn from it, so each is looked at many times. The
+    pairs of a step depend on its number and the clips at hand only.
 
     Args:
         seed: of the training.
         batch: pairs in a step.
-        stock: clips at hand.
-        renewed: clips drawn in a step, may be less than 1.
-        frames: frames of a clip.
-        size: width and height of the clips.
-        large: every so many-th clip is drawn at twice the size; 0: none is.
+        kept: clips that are kept; the oldest are left out.
         piece: width and height of the pairs: they are cut out around the figure, since the empty
             background teaches nothing.
+        device: where the clips are kept and the pairs made.
     """
 
     def __init__(
-        self,
-        seed: int,
-        batch: int,
-        stock: int,
-        renewed: float,
-        frames: int,
-        size: tuple[int, int],
-        large: int,
-        piece: tuple[int, int],
+        self, seed: int, batch: int, kept: int, piece: tuple[int, int], device: torch.device
     ) -> None:
-        self._seed, self._batch, self._stock, self._renewed = seed, batch, stock, renewed
-        self._frames, self._size, self._large, self._piece = frames, size, large, piece
-        self._clips: dict[int, Pairs] = {}
+        self._seed, self._batch, self._piece, self._device = seed, batch, piece, device
+        self._clips: deque[tuple[Tensor, NDArray[np.int16]]] = deque(maxlen=kept)
 
-    def __call__(self, step: int) -> Pairs:
-        """Draw them."""
-        first = int(step * self._renewed)
-        numbers = range(first, first + self._stock)
-        self._clips = {number: self._clips.get(number) or self._clip(number) for number in numbers}
+    def add(self, clip: DrawnClip) -> None:
+        """Take in a clip."""
+        self._clips.append((torch.from_numpy(clip.pixels).to(self._device), clip.places))
+
+    def pairs(self, step: int) -> Pairs:
+        """Pick frames, cut out pieces, change colours."""
         rng = np.random.default_rng([self._seed, step, 4])
-        picked = rng.choice(self._stock, self._batch, replace=self._batch > self._stock)
-        return joined([self._pick(self._clips[first + int(index)], rng) for index in picked])
-
-    def _clip(self, number: int) -> Pairs:
-        """Draw a clip; one whose reference shows too little is replaced."""
-        width, height = self._size
-        large = self._large and number % self._large == self._large - 1
-        size = (2 * width, 2 * height) if large else self._size
-        frames = max(self._frames // 2, 1) if large else self._frames
-        seed = (self._seed << 20) + number
-        for more in range(100):
-            try:
-                return draw_pairs((seed << 7) + more + (1 << 33), frames, size)
-            except CharacterError:
-                continue
-        raise CharacterError(f"no figure of the clips from {seed << 7} on can be taken apart")
-
-    def _pick(self, pairs: Pairs, rng: np.random.Generator) -> Pairs:
-        """Pick a frame, cut out a piece, change its colours."""
-        index = int(rng.integers(len(pairs)))
-        view, truth = pairs.view, pairs.truth[index]
-        pixels, parts = view.pixels[index], view.parts[index]
         width, height = self._piece
-        places = torch.nonzero(pixels[3] > 0.5)
-        middle = places[int(rng.integers(len(places)))].tolist() if len(places) else [0, 0]
-        top, left = (
-            int(np.clip(at - side * rng.uniform(0.25, 0.75), 0, whole - side))
-            for at, side, whole in zip(middle, (height, width), truth.shape[1:], strict=True)
-        )
-        piece = np.s_[..., top : top + height, left : left + width]
-        pixels, parts, truth = pixels[piece], parts[piece], truth[piece]
-        if rng.uniform() < RECOLOURED:
-            pixels, truth = _recoloured(pixels, truth, rng)
-        return Pairs(View(pixels[None], parts[None]), truth[None])
+        pieces = []
+        for index in rng.integers(len(self._clips), size=self._batch):
+            pixels, places = self._clips[index]
+            frame = int(rng.integers(len(pixels)))
+            middle = places[frame, rng.integers(PLACES)]
+            top, left = (
+                int(np.clip(at - side * rng.uniform(0.25, 0.75), 0, whole - side))
+                for at, side, whole in zip(middle, (height, width), pixels.shape[2:], strict=True)
+            )
+            pieces.append(pixels[frame, :, top : top + height, left : left + width])
+        whole = torch.stack(pieces)
+        view = View(whole[:, :COLOURS].float() / 255, whole[:, COLOURS].long())
+        return _recoloured(Pairs(view, whole[:, COLOURS + 1 :].float() / 255), rng)
 
 
-def _recoloured(pixels: Tensor, truth: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _recoloured(pairs: Pairs, rng: np.random.Generator) -> Pairs:
     """Exchange the colours' channels, and change contrast and brightness of each, in all alike."""
-    order = torch.from_numpy(rng.permutation(3))
-    gain = torch.from_numpy(rng.uniform(0.7, 1.15, (3, 1, 1)).astype(np.float32))
-    lift = torch.from_numpy(rng.uniform(-0.1, 0.1, (3, 1, 1)).astype(np.float32))
+    count, device = len(pairs), pairs.truth.device
+    orders = np.tile(np.arange(3), (count, 1))
+    gains, lifts = np.ones((count, 3)), np.zeros((count, 3))
+    for index in np.flatnonzero(rng.uniform(size=count) < RECOLOURED):
+        orders[index] = rng.permutation(3)
+        gains[index], lifts[index] = rng.uniform(0.7, 1.15, 3), rng.uniform(-0.1, 0.1, 3)
+    order = torch.from_numpy(orders).to(device)[:, :, None, None]
+    gain, lift = (
+        torch.from_numpy(values.astype(np.float32)).to(device)[:, :, None, None]
+        for values in (gains, lifts)
+    )
 
-    def changed(picture: Tensor) -> Tensor:
-        return (picture[order] * gain + lift).clamp(0, 1)
+    def changed(pictures: Tensor) -> Tensor:
+        picked = pictures.gather(1, order.expand_as(pictures))
+        return (picked * gain + lift).clamp(0, 1)
 
-    picture, background = changed(pixels[:3]), changed(pixels[5:8])
-    return torch.cat([picture, pixels[3:5], background, pixels[8:]]), changed(truth)
+    view = pairs.view
+    pixels = [
+        changed(view.picture), view.coverage, view.validity, changed(view.background), view.pose_map
+    ]  # fmt: skip
+    return Pairs(View(torch.cat(pixels, dim=1), view.parts), changed(pairs.truth))

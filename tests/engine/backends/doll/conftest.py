@@ -27,10 +27,12 @@ def engine() -> Iterator[LocalEngine]:
 
 @pytest.fixture
 def make_doll_job(make_job: JobMaker) -> JobMaker:
-    """Return a maker of small jobs for dolls; keyword arguments as in `make_job`."""
+    """Return a maker of small jobs for dolls; keyword arguments as in `make_job`.
+
+    Frames are not mended, or their bytes would depend on the threads of the processor."""
 
     def make(**changes: Any) -> dict[str, Any]:
-        settings = {"width": 64, "height": 96, **changes.pop("settings", {})}
+        settings = {"width": 64, "height": 96, "refine": "off", **changes.pop("settings", {})}
         return {**make_job(**changes), "model": "doll", "settings": settings}
 
     return make

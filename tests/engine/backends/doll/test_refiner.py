@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from marionext.backends.doll.refiner import Refiner, RefinerNetwork
-from marionext.doll import Drawn
+from marionext.doll import PART_NAMES, Drawn
 from marionext.errors import ModelError
 from marionext.skeleton import POINT_COUNT
 
@@ -75,6 +75,16 @@ def test_where_nobody_is_near_the_picture_is_left_as_it_is(weights: Path) -> Non
     for places, low, high in ((touched[0], 80, 100), (touched[1], 50, 70)):
         assert low - 12 <= places.min()
         assert places.max() < high + 12
+
+
+def test_a_head_is_left_as_it_was_drawn(weights: Path) -> None:
+    box = np.s_[60:130, 40:90]
+    before = drawn(SIZE, box)
+    head = np.s_[60:90, 50:80]
+    before.parts[head] = PART_NAMES.index("head")
+    after = Refiner.load(weights, SIZE).refine(before, *NOBODY, background(SIZE))
+    assert (after[head] == before.picture[head]).all()
+    assert (after[95:130, 40:90] != before.picture[95:130, 40:90]).any()
 
 
 def test_without_anybody_the_picture_is_left_as_it_is(weights: Path) -> None:
