@@ -369,10 +369,9 @@ class SheetPainter:
             at = (np.arange(left, right + 1) - area.left()) / area.width() * len(peaks)
             places = np.clip(at.astype(int), 0, len(peaks) - 1)
             tall = np.maximum.reduceat(peaks, places[:-1]) * (height / 2 - 3)
-            rows = np.abs(np.arange(int(height)) + 0.5 - height / 2)[:, None]
-            wave = np.where(rows <= np.maximum(tall, 0.5), _premultiplied("good", 200), 0).astype(
-                np.uint32
-            )
+            rows = np.abs(np.arange(int(height)) + 0.5 - height / 2).astype(np.float32)
+            heard = rows[:, None] <= np.maximum(tall, 0.5).astype(np.float32)
+            wave = heard * np.uint32(_premultiplied("good", 200))
             image = QImage(
                 wave.data,
                 wave.shape[1],
