@@ -153,8 +153,12 @@ def _step(
 
 
 def to_yaml(value: object) -> str:
-    """Return mappings, lists, text and numbers as YAML; text is always quoted."""
+    """Return mappings, lists, text and numbers as YAML; text is quoted, keys where they have to be."""
     return "\n".join(_lines(value)) + "\n"
+
+
+_NO_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+"""Words that YAML takes for something else unless they are quoted."""
 
 
 def _lines(value: object) -> list[str]:
@@ -162,11 +166,12 @@ def _lines(value: object) -> list[str]:
     if isinstance(value, Mapping):
         lines = []
         for key, item in value.items():
+            name = json.dumps(key) if key.lower() in _NO_TEXT else key
             inner = _lines(item)
             if isinstance(item, Mapping | list) and item:
-                lines += [f"{key}:", *(f"  {line}" for line in inner)]
+                lines += [f"{name}:", *(f"  {line}" for line in inner)]
             else:
-                lines.append(f"{key}: {inner[0]}")
+                lines.append(f"{name}: {inner[0]}")
         return lines or ["{}"]
     if isinstance(value, list):
         lines = []

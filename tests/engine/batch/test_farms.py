@@ -74,6 +74,6 @@ def test_every_command_line_in_the_documentation_is_one_that_is_understood(
             )
         )
     ]
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         build_parser().parse_args(shlex.split(command))
