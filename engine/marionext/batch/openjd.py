@@ -153,7 +153,7 @@ def _step(
 
 
 def to_yaml(value: object) -> str:
-    """Return mappings, lists, text and numbers as YAML; text is quoted, keys where they have to be."""
+    """Return mappings, lists, text and numbers as YAML; text is quoted, keys where it is needed."""
     return "\n".join(_lines(value)) + "\n"
 
 
