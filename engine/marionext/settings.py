@@ -126,7 +126,7 @@ class DollSettings:
     others: tuple[str, ...] = ()
     """Pictures (or folders of dolls) of the second person of the motion, the third ...; whoever has
     none of his own looks like the one before."""
-    refine: Literal["auto", "off"] = "auto"
+    refine: Literal["auto", "off"] = "off"
     """``auto``: a small network mends the frames of characters in flat colours, where its weights
     are there; ``off``: frames stay as they are drawn."""
 

@@ -213,7 +213,7 @@ def test_settings_mean_what_they_say(inside_45) -> None:
     assert (found["svd"]["settings"]["steps"], *size("svd")) == (25, 576, 1024)
 
     assert (found["never touched"], found["chosen before"]) == ("doll", "puppet")
-    doll = {"kind": "doll", "width": 512, "height": 768, "others": [], "refine": "auto"}
+    doll = {"kind": "doll", "width": 512, "height": 768, "others": [], "refine": "off"}
     assert found["doll"]["settings"] == doll, "it has neither steps nor a seed"
     assert size("doll's own size") == (334, 500), "any even size"
     assert size("doll's draft") == (256, 384)

@@ -170,6 +170,7 @@ def test_overwriting_removes_what_the_record_lists_and_nothing_else(
     (out / "frames" / "best.png").write_bytes(b"of the user")
     assert isinstance(run(make_job(frames="101", settings={"seed": 4}), overwrite=True), Finished)
     assert sorted(content(out)) == [
+        ".render.json",
         "frames/000101.png",
         "frames/best.png",
         "notes.txt",

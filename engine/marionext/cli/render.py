@@ -214,7 +214,7 @@ def _demo(options: argparse.Namespace) -> int:
         character=str(presets.folder("characters") / "hero.png"),
         frames=options.frames,
         pose=PoseSettings(fit="inside"),
-        settings=DollSettings(width=256, height=384, refine="off"),  # it is waited for
+        settings=DollSettings(width=256, height=384),
         output=OutputSettings(directory=str(user_path(options.out)), side_by_side=True),
     )
     return _run([job], options)
