@@ -16,6 +16,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = {"test_story.py", "test_real_window.py", "test_cluster.py"}
+"""Files with tests of minutes, which come first: at the end one core would wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.fixture(autouse=True)
 def _log_as_python_starts_it() -> None:
     """Let no test miss in the log what another test, or a library it used, has switched off."""
