@@ -23,19 +23,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from tiny_jobs import seconds_alone, tiny_jobs
 
 from marionext import presets
 from marionext.batch import Batch, Shot
-from marionext.frames import FrameRate
 from marionext.jobs import EngineSettings, decode_job
-from marionext.local import LocalEngine
-from marionext.pose import PoseTrack
-from marionext.pose.formats import write_track
 
 PROGRAM = (sys.executable, "-m", "marionext")
 TARGETS = {"steps_twice": 1.0, "frames_twice": 1.0, "overhead_ms": 50.0}
@@ -170,23 +165,8 @@ def file_model(file: Path) -> str:
 
 def overhead(root: Path) -> float:
     """Return the seconds that a job takes longer in a batch than in an engine alone."""
-    root.mkdir()
-    track = root / "stand.npz"
-    places = np.full((1, 1, 134, 2), 32, np.float32)
-    scores = np.ones((1, 1, 134), np.float32)
-    rate = FrameRate(Fraction(24))
-    write_track(PoseTrack(points=places, scores=scores, size=(64, 64), rate=rate, first=1), track)
-
-    def job(name: str) -> dict[str, Any]:
-        motion = {"path": str(track)}
-        return {"kind": "posemaps", "motion": motion, "output": str(root / name)}
-
-    with LocalEngine() as engine:
-        engine.wait(engine.submit(job("warm")))
-        started = time.perf_counter()
-        for index in range(TINY_JOBS):
-            engine.wait(engine.submit(job(f"alone-{index}")))
-        alone = time.perf_counter() - started
+    job = tiny_jobs(root)
+    alone = seconds_alone(job, TINY_JOBS)
     shots: Sequence[Shot] = [
         Shot(name=str(index), job=decode_job(job(f"batch-{index}")), source="", root=root)
         for index in range(TINY_JOBS)

@@ -18,19 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from tiny_jobs import seconds_alone, tiny_jobs
 
 from marionext.cli.queue import row
-from marionext.frames import FrameRate
 from marionext.hosts import ProcessId
 from marionext.jobs import EngineSettings
-from marionext.local import LocalEngine
-from marionext.pose import PoseTrack
-from marionext.pose.formats import write_track
 from marionext.queueing import NewJob, Store, Worker
 
 TARGETS = {"overhead_ms": 50.0, "claims_per_s": 500.0, "list_s": 0.2}
@@ -67,23 +62,8 @@ def main() -> int:
 
 def overhead(root: Path, count: int) -> float:
     """Return the seconds that a job takes longer in a worker than in an engine alone."""
-    root.mkdir()
-    track = root / "stand.npz"
-    places = np.full((1, 1, 134, 2), 32, np.float32)
-    scores = np.ones((1, 1, 134), np.float32)
-    rate = FrameRate(Fraction(24))
-    write_track(PoseTrack(points=places, scores=scores, size=(64, 64), rate=rate, first=1), track)
-
-    def job(name: str) -> dict[str, Any]:
-        motion = {"path": str(track)}
-        return {"kind": "posemaps", "motion": motion, "output": str(root / name)}
-
-    with LocalEngine() as engine:
-        engine.wait(engine.submit(job("warm")))
-        started = time.perf_counter()
-        for index in range(count):
-            engine.wait(engine.submit(job(f"alone-{index}")))
-        alone = time.perf_counter() - started
+    job = tiny_jobs(root)
+    alone = seconds_alone(job, count)
     with Store(root / "queue") as store:
         store.add([new(job(f"queued-{index}"), root / f"queued-{index}") for index in range(count)])
     worker = Worker(root / "queue", EngineSettings(), show=nothing, say=nothing, drain=True)

@@ -136,6 +136,7 @@ class Session(QObject):
         self.findings.close()
         self.models.close()
         self.retargeting.close()
+        self.characters.close()
         self.side.close()
         self.poses.close()
         self.engine.close()

@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -36,6 +37,11 @@ __all__ = ["Cluster", "ClusterBatch"]
 logger = logging.getLogger(__name__)
 
 _INSTALL = 'Install it: pip install "marionext[farm]", on each machine of the cluster, too.'
+_START_IT = (
+    "Start it with 'ray start --head' on one machine and 'ray start --address' on the others, "
+    "this one among them; or say --ray local."
+)
+_SECONDS_TO_ANSWER = 10.0
 _MIB = 2**20
 _LOCAL_STORE = 512 * _MIB
 """Bytes of Ray's object store on this machine alone."""
@@ -71,6 +77,7 @@ class Cluster:
     def __init__(self, address: str) -> None:
         """Connect, or start Ray on this machine."""
         self._sweeper: subprocess.Popen[bytes] | None = None
+        _refuse_nobody(address)
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         # Or Ray warns that it is going to change what it does; the engine is told its device.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -104,8 +111,7 @@ class Cluster:
             said = " ".join(str(error).split()) or type(error).__name__
             raise DeviceError(
                 f"--ray: there is no Ray to be used at {address}: {said[:300]}",
-                hint="Start it with 'ray start --head' on one machine and 'ray start --address' on "
-                "the others, this one among them; or say --ray local.",
+                hint=_START_IT,
             ) from None
 
     @property
@@ -121,6 +127,23 @@ class Cluster:
     def _sweep(self) -> None:
         if self._sweeper is not None:
             self._sweeper.communicate()
+
+
+def _refuse_nobody(address: str) -> None:
+    """Make sure that somebody listens at ``host:port``: Ray looks for a minute, and says much.
+
+    Raises:
+        DeviceError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise DeviceError(
+            f"--ray: there is no Ray to be used at {address}: {error}", hint=_START_IT
+        ) from None
 
 
 @dataclass(slots=True, eq=False)

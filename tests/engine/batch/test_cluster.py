@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from marionext.batch import Cluster as Connection
+from marionext.errors import DeviceError
 from marionext.record import Record
 
 PROGRAM = (sys.executable, "-m", "marionext")
@@ -293,3 +296,12 @@ def listening(pid: int) -> set[str]:
                 within = len(raw) == 4 or raw[8:12] == b"\0\0\xff\xff"[:4]
                 found.add(".".join(map(str, last)) if within or any(raw) else "everywhere")
     return found
+
+
+def test_an_address_at_which_nobody_listens_is_refused_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and listening to nobody
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(DeviceError, match=f"no Ray to be used at {address}") as caught:
+            Connection(address)
+    assert "ray start --head" in (caught.value.hint or "")
