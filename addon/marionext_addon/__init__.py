@@ -23,7 +23,7 @@ if "_MODULES" in globals():
         del sys.modules[_name]
 
 from .operators import command, engine, jobs, mapping, render, results
-from .scene import people, temporary
+from .scene import own, people, temporary
 from .state import properties, translations
 from .ui import arriving, keymaps, lists, live_view, overlay, page, panels, redraw, thumbnails
 from .work import live, runner
@@ -56,6 +56,7 @@ _MODULES = (
     panels,
     keymaps,
     temporary,
+    own,
     overlay,
     live_view,
     redraw,

@@ -79,6 +79,12 @@ def story():
         wall.display_type, wall.hide_render = "TEXTURED", False
     wall.location.y = 1.0
     answer["screen behind"] = float(np.abs(scores(person) - clear).max())
+    # Nobody can tell what somebody behind a wall does; of one whose head is seen, a good deal.
+    wall.location, wall.scale = (0, -1.0, 1.0), (2.5, 0.02, 1.5)
+    answer["behind a wall"] = float(scores(person).max())
+    wall.location.z -= 0.95
+    answer["head over a wall"] = float((scores(person)[LEGS] / clear[LEGS]).min())
+    wall.scale = (1.5, 0.02, 0.45)
     wall.location = (0, -3.2, 0.4)
     scene.camera.data.type, scene.camera.data.ortho_scale = "ORTHO", 4.0
     flat = scores(person, frozenset())
