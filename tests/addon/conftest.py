@@ -109,6 +109,10 @@ class Inside:
     def __init__(self, blender: Blender, addon_zip: Path, folder: Path) -> None:
         self.blender = blender
         self.folder = folder
+        # What takes long to make is shared by the tests of one run, in all processes.
+        shared = addon_zip.parents[2 if "PYTEST_XDIST_WORKER" in os.environ else 1]
+        self.kept = shared / "kept"
+        self.kept.mkdir(exist_ok=True)
         self._zip = addon_zip
         self.home = folder / "home"
         self.home.mkdir()
@@ -142,6 +146,7 @@ class Inside:
             "folder": str(self.folder),
             "answer": str(self.folder / "answer.json"),
             "root": str(ROOT),
+            "kept": str(self.kept),
             **(options or {}),
         }
         (self.folder / "answer.json").unlink(missing_ok=True)

@@ -10,8 +10,6 @@ import bpy
 import kit
 import numpy as np
 
-sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
-import addon_scene
 
 ALL = frozenset({"body", "hands", "face"})
 LEFT_ARM = [5, 6, 7]
@@ -46,7 +44,7 @@ def box(name, place, size):
 def story():
     kit.empty_file()
     kit.install()
-    addon_scene.build()
+    kit.dancer()
     scene = bpy.context.scene
     rig = kit.module("scene.rig")
     dancer = bpy.data.objects["Dancer"]
