@@ -38,8 +38,8 @@ class Blender:
         if self.is_module:
             return [*self.command, str(script), "--"]
         if window:
-            display = ("xvfb-run", "-a", "-s", "-screen 0 1600x900x24")
-            size = ("--window-geometry", "0", "0", "1600", "900")
+            display = ("xvfb-run", "-a", "-s", "-screen 0 1152x720x24")
+            size = ("--window-geometry", "0", "0", "1152", "720")
             ours = (*display, *self.command, "--factory-startup", *size)
             return [*ours, "--python", str(script), "--"]
         background = ("--background", "--factory-startup", "--python-exit-code", "3")
