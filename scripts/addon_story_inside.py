@@ -158,20 +158,15 @@ def runner() -> Any:
 
 def story() -> Steps:
     """Do what an animator does, from the zip to the result."""
-    yield from install()
-    yield from open_sidebar()
-    yield from choose_rig()
-    yield from mend_bone()
-    yield from set_up()
-    yield from look_at_overlay()
-    yield from test_engine()
-    yield from render_and_cancel()
-    yield from lose_the_engine()
-    yield from look_live()
-    yield from look_at_result()
-    yield from speak_chinese()
-    yield from measure()
-    yield from take_away()
+    chapters = (
+        *(install, open_sidebar, choose_rig, mend_bone, set_up, look_at_overlay, test_engine),
+        *(render_and_cancel, lose_the_engine, look_live, look_at_result, speak_chinese, measure),
+        take_away,
+    )
+    for chapter in chapters:
+        start = time.monotonic()
+        yield from chapter()
+        print(f"{chapter.__name__}: {time.monotonic() - start:.1f} s", flush=True)
 
 
 def install() -> Steps:

@@ -11,7 +11,6 @@ import kit
 import numpy as np
 
 
-
 def recorded(scene, frame, rays=frozenset()):
     recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
     moments = recording.Moments(

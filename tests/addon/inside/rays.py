@@ -10,7 +10,6 @@ import bpy
 import kit
 import numpy as np
 
-
 ALL = frozenset({"body", "hands", "face"})
 LEFT_ARM = [5, 6, 7]
 LEGS = [9, 10, 12, 13]

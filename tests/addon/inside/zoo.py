@@ -182,7 +182,10 @@ def geometry_nodes(scene, rig, camera):
         tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
         tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
     start, end = tree.nodes.new("NodeGroupInput"), tree.nodes.new("NodeGroupOutput")
-    move, time = tree.nodes.new("GeometryNodeSetPosition"), tree.nodes.new("GeometryNodeInputSceneTime")
+    move, time = (
+        tree.nodes.new("GeometryNodeSetPosition"),
+        tree.nodes.new("GeometryNodeInputSceneTime"),
+    )
     join = tree.nodes.new("ShaderNodeCombineXYZ")
     tree.links.new(start.outputs[0], move.inputs["Geometry"])
     tree.links.new(time.outputs["Seconds"], join.inputs["Z"])
@@ -361,7 +364,12 @@ def unkeyed(answer):
     arm.rotation_euler = (0.7, 0.6, 0.5)
     rig.location.y = 0.3
     rig["grip"] = 0.75
-    before = [tuple(arm.rotation_euler), tuple(rig.location), rig["grip"], scene.frame_current_final]
+    before = [
+        tuple(arm.rotation_euler),
+        tuple(rig.location),
+        rig["grip"],
+        scene.frame_current_final,
+    ]
     recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
     moments = recording.Moments(
         times=tuple(map(Fraction, TIMES)), rate=frames.FrameRate.parse("24"), first=101
