@@ -21,8 +21,8 @@ from marionext.backends import svd
 from marionext.diffusion.schedule import make_schedule
 from marionext.settings import SvdSettings
 from marionext.training.figures.clips import Clip
+from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.puppet.batches import Batch, ClipMaker
-from marionext.training.puppet.initial import PatchEncoder, read_components
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.video import VideoSettings
 

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from marionext.backends.svd.conditioning import clip_pixels
 from marionext.errors import CharacterError
-from marionext.motion.projection import TYPICAL_SCORES
 from marionext.posemap import SmallDrawer
 from marionext.training.figures.clips import Clip, make_clip
-from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.initial import PatchEncoder
+from marionext.training.pixels import draw_maps, pictures_to_tensor, random_sureness
 from marionext.training.warping import warp
 
-__all__ = ["Batch", "ClipMaker", "pictures_to_tensor", "warped_frames"]
+__all__ = ["Batch", "ClipMaker", "warped_frames"]
 
 NOISE_AUGMENTATION = 0.02
 
@@ -41,11 +41,6 @@ class Batch:
     """(clips, frames, 3, H, W) in [0, 1]."""
     parts: Tensor
     """(clips, frames, c, h, w): the poses drawn as one fixed figure on black, less the black."""
-
-
-def pictures_to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """Return (n, h, w, 3) as (n, 3, h, w) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 def warped_frames(clip: Clip) -> NDArray[np.uint8]:
@@ -111,19 +106,8 @@ class ClipMaker:
         return latents[: len(pictures)], references if self._warped else references[0]
 
     def _maps(self, clip: Clip, seed: int) -> Tensor:
-        """Draw the poses, each joint as bright as some detector's score would make it.
-
-        Detectors are surer of some joints than of others, poses given by hand of all of them: a
-        map's legs may be bright or hardly to be seen, and mean the same.
-        """
-        rng = np.random.default_rng([seed, 2])
-        typical = rng.uniform(0.0, 1.15, (2, 1)) if rng.uniform() < 0.9 else np.zeros((2, 1))
-        sure = 1 - np.clip(typical, 0, 1) * (1 - TYPICAL_SCORES)
-        sure = np.clip(sure * rng.uniform(0.9, 1.08, sure.shape), 0, 1.05)
+        """Draw the poses, each joint as bright as some detector's score would make it."""
+        sure = random_sureness(np.random.default_rng([seed, 2]), 2)
         # The reference's pose comes from another picture, and often from another source.
-        rows = [sure[0], *[sure[1]] * (len(clip.scores) - 1)]
-        maps = [
-            self._drawer.draw(points, scores * row, self._size)
-            for points, scores, row in zip(clip.points, clip.scores, rows, strict=True)
-        ]
-        return pictures_to_tensor(np.stack(maps))
+        rows = np.stack([sure[0], *[sure[1]] * (len(clip.scores) - 1)])
+        return draw_maps(self._drawer, clip.points, clip.scores * rows[:, None], self._size)

@@ -31,10 +31,10 @@ from diffusers import AutoencoderKLTemporalDecoder
 from marionext.errors import EngineError, ModelError
 from marionext.files import write_bytes
 from marionext.training.figures.character import draw_character
+from marionext.training.initial import PatchEncoder
 from marionext.training.puppet.batches import ClipMaker
 from marionext.training.puppet.control import train_control
 from marionext.training.puppet.export import begin_with_bundle, export_bundle
-from marionext.training.puppet.initial import PatchEncoder
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.puppet.vae import VaeSettings, components_in, load_vae, train_vae

@@ -18,7 +18,7 @@ from marionext.bundles import record_files
 from marionext.codec import encode
 from marionext.files import write_bytes, write_text
 from marionext.training.checkpoints import save_checkpoint
-from marionext.training.puppet.initial import read_components
+from marionext.training.initial import read_components
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.vae import keep_components
 from marionext.training.puppet.video import FINISHED, SCHEDULER

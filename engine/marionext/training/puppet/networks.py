@@ -21,7 +21,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
 from marionext.training.biases import remove_biases
-from marionext.training.puppet.initial import keep_levels
+from marionext.training.initial import keep_levels
 
 __all__ = ["PuppetNetworks", "PuppetSizes"]
 

@@ -22,8 +22,8 @@ from marionext.errors import ModelError
 from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT, make_clip
+from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
 from marionext.training.prefetching import drawn_ahead
-from marionext.training.puppet.initial import PatchEncoder, begin_as_components, patch_components
 
 __all__ = [
     "Components",

@@ -29,14 +29,15 @@ from marionext.errors import ModelError
 from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
+from marionext.training.initial import PatchEncoder
+from marionext.training.pixels import figure_weights
 from marionext.training.prefetching import Stocking, arriving
 from marionext.training.puppet.batches import Batch, ClipMaker
-from marionext.training.puppet.initial import PatchEncoder
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
-from marionext.training.puppet.updates import Updates
 from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.puppet.vae import VaeSettings, components_in, load_vae
 from marionext.training.speedups import speed_up
+from marionext.training.updates import Updates
 
 __all__ = [
     "FINISHED",
@@ -172,14 +173,6 @@ class StepClips:
         return maker.batch([first + number for number in range(clips)], frames)
 
 
-def _figure_weights(maps: Tensor, grid: torch.Size, weight: float) -> Tensor:
-    """Weigh the cells at and around the drawn pose: (clips, frames, 1, h, w)."""
-    drawn = (maps.sum(dim=2) > 0.05).float()
-    cells = F.adaptive_max_pool2d(drawn, (grid[0], grid[1]))
-    near = F.max_pool2d(cells, 3, stride=1, padding=1)
-    return (1 + (weight - 1) * near)[:, :, None]
-
-
 def _loss(
     networks: PuppetNetworks, batch: Batch, scale: float, settings: VideoSettings, step: int
 ) -> Tensor:
@@ -196,7 +189,9 @@ def _loss(
     high += math.log(batch.maps.shape[-1] / settings.size[0])
     sigmas = torch.where(late, LATE_MEAN + LATE_DEVIATION * normal, high).exp().clamp(0.2, 160.0)
     target = clean
-    weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
+    grid = (clean.shape[-2], clean.shape[-1])
+    weights = figure_weights(batch.maps.flatten(0, 1), grid, settings.figure_weight)
+    weights = weights.view(clips, frames, 1, *grid)
     # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
     # pose, and what is predicted for it is thrown away.
     later = draws[:, 0] < LATER_WINDOWS

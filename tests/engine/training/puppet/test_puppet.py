@@ -9,13 +9,13 @@ import torch
 from marionext import presets
 from marionext.errors import ModelError
 from marionext.training.checkpoints import load_checkpoint, save_checkpoint
+from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.prefetching import drawn_ahead
 from marionext.training.puppet import vae as vae_module
 from marionext.training.puppet import video as video_module
 from marionext.training.puppet.batches import Batch
 from marionext.training.puppet.control import train_control
 from marionext.training.puppet.export import begin_with_bundle
-from marionext.training.puppet.initial import PatchEncoder, read_components
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
 from marionext.training.puppet.vae import (
     Components,
