@@ -397,7 +397,7 @@ class MediaControl(QObject):
                     self._library.refresh()
         while len(self._thumbs) > _MOST_THUMBS:
             self._thumbs.popitem(last=False)
-        self._timeline.sheet.refresh()
+        self._timeline.sheet.refresh_thumbnails()
 
     # ---------------------------------------------------------------- sound of an export
 
