@@ -98,6 +98,9 @@ class ModelFile:
     """Its name there; None: ``path``."""
     sha256: str | None = None
     """None: as the hub says when it is fetched."""
+    known: tuple[str, ...] = ()
+    """Hashes by which copies of it are recognised, though it need not have one of them: of other
+    formats, or of an earlier upload."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,9 +113,11 @@ class ModelCard:
     """What is known of a model before any of its files is there."""
 
     title: str
-    kind: Literal["video"]
+    kind: Literal["video", "picture", "control"]
+    """What it makes: videos, pictures, or control maps that steer pictures."""
     architecture: str
-    """What renders it: a folder of `marionext.backends`, a type of `marionext.settings`."""
+    """What renders it: a folder of `marionext.backends`, a type of `marionext.settings`. Of models
+    for pictures their family: ``sd15``, ``sdxl`` or ``sd3``."""
     description: str
     licence: str
     files: tuple[ModelFile, ...]

@@ -39,6 +39,8 @@ def refresh_models() -> None:
     """Look again which models there are on the disk."""
     found: list[EnumItem] = []
     for bundle in bundles.list_bundles():
+        if bundle.card.kind != "video":
+            continue  # it makes characters, and renders none
         there = bundle.card.built_in or bundle.folder.is_dir()
         title = bundle.card.title
         found.append(
