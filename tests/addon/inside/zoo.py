@@ -282,7 +282,8 @@ PLAIN = [driver_reads_frame, child_of, follow_path, inverse_kinematics]
 OWN = [
     camera_reads_scene_property, context_property, bone_reads_scene_property,
     constraint_reads_scene_property, parent_reads_scene_property, driver_reads_context,
-    rigid_body, unbaked_rigid_body, physics_from_before, follow_track, script, cloth, geometry_nodes, instance,
+    rigid_body, unbaked_rigid_body, physics_from_before, follow_track, script, cloth,
+    geometry_nodes, instance,
     nested_instance, itasc, hidden_and_driven, stretched_time, markers, two_people,
 ]  # fmt: skip
 
@@ -364,12 +365,12 @@ def unkeyed(answer):
     arm.rotation_euler = (0.7, 0.6, 0.5)
     rig.location.y = 0.3
     rig["grip"] = 0.75
-    before = [
-        tuple(arm.rotation_euler),
-        tuple(rig.location),
-        rig["grip"],
-        scene.frame_current_final,
-    ]
+
+    def left():
+        values = (tuple(arm.rotation_euler), tuple(rig.location), rig["grip"])
+        return [*values, scene.frame_current_final]
+
+    before = left()
     recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
     moments = recording.Moments(
         times=tuple(map(Fraction, TIMES)), rate=frames.FrameRate.parse("24"), first=101
@@ -384,7 +385,8 @@ def unkeyed(answer):
         pass
     answer["unkeyed"] = before == left()
     steps = recording.record_in_steps(scene, people, moments, SIZE)
-    next(steps), next(steps)
+    next(steps)
+    next(steps)
     bpy.ops.wm.read_homefile(use_empty=True)
     errors = kit.module("marionext.errors")
     try:
