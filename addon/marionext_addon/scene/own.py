@@ -19,6 +19,7 @@ from bpy.app.handlers import persistent
 
 from marionext.errors import MotionError
 
+from .actions import curves_of
 from .played import Cast, Key, Played, key_of
 from .temporary import set_frame, sweep, watch
 
@@ -170,14 +171,8 @@ def _paths(animation: Any) -> Iterator[str]:
         actions.append(strip.action)
         waiting += getattr(strip, "strips", ())
     for action in actions:
-        if action is None:
-            continue
-        if hasattr(action, "layers"):
-            strips = [strip for layer in action.layers for strip in layer.strips]
-            bags = [bag for strip in strips for bag in strip.channelbags]
-            yield from (curve.data_path for bag in bags for curve in bag.fcurves)
-        else:
-            yield from (curve.data_path for curve in action.fcurves)
+        if action is not None:
+            yield from (curve.data_path for curve in curves_of(action))
 
 
 def _value(data: Any, path: str) -> object:

@@ -52,7 +52,7 @@ def _of_scripts() -> Iterator[str]:
 
 def _of_instances(scene: Any, things: Sequence[Any]) -> Iterator[str]:
     for thing in things:
-        if scene not in thing.users_scene:
+        if thing.type == "ARMATURE" and scene not in thing.users_scene:
             yield f"{thing.name} is shown by a collection instance"
 
 

@@ -112,10 +112,19 @@ def record(
     frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
+    may_move: bool = True,
 ) -> Recording:
     """Record a shot at once; see `record_in_steps`."""
     steps = record_in_steps(
-        scene, people, moments, size, fit=fit, frame=frame, camera=camera, rays=rays
+        scene,
+        people,
+        moments,
+        size,
+        fit=fit,
+        frame=frame,
+        camera=camera,
+        rays=rays,
+        may_move=may_move,
     )
     while True:
         try:
@@ -135,6 +144,7 @@ def record_in_steps(
     frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
+    may_move: bool = True,
 ) -> Generator[Progress, None, Recording]:
     """Make ready to record a shot a little at a time.
 
@@ -151,6 +161,8 @@ def record_in_steps(
         camera: a camera's object, or None for the scene's, with its markers.
         rays: groups of points whose visibility is found by rays through the scene's meshes:
             ``body``, ``hands``, ``face``. Slow: all meshes are evaluated in every frame.
+        may_move: whether the user's own scene may be played where no other shows the same. If
+            not, what depends on it is recorded as it stands.
 
     Returns:
         The generator; the recording is its value.
@@ -172,7 +184,7 @@ def record_in_steps(
         keys=recorder.keys,
         others=() if eyes is None else eyes.objects,
     )
-    why = reach.reasons(scene, (*armatures, *looking))
+    why = reach.reasons(scene, (*armatures, *looking)) if may_move else None
     numbers = [looking.index(each) for each in seen_by]
     notes = (*_notes(scene, people), *(() if eyes is None else visibility.notes(scene)))
     shown = frame or cameras.Frame.of(scene)
@@ -186,16 +198,19 @@ def record_in_steps(
 def _run(
     recorder: "_Recorder",
     cast: Cast,
-    why: tuple[str, ...],
+    why: tuple[str, ...] | None,
     eyes: visibility.Eyes | None,
     numbers: Sequence[int],
     seen: Callable[[Any], cameras.Look],
     notes: tuple[str, ...],
 ) -> Generator[Progress, None, Recording]:
-    """Read frame after frame; ``numbers`` says through which of the cameras."""
+    """Read frame after frame; ``numbers`` says through which of the cameras.
+
+    ``why`` tells why the user's own scene is played: None: it must not be.
+    """
     times = recorder.moments.times
     total = len(times)
-    if not why:
+    if why == ():
         with TemporaryScene(cast) as tried:
             if own.differs(tried):
                 why = ("a scene of the rig alone shows another pose",)
