@@ -318,3 +318,19 @@ def test_records_of_others_are_refused(
         assert isinstance(failed, Failed)
         assert failed.code == OutputError.code
         assert record.read_text() == content
+
+
+def test_a_base_says_how_it_is_used_best(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    base = tiny.make_sd15(tmp_path / "mine")
+    own = base / "marionext.toml"
+    own.write_text("[settings]\nsteps = 3\nguidance = 1.5\n")
+    job = job_of(base=str(base), steps=None, controls=[])
+    assert isinstance(run(engine, job)[-1], Finished)
+    record = json.loads((tmp_path / "out" / "picture.json").read_text())
+    assert (record["job"]["steps"], record["job"]["guidance"]) == (3, 1.5)
+    own.write_text("[settings]\nstepz = 3\n")
+    failed = run(engine, job)[-1]
+    assert isinstance(failed, Failed)
+    assert "unknown key 'stepz'" in failed.message
