@@ -30,7 +30,9 @@ def _pipeline(task: str, model: Path) -> Any:
         quiet_libraries()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return transformers.pipeline(task, model=str(model), device="cpu")
+            return transformers.pipeline(
+                task, model=str(model), device="cpu", trust_remote_code=False
+            )
     except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ModelError(
