@@ -56,9 +56,9 @@ class Made:
     frames: Frames
     """(frames, h, w, 3), without the reference."""
     seconds: float
-    """Time for a frame, without preparations."""
+    """Time of the processor for a frame, without preparations: others' work does not count."""
     preparation: float
-    """Seconds once per character."""
+    """Seconds once per character, likewise."""
 
 
 Way = Callable[[Clip], Made]
@@ -76,10 +76,10 @@ def warped(clip: Clip) -> Made:
 
 def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
     """Draw the doll of the reference in each pose, and mend it if there is a refiner."""
-    began = time.perf_counter()
+    began = time.process_time()
     doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
     drawer = DollDrawer([doll], clip.size)
-    ready = time.perf_counter()
+    ready = time.process_time()
     background = drawer.draw(clip.points[0, :0], clip.scores[0, :0]).picture
     orders = drawer.plan(clip.points[1:], clip.scores[1:])
     frames = []
@@ -89,7 +89,7 @@ def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
             frames.append(drawn.picture)
         else:
             frames.append(refiner.refine(drawn, points, scores, background))
-    return Made(np.stack(frames), (time.perf_counter() - ready) / len(frames), ready - began)
+    return Made(np.stack(frames), (time.process_time() - ready) / len(frames), ready - began)
 
 
 def refined_way(weights: Path, size: tuple[int, int]) -> Way:

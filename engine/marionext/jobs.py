@@ -479,9 +479,10 @@ class PictureJob(_AnyJob):
     """Pixels, rounded to what the model can do, which is said; None: the size that the base was
     trained at, in the shape nearest to the first control's."""
     height: int | None = None
-    steps: int = 25
-    guidance: float = 7.0
-    """Classifier-free guidance; 1 means none."""
+    steps: int | None = None
+    """Denoising steps; None: as the base has it, 25 where it says nothing."""
+    guidance: float | None = None
+    """Classifier-free guidance, 1 means none; None: as the base has it, 7 where it says nothing."""
     scheduler: str | None = None
     """Name of one of diffusers' schedulers; None: the base's own."""
     seed: int = 0
@@ -506,8 +507,10 @@ class PictureJob(_AnyJob):
             raise SettingsError("expected both a width and a height, or neither")
         if self.width is not None and self.height is not None:
             _check_size(self.width, self.height)
-        within("steps", self.steps, 1, 1000)
-        within("guidance", self.guidance, 0, 100)
+        if self.steps is not None:
+            within("steps", self.steps, 1, 1000)
+        if self.guidance is not None:
+            within("guidance", self.guidance, 0, 100)
         within("seed", self.seed, 0, 2**63 - 1 - limits.PICTURES)
         within("count", self.count, 1, limits.PICTURES)
         within("batch", self.batch, 1, limits.PICTURES)

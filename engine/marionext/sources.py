@@ -201,6 +201,21 @@ class OpenMotion(ABC):
         """Return the ready-made pose maps, or None where the motion is poses."""
         return None
 
+    def surface(self, number: int, size: tuple[int, int]) -> motion.Raster:  # noqa: ARG002
+        """Return what the camera sees of a rig's mesh in a frame.
+
+        Args:
+            number: of the frame.
+            size: width and height of the picture in pixels.
+
+        Raises:
+            MotionError: the motion has no mesh, or nothing of it is in the picture.
+        """
+        raise MotionError(
+            f"{self.path.name} has no surface: expected a rig with a mesh (glTF, GLB, VRM)",
+            hint="Give its depth or outline as a picture.",
+        )
+
 
 class _Video(OpenMotion):
     kind = "video"
@@ -311,6 +326,13 @@ class _Rig(OpenMotion):
         track = motion.project(animation, mapping, camera, size, occlusion=self.source.occlusion)
         self._check_view(track, wanted, of_file=camera is animation.camera)
         return track.with_(cleaned=True)  # bones do not tremble
+
+    def surface(self, number: int, size: tuple[int, int]) -> motion.Raster:
+        animation = self._animation
+        index = number - self.frames.start
+        camera = camera_of(animation, self._mapping, self.source.camera, size)
+        surface = motion.read_surface(self.path, animation, index, clip=self.source.clip)
+        return motion.rasterise(surface, camera, index, size)
 
     def _check_view(self, track: PoseTrack, wanted: _Wanted, *, of_file: bool) -> None:
         """Refuse a camera of the file's that sees nobody, and warn where somebody is tiny."""

@@ -57,6 +57,15 @@ def test_a_base_may_be_a_folder_or_a_file(tmp_path: Path) -> None:
     assert saved(tmp_path).base == "sd15"
 
 
+def test_a_folder_of_a_models_name_is_not_meant_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sdxl").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert saved(tmp_path, "--base", "sdxl").base == "sdxl"
+    assert saved(tmp_path, "--base", "./sdxl").base == str(tmp_path / "sdxl")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from marionext import presets
 from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import (
@@ -17,7 +18,7 @@ from marionext.cli.options import (
 )
 from marionext.codec import decode
 from marionext.errors import SettingsError
-from marionext.files import write_json
+from marionext.files import is_folder, write_json
 from marionext.job_files import is_weight_file
 from marionext.jobs import (
     LoraFile,
@@ -146,8 +147,10 @@ def _job(options: argparse.Namespace) -> PictureJob:
 
 def _model(name: str) -> str:
     """Return a model's name as it is, and the path of a file or folder in full."""
+    if name in presets.names("models"):
+        return name
     path = user_path(name)
-    return str(path) if is_weight_file(name) or path.is_dir() else name
+    return str(path) if is_weight_file(name) or is_folder(path) else name
 
 
 def parse_control(

@@ -40,6 +40,7 @@ def contact_sheet(
     columns = math.ceil(math.sqrt(len(small) * height / width))
     columns = max(1, min(columns, len(small), _WIDEST // width))
     rows = math.ceil(len(small) / columns)
+    columns = math.ceil(len(small) / rows)  # rows of one length, as far as they go
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), (_GROUND,) * 3)
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)

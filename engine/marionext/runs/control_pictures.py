@@ -250,7 +250,8 @@ class ControlSource:
 
     def _depth(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         if not self.is_picture:
-            raise MotionError(f"{self.name}: a rig has no surface yet")
+            self.motion.tell(self.report)
+            return _as_picture(self.motion.surface(self.frame, size).depth)
         pixels = self.picture.pixels
         shown = self._bring(pixels, size, smooth=True)
         if self._ready(_is_grey(pixels), "a map of depth"):
@@ -267,7 +268,8 @@ class ControlSource:
 
     def _mask(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         if not self.is_picture:
-            raise MotionError(f"{self.name}: a rig has no surface yet")
+            self.motion.tell(self.report)
+            return _as_picture(self.motion.surface(self.frame, size).mask)
         read = self.picture
         if read.mask is not None and self.control.ready != "yes":
             self.report.log(f"{self.name}: the figure is what is opaque")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ from marionext.backends.pictures.recognise import base_family, refuse_other_lora
 from marionext.backends.processor import threads
 from marionext.casting import open_doll
 from marionext.character import read_character
+from marionext.codec import decode
 from marionext.doll import DollDrawer
 from marionext.errors import ModelError, SettingsError
-from marionext.files import is_folder, sha256_of
+from marionext.files import is_folder, read_toml, sha256_of
 from marionext.job_files import inputs_of, is_weight_file
 from marionext.jobs import EngineSettings, PictureJob, encode_job
 from marionext.output import contact_sheet
@@ -39,6 +40,7 @@ __all__ = ["make_pictures"]
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
 _READ = frozenset({".json", ".model", ".safetensors", ".txt"})
+_OWN_SETTINGS = "marionext.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,24 @@ class _Base:
     config: Path | None
     """Folder that a file's configurations and tokenizers are taken from."""
     vae: Path | None
+    name: str | None = None
+    """Of a bundle of ours."""
+
+    @property
+    def defaults(self) -> "_Defaults":
+        """How the base is used where the job says nothing.
+
+        Raises:
+            SettingsError: what the base says of itself is wrong.
+        """
+        own = self.path / _OWN_SETTINGS if self.path.is_dir() else None
+        if own is not None and own.is_file():
+            given, where = read_toml(own).get("settings", {}), str(own)
+        elif self.name is not None:
+            given, where = bundles.read_card(self.name).settings, f"the card of {self.name}"
+        else:
+            return _Defaults()
+        return decode(_Defaults, given, path=where)
 
     @property
     def files(self) -> dict[str, Path]:
@@ -65,6 +85,14 @@ class _Base:
         if self.vae is not None:
             found |= _files_of(self.vae, "vae")
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Defaults:
+    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
+
+    steps: int = 25
+    guidance: float = 7.0
 
 
 def _files_of(path: Path, name: str) -> dict[str, Path]:
@@ -106,11 +134,17 @@ def make_pictures(
     refuse_overlap(reads, (), (output,))
     maker = _open(base, engine, report, renderers)
     size = _size(job, maker, controls, report)
+    usual = base.defaults
+    job = replace(
+        job,
+        steps=usual.steps if job.steps is None else job.steps,
+        guidance=usual.guidance if job.guidance is None else job.guidance,
+    )
     wish = _wish(job, maker, size, controls, networks, report)
     record = started(
         job=encode_job(job),
         inputs=_hashes(reads),
-        models=_hashes({**base.files, **_named(networks)}),
+        models=_hashes({**base.files, **_named(networks)}, known=_recorded(base.path)),
         versions=_versions(),
         computed=_computed(maker),
         size=size,
@@ -144,12 +178,13 @@ def _find_base(job: PictureJob) -> _Base:
         family = base_family(path)
         return _Base(path=path, family=family, config=config or _configured(family), vae=vae)
     path = _base_folder(job.base)
+    name = job.base if job.base in presets.names("models") else None
     if config is not None:
         raise SettingsError(
             f"config: the base {path} is a folder and has its own",
             hint="Leave --config out; it is for a base in one file.",
         )
-    return _Base(path=path, family=base_family(path), config=None, vae=vae)
+    return _Base(path=path, family=base_family(path), config=None, vae=vae, name=name)
 
 
 def _base_folder(name: str) -> Path:
@@ -255,6 +290,8 @@ def _wish(
         report.progress("poses", place, len(controls), source.name)
         drawn.append(_control(source, files, size, report, Control))
     draft = _draft(job, size, controls, report)
+    assert job.steps is not None
+    assert job.guidance is not None
     if job.draft is not None and job.steps * job.draft.change < 1:
         raise SettingsError(
             f"expected a draft's change of at least one of {job.steps} steps, "
@@ -326,14 +363,34 @@ def _draft(
     return fitted(read.pixels, size, "cut", f"draft {path.name}", report, smooth=True)
 
 
-def _hashes(files: Mapping[str, Path | Sequence[Path]]) -> dict[str, str]:
-    """Return the sha256 of files by what they are; folders are left to their own files."""
+def _hashes(
+    files: Mapping[str, Path | Sequence[Path]], *, known: Mapping[Path, str] | None = None
+) -> dict[str, str]:
+    """Return the sha256 of files by what they are; folders are left to their own files.
+
+    Args:
+        files: by what they are.
+        known: hashes of some of them, which are not read again.
+    """
     found = {}
     for what, paths in files.items():
         each = [paths] if isinstance(paths, Path) else list(paths)
         for place, path in enumerate(path for path in each if path.is_file()):
-            found[what if place == 0 else f"{what} {place + 1}"] = sha256_of(path)
+            digest = (known or {}).get(path) or sha256_of(path)
+            found[what if place == 0 else f"{what} {place + 1}"] = digest
     return found
+
+
+def _recorded(folder: Path) -> dict[Path, str]:
+    """Return the hashes that were recorded as a base was fetched, of files of their size still."""
+    if not folder.is_dir():
+        return {}
+    entries = {folder / name: entry for name, entry in bundles.read_record(folder).items()}
+    return {
+        path: entry.sha256
+        for path, entry in entries.items()
+        if path.is_file() and path.stat().st_size == entry.size
+    }
 
 
 def _named(networks: Sequence[ControlFiles]) -> dict[str, Path]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 from tests.engine.backends.pictures import tiny
 from tests.engine.conftest import dancing_track
 
@@ -210,7 +212,7 @@ def test_the_paper_doll_is_a_draft_in_the_controls_pose(
         ({"vae": "nowhere"}, "vae: there is no"),
     ],
 )
-def test_what_cannot_be_is_named(
+def test_what_cannot_be_is_named_before_a_model_is_loaded(
     engine: LocalEngine, job_of: Callable[..., dict[str, Any]], changes: dict[str, Any], words: str
 ) -> None:
     failed = run(engine, job_of(**changes))[-1]
@@ -318,3 +320,31 @@ def test_records_of_others_are_refused(
         assert isinstance(failed, Failed)
         assert failed.code == OutputError.code
         assert record.read_text() == content
+
+
+def test_a_base_says_how_it_is_used_best(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    base = tiny.make_sd15(tmp_path / "mine")
+    own = base / "marionext.toml"
+    own.write_text("[settings]\nsteps = 3\nguidance = 1.5\n")
+    job = job_of(base=str(base), steps=None, controls=[])
+    assert isinstance(run(engine, job)[-1], Finished)
+    record = json.loads((tmp_path / "out" / "picture.json").read_text())
+    assert (record["job"]["steps"], record["job"]["guidance"]) == (3, 1.5)
+    own.write_text("[settings]\nstepz = 3\n")
+    failed = run(engine, job)[-1]
+    assert isinstance(failed, Failed)
+    assert "unknown key 'stepz'" in failed.message
+
+
+def test_a_lora_of_another_family_is_refused_by_name(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "style.safetensors"
+    name = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k.lora_down.weight"
+    save_file({name: torch.zeros(4, 2048)}, path)
+    failed = run(engine, job_of(loras=[{"path": str(path)}]))[-1]
+    assert isinstance(failed, Failed)
+    assert failed.code == "model"
+    assert "a LoRA for Stable Diffusion 1.5, this one is for Stable Diffusion XL" in failed.message

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from marionext.backends.pictures.loading import quiet_libraries
 from marionext.errors import CharacterError, ModelError
 
 __all__ = ["estimate_depth", "segment_figure"]
@@ -26,10 +27,11 @@ def _pipeline(task: str, model: Path) -> Any:
             hint="Fetch one by hand; nothing is fetched here.",
         )
     try:
+        quiet_libraries()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return transformers.pipeline(
-                task, model=str(model), device="cpu", model_kwargs={"local_files_only": True}
+                task, model=str(model), device="cpu", trust_remote_code=False
             )
     except (ImportError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")

@@ -150,8 +150,8 @@ def _network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
             torch_dtype=dtype,
             local_files_only=True,
             output_loading_info=True,
-            variant=_precision(folder, "diffusion_pytorch_model", dtype),
-            use_safetensors=True,
+            variant=_precision(folder, dtype),
+            use_safetensors=_is_safe(folder),
         ),
     )
 
@@ -168,21 +168,23 @@ def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:
             dtype=dtype,
             local_files_only=True,
             output_loading_info=True,
-            variant=_precision(folder, "model", dtype),
-            use_safetensors=True,
+            variant=_precision(folder, dtype),
+            use_safetensors=_is_safe(folder),
         ),
     )
 
 
-def _precision(folder: Path, stem: str, dtype: torch.dtype) -> str | None:
-    """Return the variant of the weights to read: in half precision where that is wanted or all."""
-    half, single = (
-        any(folder.glob(f"{stem}{ending}")) for ending in (".fp16*.safetensors", "[.-]*safetensors")
-    )
-    single = single and any(
-        ".fp16" not in path.name for path in folder.glob(f"{stem}*.safetensors")
-    )
-    return "fp16" if half and (dtype != torch.float32 or not single) else None
+def _is_safe(folder: Path) -> bool:
+    """Tell whether there are safetensors; pickles are opened without executing what is in them."""
+    return any(folder.glob("*.safetensors")) or not any(folder.glob("*.bin"))
+
+
+def _precision(folder: Path, dtype: torch.dtype) -> str | None:
+    """Return the variant of the weights to read: half precision where that is wanted or all."""
+    ending = ".safetensors" if _is_safe(folder) else ".bin"
+    names = [path.name for path in folder.iterdir() if path.suffix == ending]
+    half = [name for name in names if ".fp16" in name]
+    return "fp16" if half and (dtype != torch.float32 or half == names) else None
 
 
 def _whole(folder: Path, load: Callable[[], tuple[Any, Mapping[str, Any]]]) -> Any:
@@ -217,7 +219,10 @@ def _tokenizer(folder: Path) -> Any:
                 f"{folder}: missing",
                 hint="A base is a folder in diffusers' layout, tokenizers among it.",
             )
-        return transformers.AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        # Code that came with the files is never run, and nobody is asked whether it may be.
+        return transformers.AutoTokenizer.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
 
 
 def _scheduler(base: Path) -> Any:

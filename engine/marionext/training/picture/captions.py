@@ -15,7 +15,7 @@ __all__ = ["WORDS", "caption", "colour_name", "describe"]
 
 _HUES = (
     (16, "red"), (42, "orange"), (66, "yellow"), (155, "green"), (192, "cyan"), (255, "blue"),
-    (288, "purple"), (343, "pink"), (361, "red"),
+    (308, "purple"), (343, "pink"), (361, "red"),
 )  # fmt: skip
 """Up to which hue, in degrees, a colour goes by a name."""
 _HAIR: dict[Hair, str] = {

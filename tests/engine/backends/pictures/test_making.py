@@ -21,7 +21,7 @@ from marionext.backends.pictures.loading import load_base, load_control
 from marionext.backends.pictures.making import Control, PictureMaker, Wish, open_maker
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import steered
-from marionext.errors import ModelError, SettingsError
+from marionext.errors import JobCancelled, ModelError, SettingsError
 from marionext.jobs import EngineSettings, LoraFile, MotionSource, PictureControl
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -432,6 +432,45 @@ def test_another_autoencoder_has_to_fit(tiny_base: Bases, tmp_path: Path) -> Non
         load_base(base, "sd15", torch.float32, vae=tmp_path / "wide")
 
 
+def test_weights_may_be_in_half_precision_or_pickled(copied: Path) -> None:
+    whole = load_base(copied, "sd15", torch.float32)
+    unet, text = copied / "unet", copied / "text_encoder"
+    values = load_file(unet / "diffusion_pytorch_model.safetensors")
+    (unet / "diffusion_pytorch_model.safetensors").unlink()
+    halves = {name: value.half() for name, value in values.items()}
+    save_file(halves, unet / "diffusion_pytorch_model.fp16.safetensors")
+    torch.save(load_file(text / "model.safetensors"), text / "pytorch_model.bin")
+    (text / "model.safetensors").unlink()
+    found = load_base(copied, "sd15", torch.float32)
+    assert found.unet.dtype == torch.float32
+    assert torch.equal(found.unet.conv_in.weight, whole.unet.conv_in.weight.half().float())
+    expected = whole.text_encoder.state_dict()
+    for name, value in found.text_encoder.state_dict().items():
+        assert torch.equal(value, expected[name])
+    (unet / "diffusion_pytorch_model.fp16.safetensors").unlink()
+    with pytest.raises(ModelError, match="unet cannot be loaded"):
+        load_base(copied, "sd15", torch.float32)
+
+
+def test_a_stop_in_the_middle_leaves_the_base_as_it_was(
+    makers: Callable[[FamilyName], PictureMaker], tmp_path: Path
+) -> None:
+    maker = makers("sd15")
+    before = all_bits(maker)
+    folder = tiny.make_control(tmp_path / "pose", "sd15", unet=maker.network)
+
+    def stop(done: int, _total: int) -> None:
+        if done == 2:
+            raise JobCancelled("stop")
+
+    pictures = maker.make(
+        wish(controls=(control(folder, "sd15"),)), [1], on_step=stop, on_decode=lambda *_: None
+    )
+    with pytest.raises(JobCancelled):
+        list(pictures)
+    assert_untouched(maker, before)
+
+
 @pytest.fixture(scope="module")
 def one_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A base with the text width of the real one, and the same as one file."""
@@ -449,6 +488,19 @@ def test_a_base_in_one_file_is_the_base_in_its_folder(one_file: tuple[Path, Path
         assert found.keys() == expected.keys()
         assert all(torch.equal(value, found[key]) for key, value in expected.items())
     assert isinstance(single, diffusers.StableDiffusionPipeline)
+
+
+def test_sdxl_in_one_file_is_the_same_too(tiny_base: Bases, tmp_path: Path) -> None:
+    base = tiny_base("sdxl")
+    path = tiny.make_checkpoint(tmp_path / "xl.safetensors", base)
+    whole, single = (
+        load_base(each, "sdxl", torch.float32, config=config)
+        for each, config in ((base, None), (path, base))
+    )
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        found, expected = (getattr(each, name).state_dict() for each in (single, whole))
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
 def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(

@@ -14,6 +14,8 @@ from marionext.files import write_json
 
 WIDTH = 32
 """Channels of the text encoders."""
+WIDTH_2 = 48
+"""Of SDXL's second, by which a checkpoint in one file tells them apart."""
 SIDE = 64
 """Pixels that they are for: latents of 32, an autoencoder of factor 2."""
 
@@ -107,20 +109,20 @@ def make_sdxl(folder: Path, seed: int = 0) -> Path:
         sample_size=SIDE // 2,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=2 * WIDTH,
+        cross_attention_dim=WIDTH + WIDTH_2,
         attention_head_dim=4,
         norm_num_groups=8,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         transformer_layers_per_block=(1, 1),
-        projection_class_embeddings_input_dim=6 * 8 + WIDTH,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH_2,
     )
     diffusers.StableDiffusionXLPipeline(
         unet=unet,
         vae=autoencoder(force_upcast=True),
         text_encoder=text_encoder(words, projected=False),
-        text_encoder_2=text_encoder(words, projected=True),
+        text_encoder_2=text_encoder(words, projected=True, width=WIDTH_2),
         tokenizer=words,
         tokenizer_2=words,
         scheduler=scheduler(),
@@ -229,12 +231,14 @@ def make_lora(path: Path, base: Path, *, network: str = "unet", seed: int = 2) -
 
 
 def make_checkpoint(path: Path, base: Path) -> Path:
-    """Write a tiny SD 1.5 as one file, under the names that its first authors gave its parts."""
+    """Write a tiny SD 1.5 or XL as one file, under the names its first authors gave its parts."""
     unet = _renamed(
         _state(diffusers.UNet2DConditionModel, base / "unet"),
         {
             "time_embedding.linear_1": "time_embed.0",
             "time_embedding.linear_2": "time_embed.2",
+            "add_embedding.linear_1": "label_emb.0.0",
+            "add_embedding.linear_2": "label_emb.0.2",
             "conv_in": "input_blocks.0.0",
             "down_blocks.0.resnets.0": "input_blocks.1.0",
             "down_blocks.0.downsamplers.0.conv": "input_blocks.2.0.op",
@@ -283,20 +287,42 @@ def make_checkpoint(path: Path, base: Path) -> Path:
     for name, value in vae.items():
         if ".attn_1." in name and name.endswith("weight") and ".norm." not in name:
             vae[name] = value[..., None, None]
+    values = {f"model.diffusion_model.{name}": value for name, value in unet.items()}
+    values |= {f"first_stage_model.{name}": value for name, value in vae.items()}
     text = _state(transformers.CLIPTextModel, base / "text_encoder")
     prefix = "" if any(name.startswith("text_model.") for name in text) else "text_model."
-    save_file(
-        {
-            **{f"model.diffusion_model.{name}": value for name, value in unet.items()},
-            **{f"first_stage_model.{name}": value for name, value in vae.items()},
-            **{
-                f"cond_stage_model.transformer.{prefix}{name}": value
-                for name, value in text.items()
-            },
-        },
-        path,
-    )
+    is_xl = (base / "text_encoder_2").is_dir()
+    home = "conditioner.embedders.0" if is_xl else "cond_stage_model"
+    values |= {f"{home}.transformer.{prefix}{name}": value for name, value in text.items()}
+    if is_xl:
+        values |= _open_clip(base / "text_encoder_2")
+    save_file(values, path)
     return path
+
+
+def _open_clip(folder: Path) -> dict[str, torch.Tensor]:
+    """Return a text encoder's weights under OpenCLIP's names: three projections in one."""
+    values = _state(transformers.CLIPTextModelWithProjection, folder)
+    names = {
+        "text_model.embeddings.position_embedding.weight": "positional_embedding",
+        "text_model.embeddings.token_embedding.weight": "token_embedding.weight",
+        "text_model.final_layer_norm.weight": "ln_final.weight",
+        "text_model.final_layer_norm.bias": "ln_final.bias",
+    }
+    parts = {
+        "self_attn.out_proj": "attn.out_proj", "layer_norm1": "ln_1", "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
+    }  # fmt: skip
+    found = {new: values[old] for old, new in names.items()}
+    found["text_projection"] = values["text_projection.weight"].T.contiguous()
+    for layer in range(2):
+        old, new = f"text_model.encoder.layers.{layer}", f"transformer.resblocks.{layer}"
+        for kind in ("weight", "bias"):
+            qkv = [values[f"{old}.self_attn.{part}_proj.{kind}"] for part in "qkv"]
+            found[f"{new}.attn.in_proj_{kind}"] = torch.cat(qkv)
+            for part, other in parts.items():
+                found[f"{new}.{other}.{kind}"] = values[f"{old}.{part}.{kind}"]
+    return {f"conditioner.embedders.1.model.{name}": value for name, value in found.items()}
 
 
 def _state(kind: Any, folder: Path) -> dict[str, torch.Tensor]:
