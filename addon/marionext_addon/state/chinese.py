@@ -505,4 +505,13 @@ CHINESE: dict[str, str] = {
     "The disk has not enough room: choose another Output.": "磁盘空间不足：请选择另一个输出位置。",
     "Ask": "询问",
     "Fetch only where the licence has been accepted; scripts need not": "仅在接受许可后获取；脚本可不询问",
+    "Depth; a demonstration by its authors' own words.": "深度；作者称其为演示。",
+    "The outline of a figure; a demonstration by its authors' own words. The folder is spelt so.": "人物轮廓；作者称其为演示。文件夹名即如此拼写。",
+    "Poses of standing people, with descriptions of clothes.": "站立人物的姿势，配有服装描述。",
+    "Poses of standing people, for any SD 1.5.": "站立人物的姿势，适用于任何 SD 1.5。",
+    "Pictures of about 512x512 from words: the character of a render, steered by pose, depth or a mask. Any fine-tune and any LoRA of the family goes with the same controls.": "由文字生成约 512x512 的图像：作为渲染的角色，可由姿势、深度或遮罩控制。该系列的任何微调模型和 LoRA 都可配合同样的控制。",
+    "Pictures of about 1024x1024 from words, by a transformer. No control network was published for it; train one, or name your own. Its third text encoder, T5, is not fetched: it is used where its folders are there.": "由 Transformer 依文字生成约 1024x1024 的图像。没有为其发布的控制网络：请自行训练或指定。第三个文本编码器 T5 不会获取：其文件夹存在时才会使用。",
+    "Edges for drawn pictures; trained on Neta XL V2. Its authors recommend a strength of 0.35 to 1.": "用于绘画图像的边缘；在 Neta XL V2 上训练。作者建议强度为 0.35 到 1。",
+    "Depth for photographic pictures; trained on SDXL 1.0.": "用于摄影图像的深度；在 SDXL 1.0 上训练。",
+    "Pictures of about 1024x1024 from words, steered by edges or depth. Needs a GPU with 8 GB or more for practical use.": "由文字生成约 1024x1024 的图像，可由边缘或深度控制。实际使用需要 8 GB 以上的显卡。",
 }
