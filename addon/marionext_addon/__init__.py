@@ -23,13 +23,14 @@ if "_MODULES" in globals():
         del sys.modules[_name]
 
 from .operators import camera, command, engine, jobs, mapping, models, render, results
-from .scene import own, people, temporary
+from .scene import identity, own, people, temporary
 from .state import properties, translations
 from .ui import (
     arriving,
     keymaps,
     lists,
     live_view,
+    menu,
     notices,
     overlay,
     page,
@@ -53,6 +54,7 @@ _MODULES = (
     properties,
     page,
     people,
+    identity,
     runner,
     live,
     checking,
@@ -76,6 +78,7 @@ _MODULES = (
     redraw,
     arriving,
     notices,
+    menu,
 )
 """In the order of registration: properties first, what shows them last."""
 

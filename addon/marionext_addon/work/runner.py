@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,19 @@ from marionext.jobs import encode_job, read_job
 from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Progress
 
 from ..scene.choices import file_name
+from ..scene.identity import identity_of
 from ..state import changes, preferences
 from . import engine, folders, handing_over, jobs, preparing, shots
-from .renders import HandOver, Render, handed_over, mirror, read_render, renders_of
+from .renders import (
+    HandOver,
+    Render,
+    about,
+    handed_over,
+    is_here,
+    mirror,
+    read_render,
+    renders_of,
+)
 from .shots import Shot
 
 __all__ = ["Runner", "runner"]
@@ -102,6 +113,7 @@ class Runner:
         return render
 
     def _begin_recording(self, render: Render, scene: Any, shot: Shot) -> None:
+        shot = replace(shot, identity=identity_of(scene, make=True))
         render.show(shot)
         command = engine.find() if render.hand_over == "QUEUE" else None
         patience = PATIENCE if render.patient else None
@@ -188,6 +200,30 @@ class Runner:
         jobs.check(scene, render.kind)
         return scene
 
+    def rename(self, render: Render, title: str) -> None:
+        """Call a render something else than its folder; kept beside its job.
+
+        Raises:
+            EngineError: its folder cannot be read or written.
+        """
+        folder = Path(render.folder)
+        shots.write_shot(replace(shots.read_shot(folder), title=title.strip()), folder)
+        render.name = title.strip() or folder.name
+        self._touch(render)
+        self._show()
+
+    def delete(self, render: Render) -> tuple[str, ...]:
+        """Take a job off the list, and what was written for it off the disk.
+
+        Returns:
+            Names of what lies in its folder and is not ours: that stays.
+
+        Raises:
+            EngineError: it is at work, or something cannot be removed.
+        """
+        self.remove(render)
+        return folders.delete(Path(render.folder))
+
     def remove(self, render: Render) -> None:
         """Take a job off the list; its folder stays.
 
@@ -266,6 +302,8 @@ class Runner:
         except StopIteration as end:
             render.preparation = None
             render.warnings.extend(end.value)
+            with suppress(EngineError, OSError):
+                render.about = about(Path(render.folder))
             if render.hand_over:
                 render.progress = 1.0
                 self._close(render, "FINISHED", handed_over(render), "\n".join(render.warnings[:3]))
@@ -377,9 +415,9 @@ class Runner:
         items = _session().jobs
         for job_id in self._changed:
             item = next((item for item in items if item.job_id == job_id), None)
-            if item is None:
-                item = items.add()
-            mirror(self.renders[job_id], item)
+            if item is None and not is_here(self.renders[job_id]):
+                continue
+            mirror(self.renders[job_id], item or items.add())
         self._changed.clear()
         changes.jobs_changed.tell()
         ended, self._ended = self._ended, []
@@ -387,11 +425,15 @@ class Runner:
             changes.job_ended.tell(render)
 
     def rebuild_mirror(self) -> None:
-        """Rebuild the window manager's list in the order of the renders."""
+        """Rebuild the window manager's list in the order of the renders.
+
+        What has ended and was made of another file is left out: its own file lists it.
+        """
         session = _session()
         session.jobs.clear()
         for render in self.renders.values():
-            mirror(render, session.jobs.add())
+            if render.is_open or is_here(render):
+                mirror(render, session.jobs.add())
         session.job_index = max(0, min(session.job_index, len(session.jobs) - 1))
         changes.jobs_changed.tell()
 
@@ -407,7 +449,7 @@ class Runner:
     def pick_up(self, scene: Any) -> None:
         """List the newest renders of a scene's folder, and follow one that still runs."""
         known = {render.folder for render in self.renders.values()}
-        for folder in renders_of(scene, folders.output_root(scene)):
+        for folder in renders_of(scene, folders.output_roots(scene)):
             if str(folder) not in known:
                 # A folder without a job or a shot that can be read is not listed.
                 with suppress(EngineError, OSError):
@@ -415,6 +457,8 @@ class Runner:
                     self._resume(render)
                     self.renders[render.job_id] = render
         self.rebuild_mirror()
+        session = _session()
+        session.job_index = max(0, len(session.jobs) - 1)  # the newest
         if any(render.is_open for render in self.renders.values()):
             self.wake()
 
