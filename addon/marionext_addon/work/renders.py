@@ -131,7 +131,8 @@ def is_here(render: Render) -> bool:
     identities = {identity_of(scene) for scene in bpy.data.scenes} - {""}
     if render.identity and identities:
         return render.identity in identities
-    return render.file == file_name()
+    # Its scene may not know its number: the file was not saved after the render.
+    return bool(render.file) and render.file == file_name()
 
 
 def renders_of(scene: Any, roots: Sequence[Path]) -> list[Path]:
