@@ -158,9 +158,7 @@ def measure(clip: Path, seconds: float, home: Path) -> dict[str, float]:
     for kind in ("worst stall", "longest work at a time"):
         values = [value for name, value in found.items() if name.startswith(f"{kind}, ")]
         found[f"{kind} otherwise, ms"] = max(values)
-    found["memory at its highest, MB"] = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    )
+    found["memory at its highest, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     window.close_unasked()
     garbage.close()
     return found
