@@ -9,7 +9,7 @@ from marionext.errors import SettingsError
 
 from ..work.renders import Render
 from ..work.runner import runner
-from .base import OnJob
+from .base import OnJob, seen
 
 __all__: list[str] = []
 
@@ -39,6 +39,7 @@ class MARIONEXT_OT_retry(OnJob, bpy.types.Operator):
     def act(self, _context: Any, render: Render) -> set[str]:
         """Queue it again."""
         runner.retry(render)
+        seen(render)
         return {"FINISHED"}
 
 
@@ -52,6 +53,19 @@ class MARIONEXT_OT_remove_job(OnJob, bpy.types.Operator):
     def act(self, _context: Any, render: Render) -> set[str]:
         """Remove it."""
         runner.remove(render)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_dismiss(bpy.types.Operator):
+    """Stop saying in the status bar that a render has ended."""
+
+    bl_idname = "marionext.dismiss"
+    bl_label = "Dismiss"
+    bl_description = "Stop saying here how the last render ended; Results keeps it"
+
+    def execute(self, context: Any) -> set[str]:
+        """Take the notice away."""
+        context.window_manager.marionext.notice = ""
         return {"FINISHED"}
 
 
@@ -75,6 +89,7 @@ _CLASSES = (
     MARIONEXT_OT_cancel,
     MARIONEXT_OT_retry,
     MARIONEXT_OT_remove_job,
+    MARIONEXT_OT_dismiss,
     MARIONEXT_OT_clear_jobs,
 )
 

@@ -18,7 +18,9 @@ from marionext.errors import EngineError
 
 from ..scene.people import add_selected_armatures
 from ..state.paths import RELATIVE, absolute
-from ..work import folders, jobs
+from ..state.translations import say
+from ..state.words import wrapped
+from ..work import checking, folders, jobs, shots
 from ..work.renders import handed_over
 from ..work.runner import runner
 from .base import report_error
@@ -33,7 +35,9 @@ class _Render:
 
     kind: folders.Kind
     report: Reporter
+    layout: Any
     bl_options = {"REGISTER"}
+    doubts: list[str]
 
     wait: BoolProperty(
         name="Wait",
@@ -47,6 +51,30 @@ class _Render:
         default=False,
         options={"SKIP_SAVE"},
     )
+
+    def invoke(self, context: Any, _event: object) -> set[str]:
+        """Look at a few poses first, and ask where a render would show nothing of use."""
+        try:
+            add_selected_armatures(context)
+            jobs.check(context.scene, self.kind)
+            shot = shots.shot_of(context.scene, self.kind)
+            found = checking.check(context.scene, shot)
+        except EngineError as error:
+            return report_error(self, error)
+        self.doubts = [finding.text for finding in found if finding.pointless]
+        if not self.doubts:
+            return self.execute(context)
+        more = {"title": say("Is this what you want?"), "confirm_text": say("Render Anyway")}
+        if bpy.app.version < (4, 1, 0):
+            more = {}
+        return set(context.window_manager.invoke_props_dialog(self, width=420, **more))
+
+    def draw(self, _context: object) -> None:
+        """Show in the dialog what there is to doubt about."""
+        column = self.layout.column(align=True)
+        for text in self.doubts:
+            for number, line in enumerate(wrapped(text)):
+                column.label(text=line, icon="BLANK1" if number else "ERROR", translate=False)
 
     def execute(self, context: Any) -> set[str]:
         """Queue the scene's render, and wait for it where that is wanted."""
@@ -97,6 +125,30 @@ def _say(text: str) -> None:
     """Write a line to the terminal that a farm or a script reads along."""
     sys.stdout.write(f"Marionext: {text}\n")
     sys.stdout.flush()
+
+
+class MARIONEXT_OT_check_shot(bpy.types.Operator):
+    """Tell beforehand what a render will show and take."""
+
+    bl_idname = "marionext.check_shot"
+    bl_label = "Check Shot"
+    bl_description = (
+        "Look at poses all over the range: who leaves the picture, is hidden, tiny or still; and "
+        "ask the engine for time, memory and disk"
+    )
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Check it; the panel shows what was found."""
+        try:
+            add_selected_armatures(context)
+            with _busy(context):
+                found = checking.closely(context.scene)
+        except EngineError as error:
+            return report_error(self, error)
+        for finding in found:
+            self.report({"WARNING"}, finding.text)
+        return {"FINISHED"}
 
 
 class MARIONEXT_OT_render(_Render, bpy.types.Operator):
@@ -186,6 +238,7 @@ def _shot_root(queue: Path) -> Path:
 
 
 _CLASSES = (
+    MARIONEXT_OT_check_shot,
     MARIONEXT_OT_render,
     MARIONEXT_OT_draft,
     MARIONEXT_OT_pose_maps,

@@ -17,7 +17,7 @@ from ..state.paths import RELATIVE
 from ..state.translations import say
 from ..work import folders, live, reference, results, shots
 from ..work.renders import Render
-from .base import OnJob, report_error
+from .base import OnJob, report_error, seen
 
 __all__: list[str] = []
 
@@ -38,6 +38,7 @@ class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
         """Load the sequence and give it to an Image Editor."""
         pictures = results.find_pictures(Path(render.folder), coming=render.is_open)
         image = results.as_image(pictures, render.name)
+        seen(render)
         space = _image_editor(context)
         if space is not None:
             space.image = image

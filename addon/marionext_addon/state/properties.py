@@ -27,8 +27,10 @@ from .models import NUMBER_OF_DEFAULT, find_models
 from .paths import RELATIVE
 
 __all__ = [
+    "MarionextFinding",
     "MarionextJob",
     "MarionextMapping",
+    "MarionextModel",
     "MarionextPerson",
     "MarionextScene",
     "MarionextSession",
@@ -370,11 +372,40 @@ class MarionextJob(bpy.types.PropertyGroup):
     scene_name: StringProperty()
 
 
+class MarionextModel(bpy.types.PropertyGroup):
+    """A model or the networks of a detector, as the engine lists them."""
+
+    title: StringProperty()
+    state: StringProperty()
+    """``ready``, ``incomplete`` or ``not here``."""
+    folder: StringProperty(subtype="DIR_PATH")
+    licence: StringProperty()
+    about: StringProperty()
+    size: StringProperty()
+    gated: StringProperty()
+    """The page where its licence has to be accepted, too; empty: none."""
+    built_in: BoolProperty()
+    busy: BoolProperty()
+    failed: BoolProperty()
+    progress: FloatProperty(min=0.0, max=1.0, subtype="FACTOR")
+    message: StringProperty()
+
+
+class MarionextFinding(bpy.types.PropertyGroup):
+    """Something about the shot that its animator may not have meant."""
+
+    text: StringProperty()
+    pointless: BoolProperty()
+    """Whether a render would show nothing of use."""
+
+
 class MarionextSession(bpy.types.PropertyGroup):
     """What is live in this session of Blender; undo leaves it alone."""
 
     jobs: CollectionProperty(type=MarionextJob)
     job_index: IntProperty(options={"HIDDEN"})
+    notice: StringProperty()
+    """Id of the job that ended last and was not looked at yet; empty: none."""
     engine_state: EnumProperty(
         items=[
             ("UNKNOWN", "Not tested", ""),
@@ -387,6 +418,13 @@ class MarionextSession(bpy.types.PropertyGroup):
     engine_message: StringProperty()
     engine_report: StringProperty()
     """The doctor's whole answer, lines."""
+    models: CollectionProperty(type=MarionextModel)
+    findings: CollectionProperty(type=MarionextFinding)
+    """Of the last check of a shot."""
+    checked: StringProperty()
+    """What was checked; another shot has not been. Empty: nothing was."""
+    estimate: StringProperty()
+    """What a render takes, lines for people to read."""
     live: BoolProperty(
         name="Live Preview",
         description="Show the character in the pose of the current frame while you scrub, play or "
@@ -423,6 +461,8 @@ _CLASSES = (
     MarionextPerson,
     MarionextScene,
     MarionextJob,
+    MarionextModel,
+    MarionextFinding,
     MarionextSession,
 )
 

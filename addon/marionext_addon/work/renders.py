@@ -50,6 +50,8 @@ class Render:
     step: int = 1
     frames_done: int = 0
     video: str = ""
+    began: float = field(default=0.0, metadata={"inside": True})
+    """When its recording was begun, on the monotonic clock."""
     code: str = field(default="", metadata={"inside": True})
     """Of a failure, as the protocol has it."""
     exit_status: int = field(default=0, metadata={"inside": True})

@@ -42,6 +42,8 @@ PATIENCE = 0.02
 IDLE_SECONDS = 300.0
 """An engine without work keeps its models loaded for this long."""
 _CLOSING_SECONDS = 2.0
+_RECORDING = 0.05
+"""The share of a whole render that recording its motion is said to be."""
 
 
 class Runner:
@@ -58,6 +60,8 @@ class Runner:
         self.engine = SharedEngine(idle_seconds=IDLE_SECONDS)
         self._numbers = itertools.count(1)
         self._changed: set[str] = set()
+        self._ended: list[Render] = []
+        """Those whose end nobody was told of yet."""
 
     # --------------------------------------------------------------------------- what users ask
 
@@ -106,6 +110,7 @@ class Runner:
             preparation = self._then_queue(render, preparation, command)
         render.preparation = preparation
         render.state, render.message, render.lost = "RECORDING", "Recording the motion", False
+        render.began = time.monotonic()
 
     @staticmethod
     def _then_queue(
@@ -251,8 +256,13 @@ class Runner:
     def _record_motion(self, render: Render) -> None:
         assert render.preparation is not None
         try:
+            done = next(render.preparation)
             # The share of the whole that recording is said to be.
-            render.progress = 0.05 * next(render.preparation)
+            render.progress = _RECORDING * done.done / max(done.total, 1)
+            render.message = f"Recording the motion {done.done}/{done.total}"
+            spent = time.monotonic() - render.began
+            if 0 < done.done < done.total and spent > 1.0:
+                render.seconds_left = spent * (done.total - done.done) / done.done
         except StopIteration as end:
             render.preparation = None
             render.warnings.extend(end.value)
@@ -277,7 +287,7 @@ class Runner:
         self._touch(render)
 
     def _enqueue(self, render: Render) -> None:
-        render.state, render.message = "QUEUED", "Waiting"
+        render.state, render.message, render.seconds_left = "QUEUED", "Waiting", -1.0
         self.queue.add(render.job_id, lambda: self._beginning_of(render))
 
     def _beginning_of(self, render: Render) -> Callable[[], Work]:
@@ -310,11 +320,11 @@ class Runner:
             case Started():
                 render.state, render.message = "RUNNING", "Starting the engine"
             case Progress():
-                render.progress = 0.05 + 0.95 * event.fraction
+                render.progress = _RECORDING + (1 - _RECORDING) * event.fraction
                 render.message = event.text
                 if render.kind == "POSE_MAPS" and event.stage == "encode" and event.total:
                     # There is no other stage to speak of.
-                    render.progress = 0.05 + 0.95 * event.done / event.total
+                    render.progress = _RECORDING + (1 - _RECORDING) * event.done / event.total
                     render.message = f"drawing {event.done}/{event.total}"
                 left = event.seconds_left
                 render.seconds_left = -1.0 if left is None else left
@@ -339,7 +349,9 @@ class Runner:
                 elif event.code == "protocol" and render.state == "RUNNING":
                     self._close(render, "FAILED", event.message, "Press Retry to go on from here.")
                 else:
-                    self._close(render, "FAILED", event.message, event.hint or "")
+                    # What was noticed while the motion was recorded explains most failures.
+                    hint = "\n".join([*render.warnings[:3], event.hint or ""]).strip()
+                    self._close(render, "FAILED", event.message, hint)
 
     def _fail(self, render: Render, error: EngineError) -> None:
         render.code, render.exit_status = error.code, error.exit_status
@@ -351,6 +363,7 @@ class Runner:
         if state != "FINISHED" and not render.exit_status:
             render.exit_status = (JobCancelled if state == "CANCELLED" else JobError).exit_status
         self._touch(render)
+        self._ended.append(render)
 
     # ------------------------------------------------------------------------------- the mirror
 
@@ -369,6 +382,9 @@ class Runner:
             mirror(self.renders[job_id], item)
         self._changed.clear()
         changes.jobs_changed.tell()
+        ended, self._ended = self._ended, []
+        for render in ended:
+            changes.job_ended.tell(render)
 
     def rebuild_mirror(self) -> None:
         """Rebuild the window manager's list in the order of the renders."""
@@ -439,6 +455,7 @@ class Runner:
             self._stop_recording(render)
         self.renders.clear()
         self._changed.clear()
+        self._ended.clear()
         # Blender would keep the list, for the add-on enabled again to show.
         _session().jobs.clear()
 

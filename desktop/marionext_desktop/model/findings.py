@@ -7,6 +7,7 @@ the picture are looked for here. `find` looks at a whole track: call it beside t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -111,7 +112,7 @@ class Finding:
 
 def title(finding: Finding) -> str:
     """Return a finding in words: ``Right hand missing``."""
-    limb = say(_limb_name(finding))
+    limb = say(_limb_name(finding.points))
     match finding.kind:
         case "swap":
             return say("{limb} exchanged", limb=say(_both(finding.points)))
@@ -132,17 +133,18 @@ def title(finding: Finding) -> str:
             return say("Cut")
 
 
-def _limb_name(finding: Finding) -> str:
-    points = set(finding.points)
+@lru_cache(maxsize=1024)
+def _limb_name(points: tuple[int, ...]) -> str:
     if len(points) == 1:
-        return _sentence(POINT_NAMES[finding.points[0]])
+        return _sentence(POINT_NAMES[points[0]])
     if not points or len(points) > 60:
         return "Figure"
     names = point_names(points)
-    return _sentence(names[0] if len(names) == 1 else finding.limb)
+    return _sentence(names[0] if len(names) == 1 else limb_of(points[0]))
 
 
-def _both(points: Sequence[int]) -> str:
+@lru_cache(maxsize=1024)
+def _both(points: tuple[int, ...]) -> str:
     limbs = {limb_of(point).removeprefix("left_").removeprefix("right_") for point in points}
     if len(limbs) > 2:
         return "Sides"
@@ -469,6 +471,8 @@ def ignore(project: Project, source: str, finding: Finding) -> Project:
 
 def is_ignored(project: Project, source: str, finding: Finding) -> bool:
     """Tell whether a finding is one that was ignored, or mostly lies within one."""
+    if not project.ignored:
+        return False
     head = finding.key(source).rpartition(":")[0]
     for key in project.ignored:
         before, _, frames = key.rpartition(":")

@@ -7,6 +7,7 @@ foot, face) comes along.
 
 import math
 from collections.abc import Iterable
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -43,6 +44,7 @@ Points = NDArray[np.floating]
 """(134, 2), pixels."""
 
 
+@cache
 def limb_of(point: int) -> str:
     """Return the limb of `LIMB_GROUPS` that a point is shown with on the timeline.
 

@@ -317,6 +317,8 @@ class _Piece:
         self._base = self._stream.time_base
         self._at = -1
         self._frames: Any = None
+        # One for all frames: each would else set up its own, with threads of its own.
+        self._converter = av.video.reformatter.VideoReformatter()
 
     def read(self, place: int) -> Picture:
         """Return its frame of that place, from 0."""
@@ -329,7 +331,7 @@ class _Piece:
                 break
         else:
             raise LookupError(f"a piece breaks off before its frame {place}")
-        shown = frame.reformat(format="bgra", interpolation="FAST_BILINEAR")
+        shown = self._converter.reformat(frame, format="bgra", interpolation="FAST_BILINEAR")
         plane = shown.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(shown.height, plane.line_size)
         picture = rows[:, : shown.width * 4].reshape(shown.height, shown.width, 4)

@@ -12,7 +12,7 @@ where they belong.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import floor
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -378,7 +378,7 @@ class Project:
 
     def step(self, clip: Clip) -> Fraction:
         """Return how many frames of its source a clip goes on by in a frame of the timeline."""
-        return clip.speed * self.source(clip.source).rate.fraction / self.rate.fraction
+        return _step(clip.speed, self.source(clip.source).rate.fraction, self.rate.fraction)
 
     def source_frame(self, clip: Clip, frame: int) -> int:
         """Return which frame of its source a clip shows.
@@ -390,7 +390,11 @@ class Project:
         source = self.source(clip.source)
         if clip.hold is not None:
             return min(max(clip.hold, 0), source.frames - 1)
-        place = floor(clip.first + (frame - clip.at) * self.step(clip))
+        step, first = self.step(clip), clip.first
+        # Whole numbers, since fractions are a hundred times slower.
+        across = (frame - clip.at) * step.numerator * first.denominator
+        below = first.denominator * step.denominator
+        place = (first.numerator * step.denominator + across) // below
         return min(max(place, 0), source.frames - 1)
 
     def source_frames(self, clip: Clip) -> Iterator[int]:
@@ -401,7 +405,6 @@ class Project:
             yield from (held for _ in range(clip.count))
             return
         step = self.step(clip)
-        # Whole numbers, since fractions are a hundred times slower.
         below = clip.first.denominator * step.denominator
         start = clip.first.numerator * step.denominator
         across = step.numerator * clip.first.denominator
@@ -416,14 +419,12 @@ class Project:
         """
         if clip.hold is not None:
             return clip.at if clip.hold == source_frame else None
-        step = self.step(clip)
+        step, first = self.step(clip), clip.first
         # The frame is shown while its number is the floor of the place.
-        near = (
-            (source_frame - clip.first) / step
-            if step > 0
-            else (source_frame + 1 - clip.first) / step
-        )
-        for frame in (clip.at + floor(near) + offset for offset in (-1, 0, 1, 2)):
+        edge = source_frame if step > 0 else source_frame + 1
+        away = (edge * first.denominator - first.numerator) * step.denominator
+        near = away // (first.denominator * step.numerator)
+        for frame in (clip.at + near + offset for offset in (-1, 0, 1, 2)):
             if clip.at <= frame < clip.stop and self.source_frame(clip, frame) == source_frame:
                 return frame
         return None
@@ -441,6 +442,11 @@ class Project:
                 sorted(all_of_them, key=lambda clip: (lanes.get(clip.source, "motion"), clip.at))
             ),
         )
+
+
+@lru_cache(maxsize=1024)
+def _step(speed: Fraction, source: Fraction, sequence: Fraction) -> Fraction:
+    return speed * source / sequence
 
 
 def _found(items: tuple[_Named, ...], name: str) -> _Named:

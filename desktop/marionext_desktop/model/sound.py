@@ -263,15 +263,10 @@ def _fitting(onsets: NDArray[np.float64], period: int) -> NDArray[np.float64]:
 
 def beat_frames(project: Project, clip: Clip, wave: Wave) -> tuple[int, ...]:
     """Return the frames of the timeline on which the beats of a clip fall."""
-    source = project.source(clip.source)
-    found = []
-    for beat in wave.beats:
-        place = Fraction(float(beat)) * source.rate.fraction
-        frame = clip.at + round(float((place - clip.first) / project.step(clip)))
-        frame += project.music_offset
-        if clip.at <= frame < clip.stop:
-            found.append(frame)
-    return tuple(sorted(set(found)))
+    rate = float(project.source(clip.source).rate.fraction)
+    places = (wave.beats * rate - float(clip.first)) / float(project.step(clip))
+    frames = np.rint(places).astype(np.int64) + (clip.at + project.music_offset)
+    return tuple(np.unique(frames[(frames >= clip.at) & (frames < clip.stop)]).tolist())
 
 
 # -------------------------------------------------------------------------------------- mixing

@@ -1,5 +1,7 @@
 """What looks wrong: badges on the timeline, the list, the keys that go through it."""
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject, QTimer
 
 from marionext.frames import FrameRange
@@ -55,6 +57,8 @@ class FindingsControl(QObject):
         self._page, self._timeline, self._viewer = page, timeline, viewer
         self._shown: dict[str, tuple[Clip, Finding]] = {}
         """What is found in all clips, by key, in the order of the timeline."""
+        self._read: object = None
+        """What the findings were made of that are shown."""
         self._later = QTimer(self, singleShot=True, interval=30)
         self._later.timeout.connect(self._show)
         findings.changed.connect(lambda _clip: self.refresh())
@@ -83,9 +87,20 @@ class FindingsControl(QObject):
         project = self._session.project
         for clip in project.lane("motion"):
             self.findings.watch(clip.id)
+        each_clip = [(clip, self.findings.of(clip)) for clip in project.lane("motion")]
+        read = (
+            project.rate,
+            self.findings.busy,
+            [(replace(clip, edits=()), findings) for clip, findings in each_clip],
+        )
+        if read == self._read:
+            # An edit is told before what is wrong with it is known: all as it was.
+            self._light()
+            return
+        self._read = read
         found: list[tuple[int, int, str, Clip, Finding]] = []
-        for clip in project.lane("motion"):
-            for finding in self.findings.of(clip):
+        for clip, findings in each_clip:
+            for finding in findings:
                 span = self._span(project, clip, finding)
                 if span is not None:
                     key = f"{clip.id}:{finding.key(clip.source)}"

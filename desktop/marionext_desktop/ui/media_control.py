@@ -1,8 +1,10 @@
 """What is seen and heard at the playhead: frames, sound, thumbnails, the clock."""
 
 import uuid
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +69,12 @@ class MediaControl(QObject):
         self.player = Player(session.document, sounds=lambda: self.sounds.samples, parent=self)
         self._wrapped: OrderedDict[PictureKey, QImage] = OrderedDict()
         self._thumbs: OrderedDict[tuple[str, int], QPixmap] = OrderedDict()
+        self._thumb_frames: dict[str, list[int]] = {}
+        """Which frames of each source they are of, ascending."""
         self._asked: dict[tuple[str, int], Source] = {}
         self._proxies_wanted = True
-        self._shown: object = None
+        self._heard: object = None
+        """What the sound that the timeline shows was made of."""
         self._stop = actions["stop"]
         self._held = False
         """Whether the key that stops is held: J and L go frame by frame then."""
@@ -288,9 +293,16 @@ class MediaControl(QObject):
             clips = [clip for clip in project.lane("motion") if sources[clip.source].sound]
         bars: list[SoundBar] = []
         beats: list[int] = []
-        for clip in clips:
+        waves = [self.sounds.wave(sources[clip.source]) for clip in clips]
+        heard = (
+            [(replace(clip, edits=()), sources[clip.source].rate) for clip in clips],
+            waves, own, project.rate, project.music_offset,
+        )  # fmt: skip
+        if heard == self._heard:
+            return
+        self._heard = heard
+        for clip, wave in zip(clips, waves, strict=True):
             source = sources[clip.source]
-            wave = self.sounds.wave(source)
             peaks = None if wave is None else clip_peaks(project, clip, wave)
             bars.append(
                 SoundBar(clip.id, source.name if own else "", clip.at, clip.stop, peaks, own)
@@ -354,9 +366,12 @@ class MediaControl(QObject):
             if not self._ask_later.isActive():
                 self._ask_later.start()
             # Until it comes, the nearest there is.
-            near = [k for k in self._thumbs if k[0] == source.id]
-            best = min(near, key=lambda k: abs(k[1] - at), default=None)
-            return None if best is None else self._thumbs[best]
+            there = self._thumb_frames.get(source.id, [])
+            place = bisect_left(there, at)
+            near = there[max(place - 1, 0) : place + 1]
+            if not near:
+                return None
+            return self._thumbs[source.id, min(near, key=lambda frame: abs(frame - at))]
         self._thumbs.move_to_end(key)
         return found
 
@@ -391,13 +406,16 @@ class MediaControl(QObject):
         )
         for source in self._session.project.sources:
             if source.path == key.path:
+                if (source.id, key.frame) not in self._thumbs:
+                    insort(self._thumb_frames.setdefault(source.id, []), key.frame)
                 self._thumbs[source.id, key.frame] = small
                 if source.id not in self._library.pictures:
                     self._library.pictures[source.id] = small
                     self._library.refresh()
         while len(self._thumbs) > _MOST_THUMBS:
-            self._thumbs.popitem(last=False)
-        self._timeline.sheet.refresh()
+            (name, frame), _ = self._thumbs.popitem(last=False)
+            self._thumb_frames[name].remove(frame)
+        self._timeline.sheet.refresh_thumbnails()
 
     # ---------------------------------------------------------------- sound of an export
 

@@ -147,10 +147,9 @@ def chip(painter: QPainter, x: float, y: float, title: str, more: str, dot: str)
 
 
 @cache
-def _diamond(colour: str, rim: str, size: float) -> QPixmap:
-    density = 3
+def _diamond(colour: str, rim: str, size: float, density: float) -> QPixmap:
     side = round(size * 2 + 4)
-    picture = QPixmap(side * density, side * density)
+    picture = QPixmap(round(side * density), round(side * density))
     picture.setDevicePixelRatio(density)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
@@ -164,6 +163,12 @@ def _diamond(colour: str, rim: str, size: float) -> QPixmap:
     return picture
 
 
-def diamond(colour: str = "strong", size: float = 4.2) -> QPixmap:
-    """Return the sign of a key, to be drawn with its middle where the key is."""
-    return _diamond(theme().colour(colour).name(), theme().colour("line").name(), size)
+def diamond(colour: str = "strong", size: float = 4.2, density: float = 3) -> QPixmap:
+    """Return the sign of a key, to be drawn with its middle where the key is.
+
+    Args:
+        colour: a name of `Colours`.
+        size: from its middle to its corners.
+        density: pixels for each of the window; that of the display saves scaling it at each draw.
+    """
+    return _diamond(theme().colour(colour).name(), theme().colour("line").name(), size, density)

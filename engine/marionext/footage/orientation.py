@@ -54,7 +54,9 @@ def orientation_of(frame: Any) -> Orientation | None:
     The matrix takes the column x and the row y of the picture to a x + c y and b x + d y on the
     screen; angles between quarter turns, which nobody writes, go to the nearest.
     """
-    for data in frame.side_data:
+    # Not ``frame.side_data``: frame and container would hold each other, and every decoded picture
+    # of a video would stay until Python looks for such circles.
+    for data in av.sidedata.sidedata.SideDataContainer(frame):
         if data.type == av.sidedata.sidedata.Type.DISPLAYMATRIX:
             a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32)[:9].tolist()
             if abs(a) + abs(d) >= abs(b) + abs(c):

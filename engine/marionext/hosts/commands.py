@@ -58,6 +58,14 @@ class CommandRun:
         self._folder.cleanup()
         return answer
 
+    @property
+    def said(self) -> str:
+        """What it has written to its stdout up to now."""
+        try:
+            return self._output.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # not begun yet, or ended and cleaned up
+            return ""
+
     def stop(self) -> None:
         """End it without an answer."""
         self._thread.join(_SECONDS_TO_START)

@@ -15,6 +15,7 @@ from marionext.frames import FrameRate
 from marionext.skeleton import LIMB_GROUPS
 from marionext_desktop.model import posing
 from marionext_desktop.ui.timeline.bands import LEFT, RULER, Span
+from marionext_desktop.ui.timeline.contents import Badge, ClipBar, Contents, RowKeys
 from marionext_desktop.ui.timeline.heat import HeatStrips
 from marionext_desktop.ui.timeline.painter import ruler_step
 from marionext_desktop.ui.timeline.rows import LIMBS, pose_rows, row_scores
@@ -248,3 +249,37 @@ def test_marks_of_a_faded_drag_are_one_key(window: Window, qtbot: QtBot) -> None
     settle(qtbot)
     assert window.timeline.sheet.state.contents.keys["right_arm"].frames.tolist() == [50]
     assert window.session.project.rate == FrameRate.parse("30")
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.floats(0.2, 30), st.floats(0, 80), st.integers(0, 100), st.integers(1, 20))
+def test_a_part_painted_anew_is_what_the_whole_would_be(
+    qapp: QApplication, scale: float, first: float, start: int, count: int
+) -> None:
+    random = np.random.default_rng(3)
+    rows = pose_rows(())
+    scores = random.random((len(rows), FRAMES)).astype(np.float32)
+    scores[:, 30:40] = 0
+    sheet = Sheet()
+    sheet.resize(700, 420)
+    sheet.show_rows(rows, scores.copy())
+    keys = RowKeys(np.flatnonzero(random.random(FRAMES) < 0.3))
+    badge = Badge("b", (rows[1].name,), 20, 60, "activity", "trembles")
+    sheet.show_contents(
+        Contents(
+            frames=FRAMES,
+            clips=(ClipBar("c", "clip", 0, FRAMES),),
+            badges=(badge,),
+            keys={"": keys, rows[0].name: keys, rows[1].name: RowKeys(np.array([5, 50]))},
+        )
+    )
+    sheet.state.span.scale, sheet.state.span.first = scale, first
+    sheet.refresh()
+    sheet._picture()
+    new = random.random((len(rows), min(count, FRAMES - start))).astype(np.float32)
+    sheet.patch_scores(start, new)
+    sheet.refresh_thumbnails()
+    sheet.show_cached(((0, 50),))
+    part = sheet._picture().toImage()
+    sheet.refresh()
+    assert sheet._picture().toImage() == part

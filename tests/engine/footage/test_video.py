@@ -1,14 +1,16 @@
+import gc
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from marionext.errors import JobCancelled, MotionError
-from marionext.footage import probe, read_frames
+from marionext.footage import Shown, probe, read_frames
 
 RATE = Fraction(30000, 1001)
 COUNT = 48
@@ -193,3 +195,17 @@ def test_a_damaged_packet_costs_its_frames_only(clips: Any, steady: Path, tmp_pa
     frames = list(read_frames(path))
     assert COUNT - 8 <= len(frames) <= COUNT
     assert probe(path).frames == COUNT
+
+
+def test_what_was_decoded_goes_when_it_is_no_longer_held(clips: Any, tmp_path: Path) -> None:
+    path = clips.write(tmp_path / "clip.mp4", clips.numbered(24))
+    gc.collect()
+    gc.disable()
+    try:
+        shown = Shown(path, probe(path))
+        shown.picture(20)
+        held = sum(type(each) is av.VideoFrame for each in gc.get_objects())
+    finally:
+        gc.enable()
+    # A circle around each frame would keep a minute of 1080p in memory: six gigabytes.
+    assert held < 12

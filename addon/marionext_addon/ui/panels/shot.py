@@ -77,10 +77,11 @@ class MARIONEXT_PT_shot(SidebarPanel, bpy.types.Panel):
         elif context.scene.camera is None:
             text = say("The scene has no camera.")
             box = write_problem(self.layout, context, text)
-            box.operator("object.camera_add", text="Add Camera", icon="CAMERA_DATA")
+            box.operator("marionext.add_camera", icon="CAMERA_DATA")
         else:
             row = column.row()
             row.prop(context.scene, "camera", text=" ")
+            row.operator("marionext.frame_character", text="", icon="ZOOM_ALL")
 
     def _draw_frames(self, context: Any, found: summary.Frames) -> None:
         if found.problem:

@@ -38,19 +38,26 @@ class _Line(QWidget):
 
     def __init__(self, finding: FindingLine) -> None:
         super().__init__()
-        self.finding, self._lit, self._pointed = finding, False, False
+        self._lit, self._pointed = False, False
         self.setFixedHeight(30)
-        self.setToolTip(finding.tip or finding.words)
-        self.setAccessibleName(f"{finding.words}, {finding.frames}")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 2, 0)
         line.addStretch(1)
-        mend = Button(
-            "wand-sparkles", size=15, tip=say("Mend"), pressed=lambda: self.mended.emit(finding.key)
-        )
-        mend.setVisible(finding.can_mend)
-        line.addWidget(mend)
+        self._mend = Button("wand-sparkles", size=15, tip=say("Mend"), pressed=self._mend_it)
+        line.addWidget(self._mend)
+        self.show_finding(finding)
+
+    def show_finding(self, finding: FindingLine) -> None:
+        """Show another finding: making widgets anew would be felt where there are many."""
+        self.finding = finding
+        self.setToolTip(finding.tip or finding.words)
+        self.setAccessibleName(f"{finding.words}, {finding.frames}")
+        self._mend.setVisible(finding.can_mend)
+        self.update()
+
+    def _mend_it(self) -> None:
+        self.mended.emit(self.finding.key)
 
     def light(self, on: bool) -> None:
         """Show whether it is looked at."""
@@ -153,16 +160,20 @@ class FindingsSection(Section):
         if found == self._shown:
             return
         self._shown = found
-        for line in self._lines.values():
+        lines = list(self._lines.values())
+        shown = found[: self._MOST]
+        for line in lines[len(shown) :]:
             self._column.removeWidget(line)
             line.deleteLater()
-        self._lines = {}
-        for finding in found[: self._MOST]:
+        for line, finding in zip(lines, shown, strict=False):
+            line.show_finding(finding)
+        for finding in shown[len(lines) :]:
             line = _Line(finding)
             line.chosen.connect(self.chosen)
             line.mended.connect(self.mended)
             self._column.addWidget(line)
-            self._lines[finding.key] = line
+            lines.append(line)
+        self._lines = {line.finding.key: line for line in lines[: len(shown)]}
         if len(found) > self._MOST:
             self._words.setText(say("and {count} more, by the keys", count=len(found) - self._MOST))
             self._words.show()

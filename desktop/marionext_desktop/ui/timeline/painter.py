@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
 
+from marionext.frames import FrameRate
 from marionext_desktop.model.timecode import format_timecode, frames_a_second
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.icons import icon_picture
@@ -24,10 +26,12 @@ __all__ = ["SheetPainter", "SheetState", "ruler_step"]
 Thumbnails = Callable[[str, int, int], QPixmap | None]
 """Clip, frame of the sequence and height in pixels to a picture, or None: it will come."""
 
-_MOST_DIAMONDS = 1.2
-"""Pixels for a frame from which on keys are diamonds; below they are a dotted line."""
+_ROOM_OF_DIAMOND = 16
+"""Pixels a key from which on keys are diamonds; below they are a dotted line."""
 _LEAST_GAP = 3.0
 """Pixels from which on a gap is hatched."""
+_LEAST_SCALE_OF_GAPS = 0.2
+"""Pixels for a frame from which on gaps are looked for."""
 
 
 @dataclass
@@ -71,38 +75,57 @@ class SheetPainter:
         state: what to paint.
         width: of the picture in pixels of the window.
         height: of it.
+        area: the part that is painted; what lies outside stays as it is. None: all.
     """
 
-    def __init__(self, painter: QPainter, state: SheetState, width: int, height: int) -> None:
+    def __init__(
+        self,
+        painter: QPainter,
+        state: SheetState,
+        width: int,
+        height: int,
+        area: QRect | None = None,
+    ) -> None:
         self.p, self.state, self.width, self.height = painter, state, width, height
+        self.area = QRect(0, 0, width, height) if area is None else area
         self.span = state.span
-        first = max(math.floor(self.span.first), 0)
-        last = math.ceil(self.span.first + self.span.shown) + 1
+        self._dense: list[tuple[NDArray[np.floating], int]] = []
+        self._chosen: dict[str, set[int]] | None = None
+        first = max(math.floor(self.span.frame(max(self.area.left(), LEFT))) - 1, 0)
+        last = math.ceil(self.span.frame(self.area.right() + 1)) + 1
         self.first, self.stop = first, max(min(last, state.contents.frames), first)
 
     def paint(self) -> None:
         """Paint everything right of the names."""
-        p, state = self.p, self.state
-        p.fillRect(QRectF(LEFT, 0, self.width, self.height), theme().colour("panel"))
+        p, area = self.p, self.area
+        right = area & QRect(LEFT, 0, self.width - LEFT, self.height)
+        p.setClipRect(right)
+        p.fillRect(right, theme().colour("panel"))
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
-        p.save()
-        p.setClipRect(QRectF(LEFT, RULER, self.width, self.height - RULER))
-        for band in state.bands:
-            top = RULER + band.top - state.scroll
-            if top + band.height < RULER or top > self.height:
-                continue
-            if band.kind != "row":
-                getattr(self, f"_{band.kind}")(band, top)
-        self._strips()
-        self._decorations()
-        self._badges()
-        self._outside()
-        p.restore()
-        self._ruler()
+        below = right & QRect(LEFT, RULER, self.width - LEFT, self.height - RULER)
+        if not below.isEmpty():
+            p.save()
+            p.setClipRect(below)
+            for band, top in self._bands():
+                if band.kind != "row":
+                    getattr(self, f"_{band.kind}")(band, top)
+            self._strips()
+            self._decorations()
+            self._badges()
+            self._outside()
+            p.restore()
+        if area.top() < RULER:
+            self._ruler()
+
+    def _bands(self) -> list[tuple[Band, int]]:
+        """Return the bands that are painted, each with its upper edge in the picture."""
+        low, high = max(self.area.top(), RULER), min(self.area.bottom() + 1, self.height)
+        placed = [(band, RULER + band.top - self.state.scroll) for band in self.state.bands]
+        return [(band, top) for band, top in placed if top < high and top + band.height > low]
 
     def paint_names(self) -> None:
         """Paint the column at the left: it does not change with the span."""
-        p, state = self.p, self.state
+        p = self.p
         p.fillRect(QRectF(0, 0, LEFT, self.height), theme().colour("panel"))
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.setClipRect(QRectF(0, RULER, LEFT, self.height - RULER))
@@ -111,10 +134,7 @@ class SheetPainter:
             "sound": (say("Sound"), "audio-lines"),
             "result": (say("Result"), "sparkles"),
         }
-        for band in state.bands:
-            top = RULER + band.top - state.scroll
-            if top + band.height < RULER or top > self.height:
-                continue
+        for band, top in self._bands():
             if band.kind == "pose":
                 self._pose_name(band, top)
             elif band.kind == "row":
@@ -206,24 +226,17 @@ class SheetPainter:
         area = QRectF(span.x(clip.start), top, (clip.stop - clip.start) * span.scale, height)
         if area.width() > 3:
             area.setWidth(area.width() - 1)
-        shape = QPainterPath()
-        shape.addRoundedRect(area, 4, 4)
-        p.save()
-        p.setClipPath(shape, Qt.ClipOperation.IntersectClip)
-        p.fillRect(area, theme().colour("line"))
         thumbnails = self.state.thumbnails
-        if thumbnails is not None and not clip.missing:
-            wide = height * 1.1
-            left = max(area.left(), LEFT - wide)
-            place = area.left() + (left - area.left()) // wide * wide
-            while place < min(area.right(), self.width):
-                frame = int(span.frame(place + wide / 2))
-                frame = min(max(frame, clip.start), clip.stop - 1)
-                picture = thumbnails(clip.id, frame, int(height))
-                if picture is not None:
-                    self._cover(picture, QRectF(place, top, wide - 1, height))
-                place += wide
-        p.restore()
+        if thumbnails is None or clip.missing:
+            box(p, area, 4, "line")
+        else:
+            shape = QPainterPath()
+            shape.addRoundedRect(area, 4, 4)
+            p.save()
+            p.setClipPath(shape, Qt.ClipOperation.IntersectClip)
+            p.fillRect(area, theme().colour("line"))
+            self._thumbnails(thumbnails, clip, area)
+            p.restore()
         chosen = clip.id in self.state.chosen_clips
         edge = "selected" if chosen else "bad" if clip.missing else "left"
         box(
@@ -235,6 +248,18 @@ class SheetPainter:
             1.5 if chosen else 1,
         )
         self._clip_name(clip, area)
+
+    def _thumbnails(self, thumbnails: Thumbnails, clip: ClipBar, area: QRectF) -> None:
+        wide = area.height() * 1.1
+        left = max(area.left(), self.area.left() - wide, LEFT - wide)
+        place = area.left() + (left - area.left()) // wide * wide
+        while place < min(area.right(), self.area.right() + 1, self.width):
+            frame = int(self.span.frame(place + wide / 2))
+            frame = min(max(frame, clip.start), clip.stop - 1)
+            picture = thumbnails(clip.id, frame, int(area.height()))
+            if picture is not None:
+                self._cover(picture, QRectF(place, area.top(), wide - 1, area.height()))
+            place += wide
 
     def _clip_name(self, clip: ClipBar, area: QRectF) -> None:
         note = say("file is missing") if clip.missing else clip.waiting or clip.note
@@ -277,6 +302,7 @@ class SheetPainter:
         area = QRectF(LEFT, top, self.width - LEFT, band.height)
         self.p.fillRect(area, theme().colour("head"))
         self._keys_of("", top, band.height, "text", 3.4)
+        self._key_lines("text")
 
     def _curves(self, band: Band, top: int) -> None:
         p, span = self.p, self.span
@@ -339,21 +365,17 @@ class SheetPainter:
         for sound in self.state.contents.sounds:
             if sound.stop >= self.first and sound.start <= self.stop:
                 self._wave(sound, top + 3, band.height - 6)
-        p, span = self.p, self.span
+        span = self.span
         beats = np.asarray(self.state.contents.beats, np.int64)
         if len(beats) < 2:
             return
-        p.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         apart = float(beats[-1] - beats[0]) / (len(beats) - 1) * span.scale
         bars = np.arange(len(beats)) % 4 == 0
         for strong, least, tall, alpha in ((False, 5.0, 5, 80), (True, 1.5, 10, 170)):
             if apart < least:
                 continue
             shown = beats[(bars == strong) & (beats >= self.first) & (beats <= self.stop)]
-            places = (LEFT + (shown - span.first) * span.scale).tolist()
-            p.setPen(QPen(theme().colour("strong", alpha), 1))
-            p.drawLines([QLineF(x, top + 3, x, top + 3 + tall) for x in places])
-        p.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._ticks((shown - span.first) * span.scale, top + 3, tall, "strong", alpha)
 
     def _wave(self, sound: SoundBar, top: float, height: float) -> None:
         p, span = self.p, self.span
@@ -363,7 +385,8 @@ class SheetPainter:
         p.setClipRect(QRectF(LEFT, top - 1, self.width - LEFT, height + 2))
         edge = theme().colour("selected") if chosen else theme().colour("good", 90)
         box(p, area.adjusted(0.5, 0.5, -1.5, -0.5), 4, theme().colour("good", 26), edge)
-        left, right = int(max(area.left() + 1, LEFT)), int(min(area.right() - 2, self.width))
+        left = int(max(area.left() + 1, LEFT, self.area.left()))
+        right = int(min(area.right() - 2, self.width, self.area.right() + 1))
         peaks = sound.peaks
         if peaks is not None and len(peaks) and right > left:
             at = (np.arange(left, right + 1) - area.left()) / area.width() * len(peaks)
@@ -372,14 +395,7 @@ class SheetPainter:
             rows = np.abs(np.arange(int(height)) + 0.5 - height / 2).astype(np.float32)
             heard = rows[:, None] <= np.maximum(tall, 0.5).astype(np.float32)
             wave = heard * np.uint32(_premultiplied("good", 200))
-            image = QImage(
-                wave.data,
-                wave.shape[1],
-                wave.shape[0],
-                wave.shape[1] * 4,
-                QImage.Format.Format_ARGB32_Premultiplied,
-            )
-            p.drawImage(QPointF(left, top), image)
+            p.drawImage(QPoint(left, round(top)), _image(wave))
         if area.width() > 60 and sound.title:
             x = max(area.left(), float(LEFT)) + 4
             wide = min(text_width(sound.title, 10, MEDIUM) + 12, area.right() - x - 4)
@@ -429,8 +445,7 @@ class SheetPainter:
     # ---------------------------------------------------------------- rows
 
     def _row_bands(self) -> list[tuple[Band, int]]:
-        bands = [band for band in self.state.bands if band.kind == "row"]
-        return [(band, RULER + band.top - self.state.scroll) for band in bands]
+        return [(band, top) for band, top in self._bands() if band.kind == "row"]
 
     def _strips(self) -> None:
         """Draw the heat of all rows: one picture, stretched."""
@@ -439,8 +454,9 @@ class SheetPainter:
             return
         p, span = self.p, self.span
         level, image = heat.at_scale(span.scale)
-        first = max(span.first, 0.0)
-        stop = min(span.first + span.shown, float(heat.frames))
+        # Cut at whole pixels of the level, so that a part is painted as the whole would be.
+        first = float(max(self.first // level * level, 0))
+        stop = min(-(-self.stop // level) * level, float(heat.frames))
         if stop <= first:
             return
         left, wide = span.x(first), (stop - first) * span.scale
@@ -448,30 +464,26 @@ class SheetPainter:
         p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, False)
         part_left, part_wide = first / level, (stop - first) / level
         for band, top in rows:
-            if top + band.height > RULER and top < self.height:
-                area = QRectF(left, top + 2, wide, band.height - 4)
-                p.drawImage(area, image, QRectF(part_left, band.row, part_wide, 1))
+            area = QRectF(left, top + 2, wide, band.height - 4)
+            p.drawImage(area, image, QRectF(part_left, band.row, part_wide, 1))
         p.setRenderHint(QPainter.RenderHint.Antialiasing)
         p.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
 
     def _decorations(self) -> None:
         """Draw what lies on the strips: gaps, what is held, keys."""
         heat = self.state.heat
+        hatched = heat is not None and self.span.scale >= _LEAST_SCALE_OF_GAPS
         for band, top in self._row_bands():
-            if top + band.height <= RULER or top >= self.height:
-                continue
-            if heat is not None and band.row < len(heat.scores):
+            if hatched and heat is not None and band.row < len(heat.scores):
                 self._gaps(heat, band, top)
             row = self.state.rows[band.row]
             self._keys_of(row.name, top, band.height, "strong", 4.2)
+        self._key_lines("strong")
 
     def _gaps(self, heat: HeatStrips, band: Band, top: int) -> None:
         p, span = self.p, self.span
-        hatch = _hatch()
         p.setPen(QPen(theme().colour("warn", 170), 1))
-        p.setBrush(QBrush(hatch))
-        if span.scale < 0.2:
-            return
+        p.setBrush(QBrush(_hatch()))
         for start, stop in heat.gaps(band.row, self.first, self.stop):
             wide = (stop - start) * span.scale
             if wide >= _LEAST_GAP:
@@ -499,33 +511,71 @@ class SheetPainter:
             else:
                 p.setPen(QPen(theme().colour("strong", 130), 1.4))
                 p.drawLine(QLineF(a, middle, b, middle))
-        low, high = np.searchsorted(keys.frames, (self.first, self.stop))
+        ends = (self.first, self.stop, span.first, span.first + span.shown)
+        low, high, left, right = np.searchsorted(keys.frames, ends).tolist()
         shown = keys.frames[low:high]
         if not len(shown):
             return
-        chosen = {frame for row, frame in self.state.chosen_keys if row == name or not name}
-        if span.scale < _MOST_DIAMONDS and len(shown) > 60:
-            self._key_line(shown, top + height - 4, colour)
+        places = (shown + (0.5 - span.first)) * span.scale
+        if (right - left) * _ROOM_OF_DIAMOND > span.width:
+            self._dense.append((places, round(top + height - 4)))
             return
-        plain, lit = diamond(colour, size), diamond("selected", size)
-        back = plain.width() / plain.devicePixelRatio() / 2
-        for frame in shown.tolist():
-            x = span.x(frame + 0.5)
-            p.drawPixmap(QPointF(x - back, middle - back), lit if frame in chosen else plain)
+        chosen = self._chosen_frames(name)
+        ratio = p.device().devicePixelRatioF()
+        plain, lit = diamond(colour, size, ratio), diamond("selected", size, ratio)
+        back = plain.width() / ratio / 2
+        y, lefts = round(middle - back), (places + (LEFT - back)).round().astype(int)
+        for frame, x in zip(shown.tolist(), lefts.tolist(), strict=True):
+            p.drawPixmap(x, y, lit if frame in chosen else plain)
 
-    def _key_line(self, frames: NDArray[np.int64], y: float, colour: str) -> None:
-        """Draw keys that are too near each other to be told apart as a dotted line."""
-        columns = ((frames + 0.5 - self.span.first) * self.span.scale).astype(int)
+    def _key_lines(self, colour: str) -> None:
+        """Draw the keys that are too dense for diamonds: dotted lines, all rows' at once."""
+        rows, self._dense = self._dense, []
+        if not rows:
+            return
         wide = int(self.width - LEFT)
-        dots = np.zeros((1, wide), np.uint32)
-        dots[0, columns[(columns >= 0) & (columns < wide)]] = _premultiplied(colour, 255)
-        form = QImage.Format.Format_ARGB32_Premultiplied
-        image = QImage(dots.data, wide, 1, wide * 4, form)
-        self.p.drawImage(QRectF(LEFT, y, wide, 2.5), image, QRectF(0, 0, wide, 1))
+        columns = np.concatenate([places for places, _ in rows]).astype(int)
+        lines = np.repeat(np.arange(len(rows)), [len(places) for places, _ in rows])
+        seen = (columns >= 0) & (columns < wide)
+        dots = np.zeros((len(rows), wide), np.uint32)
+        dots[lines[seen], columns[seen]] = _premultiplied(colour, 255)
+        image = _image(dots)
+        for number, (_, y) in enumerate(rows):
+            for line in (y, y + 1):
+                self.p.drawImage(LEFT, line, image, 0, number, wide, 1)
+
+    def _chosen_frames(self, name: str) -> Collection[int]:
+        """Return the frames of a row's keys that are chosen; ``""``: those of any row."""
+        if self._chosen is None:
+            self._chosen = {"": set()}
+            for row, frame in self.state.chosen_keys:
+                self._chosen.setdefault(row, set()).add(frame)
+                self._chosen[""].add(frame)
+        return self._chosen.get(name, ())
+
+    def _ticks(
+        self, places: NDArray[np.floating], y: float, height: int, colour: str, alpha: int = 255
+    ) -> None:
+        """Draw upright lines, as many as may be: at most one a pixel, all in one picture.
+
+        Args:
+            places: pixels right of the names.
+            y: of their upper ends.
+            height: of each.
+            colour: by name.
+            alpha: 0 (clear) to 255.
+        """
+        wide = int(self.width - LEFT)
+        columns = places.astype(int)
+        columns = columns[(columns >= 0) & (columns < wide)]
+        lines = np.zeros((height, wide), np.uint32)
+        lines[:, columns] = _premultiplied(colour, alpha)
+        self.p.drawImage(QPoint(LEFT, round(y)), _image(lines))
 
     def _badges(self) -> None:
         p, span = self.p, self.span
         places = {self.state.rows[b.row].name: (b, top) for b, top in self._row_bands()}
+        bars: dict[str, list[QRect]] = {}
         for badge in self.state.contents.badges:
             if badge.stop < self.first or badge.start > self.stop:
                 continue
@@ -538,22 +588,21 @@ class SheetPainter:
                 if name not in places:
                     continue
                 band, top = places[name]
-                area = QRectF(x, top + 2, wide, band.height - 4).adjusted(0.5, 0.5, -0.5, -0.5)
-                edge = theme().colour("selected" if lit else colour)
+                edge = "selected" if lit else colour
                 if wide < 8:
-                    p.fillRect(area, theme().colour("selected" if lit else colour, 220))
+                    bars.setdefault(edge, []).append(
+                        QRect(round(x), top + 2, max(round(wide), 2), band.height - 4)
+                    )
                     continue
-                box(
-                    p,
-                    area,
-                    3,
-                    theme().colour(colour, fill),
-                    edge,
-                    1.5 if lit else 1,
-                )
+                area = QRectF(x, top + 2, wide, band.height - 4).adjusted(0.5, 0.5, -0.5, -0.5)
+                box(p, area, 3, theme().colour(colour, fill), edge, 1.5 if lit else 1)
                 if wide >= 18:
                     sign = icon_picture(badge.icon, "#ffffff" if theme().dark else "strong", 12)
                     p.drawPixmap(QPointF(area.center().x() - 6, area.center().y() - 6), sign)
+        p.setPen(Qt.PenStyle.NoPen)
+        for edge, areas in bars.items():
+            p.setBrush(theme().colour(edge, 220))
+            p.drawRects(areas)
 
     def _outside(self) -> None:
         """Dim what lies outside in and out."""
@@ -575,22 +624,17 @@ class SheetPainter:
         step = ruler_step(span, rate)
         p.save()
         p.setClipRect(QRectF(LEFT, 0, self.width - LEFT, RULER))
-        frame = int(max(span.first, 0) // step * step)
-        while frame < span.first + span.shown:
-            x = span.x(frame)
-            if self.state.timecode:
-                words = format_timecode(frame, contents.rate, drop=contents.drop_frame)
-                words = words[3:] if words.startswith("00:") else words
-            else:
-                words = str(frame)
-            text(p, x + 5, 15, words, "text", 11, figures=True)
-            p.setPen(QPen(theme().colour("edge"), 1))
-            p.drawLine(QLineF(x, 4, x, RULER - 8))
-            for part in range(1, 5):
-                small = x + part * step * span.scale / 5
-                if step >= 5:
-                    p.drawLine(QLineF(small, 15, small, 19))
-            frame += step
+        begin = int(max(span.frame(self.area.left() - 92), 0) // step * step)
+        end = min(span.first + span.shown, span.frame(self.area.right() + 1))
+        frames = np.arange(begin, max(math.ceil(end), begin), step)
+        places = (frames - span.first) * span.scale
+        if step >= 5:
+            small = step * span.scale / 5 * np.arange(1, 5)
+            self._ticks((places[:, None] + small).ravel(), 15, 4, "edge")
+        self._ticks(places, 4, RULER - 12, "edge")
+        for frame, x in zip(frames.tolist(), places.tolist(), strict=True):
+            words = _ruler_words(frame, contents.rate, contents.drop_frame, self.state.timecode)
+            text(p, LEFT + x + 5, 15, words, "text", 11, figures=True)
         p.setPen(Qt.PenStyle.NoPen)
         for start, stop in self.state.cached:
             area = QRectF(span.x(start), RULER - 5, (stop - start) * span.scale, 2)
@@ -621,9 +665,31 @@ class SheetPainter:
             p.drawLine(QLineF(x, RULER - 9, x + way, RULER - 9))
 
 
+@lru_cache(maxsize=1024)
+def _ruler_words(frame: int, rate: FrameRate, drop: bool, timecode: bool) -> str:
+    if not timecode:
+        return str(frame)
+    words = format_timecode(frame, rate, drop=drop)
+    return words[3:] if words.startswith("00:") else words
+
+
+def _image(pixels: NDArray[np.uint32]) -> QImage:
+    """Return an image over pixels (height, width), premultiplied 0xAARRGGBB, of which none stays.
+
+    It is to be drawn before the pixels go.
+    """
+    height, width = pixels.shape
+    form = QImage.Format.Format_ARGB32_Premultiplied
+    return QImage(pixels.data, width, height, width * 4, form)
+
+
 def _premultiplied(name: str, alpha: int) -> int:
-    colour = theme().colour(name)
-    red, green, blue = (c * alpha // 255 for c in (colour.red(), colour.green(), colour.blue()))
+    return _premultiplied_rgb(theme().colour(name).rgb(), alpha)
+
+
+@lru_cache(maxsize=256)
+def _premultiplied_rgb(rgb: int, alpha: int) -> int:
+    red, green, blue = ((rgb >> shift & 255) * alpha // 255 for shift in (16, 8, 0))
     return alpha << 24 | red << 16 | green << 8 | blue
 
 

@@ -105,6 +105,7 @@ class Sheet(QWidget):
         self.frame = 0
         self.curves = False
         self._back: QPixmap | None = None
+        self._stale = QRect()
         self._names: QPixmap | None = None
         self._names_of: object = None
         self._fitted = False
@@ -140,18 +141,30 @@ class Sheet(QWidget):
         """Show other scores from a frame on: (rows, frames changed)."""
         if self.state.heat is not None:
             self.state.heat.patch(start, scores)
-            self.refresh()
+            span = self.state.span
+            # A level's pixel stands for up to 64 frames; marks of gaps and findings reach over.
+            left = int(span.x(start // 64 * 64)) - 16
+            right = int(span.x(start + scores.shape[1] + 64)) + 16
+            for band in self.state.bands:
+                if band.kind == "row":
+                    self._refresh_band(band, left, right)
 
     def show_thumbnails(self, thumbnails: Thumbnails | None) -> None:
         """Ask for pictures of clips in another place."""
         self.state.thumbnails = thumbnails
-        self.refresh()
+        self.refresh_thumbnails()
+
+    def refresh_thumbnails(self) -> None:
+        """Paint the pictures of clips anew."""
+        for band in self.state.bands:
+            if band.kind == "source":
+                self._refresh_band(band, LEFT, self.width())
 
     def show_cached(self, cached: tuple[tuple[int, int], ...]) -> None:
         """Show which frames are ready to be played."""
         if cached != self.state.cached:
             self.state.cached = cached
-            self.refresh()
+            self.refresh(QRect(LEFT, 0, self.width() - LEFT, RULER))
 
     def show_chosen(
         self,
@@ -206,10 +219,16 @@ class Sheet(QWidget):
         self.state.folded = on
         self._lay_out()
 
-    def refresh(self) -> None:
-        """Paint everything anew."""
-        self._back = None
-        self.update()
+    def refresh(self, area: QRect | None = None) -> None:
+        """Paint anew what lies in an area, or everything."""
+        area = self.rect() if area is None else area & self.rect()
+        self._stale |= area
+        self.update(area)
+
+    def _refresh_band(self, band: Band, left: int, right: int) -> None:
+        top = RULER + band.top - self.state.scroll
+        high = max(top, RULER)
+        self.refresh(QRect(left, high, right - left, top + band.height - high))
 
     def _recolour(self) -> None:
         if self.state.heat is not None:
@@ -312,19 +331,14 @@ class Sheet(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Show the picture, and the playhead on it."""
-        if self._back is None:
-            ratio = self.devicePixelRatioF()
-            self._back = QPixmap(int(self.width() * ratio), int(self.height() * ratio))
-            self._back.setDevicePixelRatio(ratio)
-            with painting(self._back) as back:
-                SheetPainter(back, self.state, self.width(), self.height()).paint()
+        picture = self._picture()
         with painting(self) as painter:
             area = event.rect()
-            ratio = self._back.devicePixelRatio()
+            ratio = picture.devicePixelRatio()
             source = QRectF(
                 area.x() * ratio, area.y() * ratio, area.width() * ratio, area.height() * ratio
             )
-            painter.drawPixmap(QRectF(area), self._back, source)
+            painter.drawPixmap(QRectF(area), picture, source)
             if area.left() < LEFT:
                 painter.drawPixmap(0, 0, self._name_column())
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -347,6 +361,20 @@ class Sheet(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(QPen(theme().colour("accent", 120), 1))
                 painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+
+    def _picture(self) -> QPixmap:
+        """Return the picture of all that stays, what is stale of it painted anew."""
+        ratio = self.devicePixelRatioF()
+        size = (self.size() * ratio).toTuple()
+        if self._back is None or self._back.size().toTuple() != size:
+            self._back = QPixmap(*size)
+            self._back.setDevicePixelRatio(ratio)
+            self._stale = self.rect()
+        if not self._stale.isEmpty():
+            stale, self._stale = self._stale, QRect()
+            with painting(self._back) as back:
+                SheetPainter(back, self.state, self.width(), self.height(), stale).paint()
+        return self._back
 
     def _name_column(self) -> QPixmap:
         """Return the picture of the names, made anew where they are others."""
