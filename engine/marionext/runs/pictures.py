@@ -265,15 +265,13 @@ def _size(
                 f"the model wants multiples of {maker.side_step}"
             )
         return size
-    side = maker.side
-    if not controls:
-        shape = (1, 1)
-    elif (known := controls[0].shape) is not None:
-        shape = known
+    own = maker.own_size
+    if not controls or own[0] != own[1]:
+        size, why = rounded(own, maker.side_step), "the base's own size"
     else:
-        shape = (2, 3)  # a figure stands upright
-    size = rounded(nearest_bucket(side, shape), maker.side_step)
-    why = "the base's own size" if not controls else f"the size nearest to {controls[0].name}"
+        shape = controls[0].shape or (2, 3)  # a figure stands upright
+        size = rounded(nearest_bucket(own[0], shape), maker.side_step)
+        why = f"the size nearest to {controls[0].name}"
     report.log(f"{size[0]}x{size[1]}: {why} (--size says another)")
     return size
 
