@@ -541,3 +541,25 @@ def test_what_the_trainer_writes_is_a_base_with_a_control_of_its_own(tmp_path: P
         make(maker, wish(steps=2, controls=controls))[0] for controls in ((), (steer,))
     )
     assert not np.array_equal(plain, steered_one)
+
+
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [("sd15", torch.float16), ("sdxl", torch.float16), ("sd3", torch.bfloat16)],
+)
+def test_numbers_may_be_of_half_precision(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    controls: Callable[[str], Path],
+    family: FamilyName,
+    number: torch.dtype,
+) -> None:
+    pipeline = load_base(tiny_base(family), family, number)
+    maker = PictureMaker(pipeline, family, torch.device("cpu"), number, Path(), print)
+    before = all_bits(maker)
+    steer = (control(controls(family), family),)
+    picture = make(maker, wish(steps=2, controls=steer))[0]
+    assert picture.std() > 0
+    exact = make(makers(family), wish(steps=2, controls=steer))[0]
+    assert np.abs(picture.astype(int) - exact).mean() < 6
+    assert_untouched(maker, before)
