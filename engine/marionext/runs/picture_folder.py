@@ -22,7 +22,7 @@ from marionext.frames import frame_name
 from marionext.output import FolderLock, write_png
 from marionext.paths import is_inside
 
-__all__ = ["PICTURE_RECORD", "PictureFolder", "PictureRecord"]
+__all__ = ["PICTURE_RECORD", "PictureFolder", "PictureRecord", "begun_with", "started"]
 
 PICTURE_RECORD = "picture.json"
 """Name of the record in the folder of pictures."""
@@ -255,6 +255,19 @@ class PictureFolder:
     def _keep(self, record: PictureRecord) -> None:
         self.record = record
         write_json(self.folder / PICTURE_RECORD, encode(record))
+
+
+def begun_with(folder: Path) -> int | None:
+    """Return the threads of the processor that pictures in a folder were made with, if any."""
+    try:
+        data = read_json(folder / PICTURE_RECORD)
+    except (OSError, ValueError):
+        return None  # said when it is opened
+    computed = data.get("computed") if isinstance(data, dict) else None
+    number = computed.get("threads") if isinstance(computed, dict) else None
+    if isinstance(number, str) and number.isdecimal() and 0 < int(number) < 1000:
+        return int(number)
+    return None
 
 
 def started(

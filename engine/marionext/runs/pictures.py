@@ -16,7 +16,7 @@ from marionext.backends import Renderers
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.pictures.families import FamilyName, nearest_bucket, rounded
 from marionext.backends.pictures.recognise import base_family, refuse_other_lora
-from marionext.backends.processor import threads
+from marionext.backends.processor import computing_with, threads
 from marionext.casting import open_doll
 from marionext.character import read_character
 from marionext.codec import decode
@@ -29,7 +29,7 @@ from marionext.output import contact_sheet
 from marionext.paths import refuse_overlap, user_path
 from marionext.reporting import Reporter
 from marionext.runs.control_pictures import ControlSource, fitted
-from marionext.runs.picture_folder import PictureFolder, started
+from marionext.runs.picture_folder import PictureFolder, begun_with, started
 from marionext.runs.result import Result
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ __all__ = ["make_pictures"]
 
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
+_MOST_SHOWN = 100
+"""Pictures on a contact sheet, the first."""
 _READ = frozenset({".json", ".model", ".safetensors", ".txt"})
 _OWN_SETTINGS = "marionext.toml"
 
@@ -141,15 +143,20 @@ def make_pictures(
         guidance=usual.guidance if job.guidance is None else job.guidance,
     )
     wish = _wish(job, maker, size, controls, networks, report)
+    # Bytes depend on the threads: what goes on takes those that it was begun with.
+    number = engine.threads or begun_with(output) or threads()
     record = started(
         job=encode_job(job),
         inputs=_hashes(reads),
         models=_hashes({**base.files, **_named(networks)}, known=_recorded(base.path)),
         versions=_versions(),
-        computed=_computed(maker),
+        computed=_computed(maker, number),
         size=size,
     )
-    with PictureFolder(output, record, overwrite=engine.overwrite) as folder:
+    with (
+        PictureFolder(output, record, overwrite=engine.overwrite) as folder,
+        computing_with(number),
+    ):
         for place, control in enumerate(wish.controls, start=1):
             folder.put_control(place, job.controls[place - 1].kind, control.picture)
         if wish.draft is not None:
@@ -258,15 +265,13 @@ def _size(
                 f"the model wants multiples of {maker.side_step}"
             )
         return size
-    side = maker.side
-    if not controls:
-        shape = (1, 1)
-    elif (known := controls[0].shape) is not None:
-        shape = known
+    own = maker.own_size
+    if not controls or own[0] != own[1]:
+        size, why = rounded(own, maker.side_step), "the base's own size"
     else:
-        shape = (2, 3)  # a figure stands upright
-    size = rounded(nearest_bucket(side, shape), maker.side_step)
-    why = "the base's own size" if not controls else f"the size nearest to {controls[0].name}"
+        shape = controls[0].shape or (2, 3)  # a figure stands upright
+        size = rounded(nearest_bucket(own[0], shape), maker.side_step)
+        why = f"the size nearest to {controls[0].name}"
     report.log(f"{size[0]}x{size[1]}: {why} (--size says another)")
     return size
 
@@ -408,14 +413,14 @@ def _versions() -> dict[str, str]:
     return dict(versions())
 
 
-def _computed(maker: "PictureMaker") -> dict[str, str]:
+def _computed(maker: "PictureMaker", number: int) -> dict[str, str]:
     """Return how this machine computes it, as far as that changes bits."""
     computed = {
         "device": maker.device.type,
         "dtype": str(maker.dtype).removeprefix("torch."),
     }
     if maker.device.type == "cpu":
-        computed["threads"] = str(threads())
+        computed["threads"] = str(number)
     return computed
 
 
@@ -477,7 +482,7 @@ def _sheet(job: PictureJob, wish: "Wish", folder: PictureFolder) -> None:
     ]
     if wish.draft is not None:
         shown.append((wish.draft, "draft"))
-    for number in range(job.count):
+    for number in range(min(job.count, _MOST_SHOWN)):
         seed = job.seed + number
         shown.append((_pixels(folder.path_of(seed)), f"{number + 1}: seed {seed}"))
     if len(shown) > 1:

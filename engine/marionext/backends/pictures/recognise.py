@@ -106,8 +106,10 @@ def _family_of_folder(folder: Path) -> FamilyName:
     name = config.get("_class_name", "UNet2DConditionModel")
     if name != "UNet2DConditionModel":
         raise _other(folder, f"a {name}, which makes videos or something else")
-    if config.get("in_channels", 4) != 4:
-        raise _other(folder, f"a UNet of {config['in_channels']} channels, as for inpainting")
+    entering, leaving = config.get("in_channels", 4), config.get("out_channels", 4)
+    if entering != leaving:
+        what = f"a UNet that takes {entering} channels and returns {leaving}, as for inpainting"
+        raise _other(folder, what)
     return "sdxl" if config.get("addition_embed_type") == "text_time" else "sd15"
 
 

@@ -19,10 +19,15 @@ from marionext.backends.pictures.control_files import find_control
 from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.loading import load_base, load_control
 from marionext.backends.pictures.making import Control, PictureMaker, Wish, open_maker
+from marionext.backends.pictures.recognise import base_family
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import steered
 from marionext.errors import JobCancelled, ModelError, SettingsError
 from marionext.jobs import EngineSettings, LoraFile, MotionSource, PictureControl
+from marionext.training.picture.captions import WORDS
+from marionext.training.picture.export import export_pipeline
+from marionext.training.picture.networks import PictureNetworks, PictureSizes
+from marionext.training.picture.tokenizer import make_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -515,3 +520,46 @@ def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(
     save_file(values, tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match=r"missing|cannot be loaded"):
         load_base(tmp_path / "cut.safetensors", "sd15", torch.float32, config=base)
+
+
+def test_what_the_trainer_writes_is_a_base_with_a_control_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = PictureSizes(
+        latent_channels=8, unet=(32, 64), heads=(2, 2), stem=(8, 8, 8), blocks=(8, 16),
+        text_width=32, text_layers=1,
+    )  # fmt: skip
+    networks = PictureNetworks(sizes, len(make_tokenizer(WORDS)))
+    export_pipeline(tmp_path, tiny.autoencoder(8), networks, {"seed": 0})
+    assert base_family(tmp_path) == "sd15"
+    asked = PictureControl(kind="pose", source=MotionSource(path="a.bvh"))
+    files = find_control(asked, "sd15", tmp_path)
+    assert (files.settings.variant, files.settings.palette) == ("sd15_training", "controlnext")
+    maker = open_maker(tmp_path, "sd15", EngineSettings(device="cpu"), Path(), print)
+    assert maker.own_size == (64, 96)
+    steer = Control(files=files, picture=stripes(), strength=1.0, start=0.0, stop=1.0)
+    plain, steered_one = (
+        make(maker, wish(steps=2, controls=controls))[0] for controls in ((), (steer,))
+    )
+    assert not np.array_equal(plain, steered_one)
+
+
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [("sd15", torch.float16), ("sdxl", torch.float16), ("sd3", torch.bfloat16)],
+)
+def test_numbers_may_be_of_half_precision(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    controls: Callable[[str], Path],
+    family: FamilyName,
+    number: torch.dtype,
+) -> None:
+    pipeline = load_base(tiny_base(family), family, number)
+    maker = PictureMaker(pipeline, family, torch.device("cpu"), number, Path(), print)
+    before = all_bits(maker)
+    steer = (control(controls(family), family),)
+    picture = make(maker, wish(steps=2, controls=steer))[0]
+    assert picture.std() > 0
+    exact = make(makers(family), wish(steps=2, controls=steer))[0]
+    assert np.abs(picture.astype(int) - exact).mean() < 6
+    assert_untouched(maker, before)

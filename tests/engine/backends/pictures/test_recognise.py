@@ -90,7 +90,8 @@ def test_files_that_are_none_are_said_to_be_none(tmp_path: Path, content: bytes)
         ("transformer", {"_class_name": "SD3Transformer2DModel"}, "sd3"),
         ("transformer", {"_class_name": "FluxTransformer2DModel"}, "a Flux"),
         ("unet", {"_class_name": "UNetSpatioTemporalConditionModel"}, "a UNetSpatio"),
-        ("unet", {"in_channels": 9}, "inpainting"),
+        ("unet", {"in_channels": 9}, "takes 9 channels and returns 4, as for inpainting"),
+        ("unet", {"in_channels": 16, "out_channels": 16}, "sd15"),
     ],
 )
 def test_folders_tell_their_family(
