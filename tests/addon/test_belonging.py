@@ -29,6 +29,11 @@ def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, s
     assert "of c" not in found["list after"]
     assert not found["nothing left"]
 
+    assert found["again"][:2] == ["FINISHED", 1]
+    assert found["changed"] == [False, True]
+    assert found["brought back"] == ["FINISHED", True]
+    assert "no frames from 500 to 510" in found["no such frames"]
+
     assert found["strip folder"].startswith("//")
     assert found["image path"].startswith("//")
     assert found["colours AgX"] < 0.012

@@ -401,6 +401,8 @@ class MarionextJob(bpy.types.PropertyGroup):
     step: IntProperty(default=1)
     frames_done: IntProperty()
     video: StringProperty(subtype="FILE_PATH")
+    takes: IntProperty()
+    """Beside the render itself."""
     about: StringProperty()
     """Date, frames, size, model and seed, for people to read."""
     scene_name: StringProperty()

@@ -73,7 +73,7 @@ def plain_name(name: str) -> str:
 
 
 _OURS = re.compile(
-    r"job\.json|shot\.json|\.?render\.json|motion\.npz|poses\.npz|rig_\d+\.npz|engine\.json"
+    r"(job|again)\.json|shot\.json|\.?render\.json|motion\.npz|poses\.npz|rig_\d+\.npz|engine\.json"
     r"|character\.(\w+\.)?\w+|preview\.png|engine\.log|\.marionext\.lock"
 )
 """What a render's folder holds beside its pictures and videos."""

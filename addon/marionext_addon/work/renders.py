@@ -68,8 +68,12 @@ class Render:
     frames_done: int = 0
     video: str = ""
     about: str = ""
+    takes: int = 0
+    """How many there are beside the render itself."""
     identity: str = field(default="", metadata={"inside": True})
     """Of its scene, as `scene.identity` has it."""
+    job_file: str = field(default=JOB_FILE, metadata={"inside": True})
+    """Of the job that is to be done: the render itself, or something with its takes."""
     began: float = field(default=0.0, metadata={"inside": True})
     """When its recording was begun, on the monotonic clock."""
     code: str = field(default="", metadata={"inside": True})
@@ -205,6 +209,7 @@ def read_render(folder: Path, job_id: str) -> Render:
         render.frames_done, finished = len(found.frames), found.finished
         if found.record is not None:
             render.video = next((str(folder / name) for name in found.record.videos), "")
+            render.takes = len(found.record.takes)
         if found.problem is not None:
             render.state, render.code = "FAILED", found.problem.code
             render.message, render.hint = found.problem.message, found.problem.hint or ""

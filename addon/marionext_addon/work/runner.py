@@ -29,7 +29,7 @@ from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Pro
 from ..scene.choices import file_name
 from ..scene.identity import identity_of
 from ..state import changes, preferences
-from . import engine, folders, handing_over, jobs, preparing, shots
+from . import engine, folders, handing_over, jobs, preparing, shots, takes
 from .renders import (
     HandOver,
     Render,
@@ -173,6 +173,42 @@ class Runner:
         render.hint = render.code = ""
         render.progress, render.seconds_left = 0.0, -1.0
         render.exit_status = render.frames_done = 0
+        render.warnings.clear()
+        self._touch(render)
+        self.wake()
+
+    def again(self, render: Render, first: int, last: int, seed: int | None = None) -> None:
+        """Make a part of a finished render again, as a take of its own.
+
+        Raises:
+            EngineError: it is at work, or is no render that is whole.
+        """
+        self._refuse_unfinished(render)
+        takes.write_again(Path(render.folder), first, last, seed)
+        self._do_again(render)
+
+    def show_take(self, render: Render, number: int) -> None:
+        """Show another take of a finished render; its videos are made anew.
+
+        Raises:
+            EngineError: it is at work, or is no render that is whole.
+        """
+        self._refuse_unfinished(render)
+        takes.write_shown(Path(render.folder), number)
+        self._do_again(render)
+
+    @staticmethod
+    def _refuse_unfinished(render: Render) -> None:
+        if render.state != "FINISHED":
+            raise SettingsError(
+                f"{render.name} is not finished", hint="Takes are made of whole renders."
+            )
+
+    def _do_again(self, render: Render) -> None:
+        render.job_file = takes.AGAIN_FILE
+        self._enqueue(render)
+        render.hint = ""
+        render.progress, render.frames_done = 0.0, 0
         render.warnings.clear()
         self._touch(render)
         self.wake()
@@ -335,7 +371,7 @@ class Runner:
             ProtocolError: there is no engine.
         """
         folder = Path(render.folder)
-        job_file = folder / folders.JOB_FILE
+        job_file = folder / render.job_file
         command, settings = engine.find(), engine.engine_settings()
         environment = engine.environment()
         if render.patient and preferences.get().on_close == "LEAVE":
@@ -378,6 +414,8 @@ class Runner:
             case Finished():
                 render.progress, render.video = 1.0, next(iter(event.videos), "")
                 render.frames_done = event.frames
+                render.takes = max(0, len(takes.takes_of(Path(render.folder))) - 1)
+                render.job_file = folders.JOB_FILE
                 text = f"{event.frames} frames in {_duration(event.seconds)}"
                 self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
             case Failed():

@@ -94,6 +94,32 @@ def about(answer):
     answer["nothing left"] = Path(made.folder).exists()
 
 
+def again(answer):
+    """A part of a render is made again, and the take before it brought back."""
+    scene = fresh()
+    scene.marionext.model, scene.marionext.steps = "puppet", 1
+    save(kit.FOLDER / "e" / "shot.blend")
+    made = render("taken")
+    folder = Path(made.folder)
+
+    def pictures():
+        return [path.read_bytes() for path in sorted((folder / "frames").glob("*.png"))]
+
+    before = pictures()
+    bpy.ops.marionext.render_again(job_id=made.job_id, first=102, last=150)
+    kit.pump_until(lambda: not made.is_open)
+    between = pictures()
+    answer["again"] = [made.state, made.takes, made.hint]
+    answer["changed"] = [a != b for a, b in zip(before, between, strict=True)]
+    bpy.ops.marionext.show_take(job_id=made.job_id, take=0)
+    kit.pump_until(lambda: not made.is_open)
+    answer["brought back"] = [made.state, pictures() == before]
+    try:
+        bpy.ops.marionext.render_again(job_id=made.job_id, first=500, last=510)
+    except RuntimeError as error:
+        answer["no such frames"] = str(error)
+
+
 def colours(answer):
     """A strip looks as its picture does, through the view transform that films use."""
     scene = fresh()
@@ -130,6 +156,7 @@ def story():
     answer = {}
     belonging(answer)
     about(answer)
+    again(answer)
     colours(answer)
     return answer
 

@@ -71,6 +71,13 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if job.state not in {"RECORDING", "QUEUED", "RUNNING"}:
             row.operator("marionext.delete_job", text="", icon="TRASH").job_id = job.job_id
 
+    def _draw_takes(self, layout: Any, job: Any) -> None:
+        row = layout.row(align=True)
+        row.operator("marionext.render_again", icon="FILE_REFRESH").job_id = job.job_id
+        for number in range(job.takes + 1) if job.takes else ():
+            button = row.operator("marionext.show_take", text=str(number))
+            button.job_id, button.take = job.job_id, number
+
     def _draw_failed(self, context: Any, layout: Any, job: Any) -> None:
         box = write_problem(layout, context, translated(job.message), say(job.hint))
         self._draw_retry(box, job)
@@ -92,6 +99,8 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             # What had to be left out, or what the engine warned of.
             write(layout, context, translated(job.hint), icon="INFO")
         column = layout.column(align=True)
+        if job.kind != "POSE_MAPS":
+            self._draw_takes(layout, job)
         if job.video:
             column.operator("marionext.play_video", icon="PLAY").job_id = job.job_id
         for name, symbol in (
