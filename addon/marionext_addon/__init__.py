@@ -22,7 +22,7 @@ if "_MODULES" in globals():
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
         del sys.modules[_name]
 
-from .operators import camera, command, engine, jobs, mapping, models, render, results
+from .operators import camera, character, command, engine, jobs, mapping, models, render, results
 from .scene import identity, own, people, temporary
 from .state import properties, translations
 from .ui import (
@@ -59,6 +59,7 @@ _MODULES = (
     live,
     checking,
     camera,
+    character,
     render,
     jobs,
     results,

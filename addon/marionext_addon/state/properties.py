@@ -440,6 +440,11 @@ class MarionextSession(bpy.types.PropertyGroup):
 
     jobs: CollectionProperty(type=MarionextJob)
     job_index: IntProperty(options={"HIDDEN"})
+    character_message: StringProperty()
+    """Of a character that is being made; empty: none is."""
+    character_failed: BoolProperty()
+    queue_state: StringProperty()
+    """What this computer's queue has to do, for people to read; empty: nobody asked."""
     notice: StringProperty()
     """Id of the job that ended last and was not looked at yet; empty: none."""
     engine_state: EnumProperty(
