@@ -1,7 +1,9 @@
 import ast
 import errno
 import os
+import re
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from pytestqt.qtbot import QtBot
 from tests.desktop.ui.conftest import settle
 
 import marionext_desktop.ui
-from marionext_desktop.model import words
+from marionext.skeleton import POINT_NAMES
+from marionext_desktop.model import exporting, words
 from marionext_desktop.model.chinese import CHINESE
 from marionext_desktop.model.files import open_project, read_project, save_as
 from marionext_desktop.model.settings import UserSettings, read_settings, write_settings
@@ -23,6 +26,7 @@ from marionext_desktop.ui.dialogs import ExportDialog, KeysDialog, ProjectDialog
 from marionext_desktop.ui.help import help_page
 from marionext_desktop.ui.queue_panel import JobCard
 from marionext_desktop.ui.theme import DARK, LIGHT, theme
+from marionext_desktop.ui.timeline.rows import LIMBS
 from marionext_desktop.ui.window import Window
 
 
@@ -348,7 +352,20 @@ def said() -> set[str]:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found.add(first.value)
-    return found | {command.words for command in COMMANDS.values()}
+    names = (name.replace("_", " ").capitalize() for name in (*POINT_NAMES, *LIMBS))
+    points = {re.sub(r" \d+$", "", name) for name in names}
+    forms = {words for words, _ in exporting.FORMS.values()}
+    return found | {command.words for command in COMMANDS.values()} | points | forms
+
+
+@pytest.mark.parametrize("space", ["edit", "clean", "render"])
+def test_help_is_there_in_chinese_with_the_same_keys(space: str) -> None:
+    folder = resources.files("marionext_desktop.ui.help")
+    english, chinese = (
+        re.findall(r"\{key:\w+\}", folder.joinpath(f"{space}.{each}.md").read_text("utf-8"))
+        for each in ("en", "zh")
+    )
+    assert sorted(english) == sorted(chinese)
 
 
 def test_all_that_is_said_is_said_in_chinese() -> None:
