@@ -94,7 +94,7 @@ _SPACE_COMMANDS: dict[str, Space] = {
     "render_space": "render",
 }
 _SPACE_LAYOUTS = {"edit": "side", "clean": "overlay", "render": "wipe"}
-_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 408
+_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 446
 
 
 class Window(QMainWindow):
