@@ -244,9 +244,7 @@ def _dancer(source: Source) -> PoseTrack:
         points[frame, 0] = centre + 20 * np.sin(frame / 10 + phase)
     scores = np.full((source.frames, 1, 134), 0.9, np.float32)
     scores[::50, :, 92:113] = 0
-    return PoseTrack(
-        points=points, scores=scores, size=SIZE, rate=FrameRate(Fraction(RATE))
-    )
+    return PoseTrack(points=points, scores=scores, size=SIZE, rate=FrameRate(Fraction(RATE)))
 
 
 def _wait(application: QApplication, done: Callable[[], bool]) -> None:
