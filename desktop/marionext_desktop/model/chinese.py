@@ -641,4 +641,6 @@ CHINESE: dict[str, str] = {
     "Poses: native track (.npz)": "姿态:本程序格式(.npz)",
     "Timeline: OpenTimelineIO (.otio)": "时间线:OpenTimelineIO(.otio)",
     "Stable Video Diffusion": "Stable Video Diffusion",
+    "Draw it": "用鼠标框选",
+    "Drag over the picture above what is to be used of it": "在上面的图片上拖动,框出要使用的部分",
 }
