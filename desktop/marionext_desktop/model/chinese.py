@@ -653,4 +653,6 @@ CHINESE: dict[str, str] = {
     "A character is being made": "正在生成角色",
     "Character: {words}, {n} %": "角色:{words},{n} %",
     "The character is in the library": "角色已在素材库中",
+    "Draw it": "用鼠标框选",
+    "Drag over the picture above what is to be used of it": "在上面的图片上拖动,框出要使用的部分",
 }

@@ -95,7 +95,7 @@ _SPACE_COMMANDS: dict[str, Space] = {
     "render_space": "render",
 }
 _SPACE_LAYOUTS = {"edit": "side", "clean": "overlay", "render": "wipe"}
-_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 446
+_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 426
 
 
 class Window(QMainWindow):
@@ -478,7 +478,8 @@ class Window(QMainWindow):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape lets go of what is dragged, then chooses nothing."""
         if event.key() == Qt.Key.Key_Escape:
-            if not (self.timeline.sheet.drop_gesture() or self.viewer.canvas.drop_gesture()):
+            held = (self.timeline.sheet, self.viewer.canvas, self.character.canvas)
+            if not any(each.drop_gesture() for each in held):
                 self.editing.select_none()
             return
         super().keyPressEvent(event)
