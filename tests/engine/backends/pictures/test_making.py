@@ -508,6 +508,20 @@ def test_sdxl_in_one_file_is_the_same_too(tiny_base: Bases, tmp_path: Path) -> N
         assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
+def test_sd3_in_one_file_is_the_same_too(tiny_base: Bases, tmp_path: Path) -> None:
+    base = tiny_base("sd3")
+    path = tiny.make_sd3_checkpoint(tmp_path / "sd3.safetensors", base)
+    assert base_family(path) == "sd3"
+    whole, single = (
+        load_base(each, "sd3", torch.float32, config=config)
+        for each, config in ((base, None), (path, base))
+    )
+    for name in ("transformer", "vae", "text_encoder_2"):
+        found, expected = (getattr(each, name).state_dict() for each in (single, whole))
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(value, found[key]) for key, value in expected.items())
+
+
 def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(
     one_file: tuple[Path, Path], tmp_path: Path
 ) -> None:
