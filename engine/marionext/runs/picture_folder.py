@@ -6,7 +6,7 @@ that the record does not list is replaced or removed.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,8 @@ from marionext.files import read_json, sha256_of, write_json
 from marionext.frames import frame_name
 from marionext.output import FolderLock, write_png
 from marionext.paths import is_inside
+from marionext.pose import PoseTrack
+from marionext.pose.formats import write_native
 
 __all__ = ["PICTURE_RECORD", "PictureFolder", "PictureRecord", "begun_with", "started"]
 
@@ -237,18 +239,36 @@ class PictureFolder:
         new = tuple(note for note in dict.fromkeys(notes) if note not in known)
         self._keep(replace(self.record, notes=(*known, *new)))
 
+    def put_pose(self, number: int, track: PoseTrack) -> Path:
+        """Write the pose that a picture was asked for beside it, as a render looks for it there."""
+        name = Path(f"{_PICTURES}/{frame_name(number)}").with_suffix(".pose.npz").as_posix()
+
+        def write(path: Path) -> str:
+            write_native(track, path)
+            return sha256_of(path)
+
+        return self._written(name, write)
+
     def _put(
         self, name: str, picture: NDArray[np.uint8], text: Mapping[str, str] | None = None
     ) -> Path:
+        return self._written(name, lambda path: write_png(path, picture, text=text))
+
+    def _written(self, name: str, write: Callable[[Path], str]) -> Path:
+        """Write a file whose name the record has before the file has it.
+
+        Args:
+            name: of the file in the folder.
+            write: does it, and returns its sha256.
+        """
         path = self.folder / name
-        ours = name in self.record.files or name in self._claimed
-        if path.exists() and not ours:
+        if path.exists() and name not in self.record.files and name not in self._claimed:
             raise OutputError(
                 f"{path} is there already, and is not as Marionext wrote it",
                 hint="Choose another folder, or move it away.",
             )
         self._keep(replace(self.record, files={**self.record.files, name: ""}))
-        hashed = write_png(path, picture, text=text)
+        hashed = write(path)
         self._keep(replace(self.record, files={**self.record.files, name: hashed}))
         return path
 

@@ -27,6 +27,7 @@ from marionext.job_files import inputs_of, is_weight_file
 from marionext.jobs import EngineSettings, PictureJob, encode_job
 from marionext.output import contact_sheet
 from marionext.paths import refuse_overlap, user_path
+from marionext.pose import PoseTrack
 from marionext.reporting import Reporter
 from marionext.runs.control_pictures import ControlSource, fitted
 from marionext.runs.picture_folder import PictureFolder, begun_with, started
@@ -161,7 +162,7 @@ def make_pictures(
             folder.put_control(place, job.controls[place - 1].kind, control.picture)
         if wish.draft is not None:
             folder.put_draft(wish.draft)
-        _make_missing(job, maker, wish, folder, report)
+        _make_missing(job, maker, wish, folder, report, _pose_asked_for(controls, wish))
         _sheet(job, wish, folder)
         folder.note(tuple(report.said))
     return Result(output, job.count)
@@ -424,8 +425,23 @@ def _computed(maker: "PictureMaker", number: int) -> dict[str, str]:
     return computed
 
 
+def _pose_asked_for(controls: Sequence[ControlSource], wish: "Wish") -> PoseTrack | None:
+    """Return the keypoints of the one pose that pictures are to have, where they are known."""
+    poses = [
+        source
+        for source, control in zip(controls, wish.controls, strict=True)
+        if source.control.kind == "pose" and control.strength > 0
+    ]
+    return poses[0].known_track(wish.size) if len(poses) == 1 else None
+
+
 def _make_missing(
-    job: PictureJob, maker: "PictureMaker", wish: "Wish", folder: PictureFolder, report: Reporter
+    job: PictureJob,
+    maker: "PictureMaker",
+    wish: "Wish",
+    folder: PictureFolder,
+    report: Reporter,
+    pose: PoseTrack | None,
 ) -> None:
     """Make the pictures that are not there yet, so many at a time."""
     seeds = [job.seed + number for number in range(job.count)]
@@ -441,6 +457,8 @@ def _make_missing(
         for seed, picture in zip(part, pictures, strict=True):
             number = seed - job.seed + 1
             path = folder.put_picture(number, seed, picture, _text(job, seed))
+            if pose is not None:
+                folder.put_pose(number, pose)
             report.frame(number, str(path))
 
 
