@@ -1,5 +1,6 @@
 """Pictures of tiny random bases: steered where they should be, and the base the same afterwards."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -421,6 +422,23 @@ def test_weights_that_are_not_the_networks_are_named(
 )
 def test_parts_that_are_missing_are_named(copied: Path, part: str, words: str) -> None:
     shutil.rmtree(copied / part)
+    with pytest.raises(ModelError, match=words):
+        load_base(copied, "sd15", torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "name", "words"),
+    [
+        ("text_encoder/config.json", "architectures", ["BertModel"], "of 'BertModel'"),
+        ("scheduler/scheduler_config.json", "_class_name", "DiffusionPipeline", "no scheduler"),
+        ("scheduler/scheduler_config.json", "_class_name", 7, "7 is no scheduler"),
+    ],
+)
+def test_configurations_name_nothing_else_of_a_library(
+    copied: Path, part: str, key: str, name: object, words: str
+) -> None:
+    path = copied / part
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: name}))
     with pytest.raises(ModelError, match=words):
         load_base(copied, "sd15", torch.float32)
 
