@@ -234,7 +234,7 @@ def _tokenizer(folder: Path) -> Any:
 
 def _scheduler(base: Path) -> Any:
     config = read_configuration(base / "scheduler" / "scheduler_config.json")
-    name = config.get("_class_name")
+    name = str(config.get("_class_name"))
     if name not in scheduler_names().values():
         raise ModelError(
             f"{base / 'scheduler'}: {quoted(name)} is no scheduler of diffusers "

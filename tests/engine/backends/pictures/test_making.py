@@ -431,7 +431,7 @@ def test_parts_that_are_missing_are_named(copied: Path, part: str, words: str) -
     [
         ("text_encoder/config.json", "architectures", ["BertModel"], "of 'BertModel'"),
         ("scheduler/scheduler_config.json", "_class_name", "DiffusionPipeline", "no scheduler"),
-        ("scheduler/scheduler_config.json", "_class_name", 7, "7 is no scheduler"),
+        ("scheduler/scheduler_config.json", "_class_name", 7, "is no scheduler"),
     ],
 )
 def test_configurations_name_nothing_else_of_a_library(
