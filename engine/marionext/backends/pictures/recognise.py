@@ -74,7 +74,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelError(f"no such file: {path}") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise ModelError(
             f"{path}: not a safetensors file: its header cannot be read",
             hint="Checkpoints in pickles (.ckpt) are not opened: take the .safetensors of the same "
