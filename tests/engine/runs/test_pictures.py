@@ -16,6 +16,7 @@ from tests.engine.backends.pictures import tiny
 from tests.engine.conftest import dancing_track
 
 from marionext.casting import doll_pose, open_doll
+from marionext.cli import main
 from marionext.errors import OutputError, SettingsError
 from marionext.job_files import inputs_of, model_of, refuse_missing, results_of
 from marionext.jobs import PictureJob, decode_job, encode_job, read_job
@@ -389,3 +390,32 @@ def test_a_picture_is_the_character_of_a_render_in_its_pose(
     again = job_of(width=96, height=128, controls=[control], output=str(tmp_path / "b"))
     assert isinstance(run(engine, again)[-1], Finished)
     assert [path.name for path in (tmp_path / "b" / "pictures").iterdir()] == ["000001.png"]
+
+
+def test_damaged_pictures_are_found_and_made_again(
+    engine: LocalEngine,
+    job_of: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert isinstance(run(engine, job_of(count=2))[-1], Finished)
+    out = tmp_path / "out"
+    assert main(["verify", str(tmp_path)]) == 0
+    assert f"whole     {out}: 2 pictures" in capsys.readouterr().out
+    first, second = (out / "pictures" / f"00000{number}.png" for number in (1, 2))
+    before = first.read_bytes(), second.read_bytes()
+    first.write_bytes(b"painted over")
+    second.unlink()
+    assert main(["verify", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "pictures/000001.png is changed" in said.out
+    assert "pictures/000002.png is missing" in said.out
+    assert "1 of 1 are damaged; --repair" in said.err
+    assert first.read_bytes() == b"painted over"
+    assert main(["verify", str(out), "--repair", "--json", "--device", "cpu"]) == 0
+    assert (first.read_bytes(), second.read_bytes()) == before
+    rows = json.loads(capsys.readouterr().out)
+    assert (rows[0]["whole"], rows[0]["repaired"], len(rows[0]["damaged"])) == (True, True, 2)
+    (out / "picture.json").write_text("{}")
+    assert main(["verify", str(out)]) == 1
+    assert "not a record of pictures" in capsys.readouterr().err
