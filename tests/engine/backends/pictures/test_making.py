@@ -23,7 +23,7 @@ from marionext.backends.pictures.making import Control, PictureMaker, Wish, open
 from marionext.backends.pictures.recognise import base_family
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import steered
-from marionext.errors import JobCancelled, ModelError, SettingsError
+from marionext.errors import DeviceError, JobCancelled, ModelError, SettingsError
 from marionext.jobs import EngineSettings, LoraFile, MotionSource, PictureControl
 from marionext.training.picture.captions import WORDS
 from marionext.training.picture.export import export_pipeline
@@ -595,3 +595,47 @@ def test_numbers_may_be_of_half_precision(
     exact = make(makers(family), wish(steps=2, controls=steer))[0]
     assert np.abs(picture.astype(int) - exact).mean() < 6
     assert_untouched(maker, before)
+
+
+def test_memory_that_runs_out_is_said_with_what_helps(
+    makers: Callable[[FamilyName], PictureMaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = makers("sd15")
+    before = all_bits(maker)
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("out of memory: tried to allocate 9 GiB")
+
+    monkeypatch.setattr(maker.network, "forward", full)
+    with pytest.raises(DeviceError, match=r"cpu ran out of memory: .* 9 GiB") as caught:
+        make(maker, wish())
+    assert "--size" in str(caught.value.hint)
+    monkeypatch.undo()
+    assert_untouched(maker, before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_seed_is_the_same_picture_on_a_card_and_when_its_memory_is_short(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    controls: Callable[[str], Path],
+    family: FamilyName,
+) -> None:
+    steer = (control(controls(family), family),)
+    exact = make(makers(family), wish(controls=steer))[0]
+    engine = EngineSettings(device="cuda", dtype="float32")
+    maker = open_maker(tiny_base(family), family, engine, Path(), print)
+    assert np.abs(make(maker, wish(controls=steer))[0].astype(int) - exact).mean() < 2
+    denoise, calls = maker._denoise, []
+
+    def short(*arguments: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoise(*arguments)
+
+    maker._denoise = short  # type: ignore[method-assign]
+    assert np.abs(make(maker, wish(controls=steer))[0].astype(int) - exact).mean() < 2
+    assert len(calls) == 2
