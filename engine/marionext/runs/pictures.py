@@ -1,5 +1,6 @@
 """Make pictures from words and controls: a character in the right pose, or many to choose from."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.pictures.families import FamilyName, nearest_bucket, rounded
 from marionext.backends.pictures.recognise import base_family, refuse_other_lora
 from marionext.backends.processor import computing_with, threads
-from marionext.casting import open_doll
+from marionext.casting import find_files, open_doll
 from marionext.character import read_character
 from marionext.codec import decode
 from marionext.doll import DollDrawer
@@ -134,6 +135,8 @@ def make_pictures(
     reads: dict[str, Sequence[Path]] = {what: (path,) for what, path in inputs_of(job).items()}
     for place, source in enumerate(controls, start=1):
         reads[f"control {place} ({source.control.kind})"] = source.files
+    if job.draft is not None and job.draft.kind == "doll":
+        reads["the draft"] = find_files(Path(job.draft.path)).all
     refuse_overlap(reads, (), (output,))
     maker = _open(base, engine, report, renderers)
     size = _size(job, maker, controls, report)
@@ -148,7 +151,7 @@ def make_pictures(
     number = engine.threads or begun_with(output) or threads()
     record = started(
         job=encode_job(job),
-        inputs=_hashes(reads),
+        inputs={**_hashes(reads), **_drawn(wish)},
         models=_hashes({**base.files, **_named(networks)}, known=_recorded(base.path)),
         versions=_versions(),
         computed=_computed(maker, number),
@@ -385,6 +388,14 @@ def _hashes(
             digest = (known or {}).get(path) or sha256_of(path)
             found[what if place == 0 else f"{what} {place + 1}"] = digest
     return found
+
+
+def _drawn(wish: "Wish") -> dict[str, str]:
+    """Return hashes of what is drawn of the inputs: what found a pose or depth counts as well."""
+    shown = {f"control {n} as drawn": each.picture for n, each in enumerate(wish.controls, start=1)}
+    if wish.draft is not None:
+        shown["the draft as drawn"] = wish.draft
+    return {name: hashlib.sha256(each.tobytes()).hexdigest() for name, each in shown.items()}
 
 
 def _recorded(folder: Path) -> dict[Path, str]:

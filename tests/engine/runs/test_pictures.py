@@ -89,7 +89,7 @@ def test_pictures_are_made_with_a_record_and_a_sheet(
     assert record["seeds"] == dict(zip(names, (11, 12, 13), strict=True))
     poses = {name.replace(".png", ".pose.npz") for name in names}
     assert set(record["files"]) == {*names, *poses, "controls/1-pose.png", "sheet.png"}
-    assert record["inputs"].keys() == {"control 1 (pose)"}
+    assert record["inputs"].keys() == {"control 1 (pose)", "control 1 as drawn"}
     assert record["models"]["control 1/controlnext.safetensors"]
     assert record["computed"]["dtype"] == "float32"
     with Image.open(out / names[1]) as picture:
