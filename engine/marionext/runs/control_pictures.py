@@ -188,6 +188,10 @@ class ControlSource:
         drawn = SmallDrawer(size).draw(track.points[0], track.scores[0], size)
         return _in_palette(drawn, palette)
 
+    def known_track(self, size: tuple[int, int]) -> PoseTrack | None:
+        """Return the pose as `track` does, or None where the control picture was drawn already."""
+        return self._fitted.get(size)
+
     def track(self, size: tuple[int, int]) -> PoseTrack:
         """Return the pose, a track of one frame in a picture of that size.
 
