@@ -217,12 +217,9 @@ def test_loras_are_taken_off_without_a_trace(
     controls: Callable[[str], Path],
     tiny_base: Bases,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     family: FamilyName,
     network: str,
 ) -> None:
-    # The families' real widths are wider than those of our tiny bases.
-    monkeypatch.setattr("marionext.backends.pictures.loras.refuse_other_lora", lambda *_: None)
     maker = makers(family)
     paths = [
         tiny.make_lora(
