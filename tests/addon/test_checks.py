@@ -65,4 +65,6 @@ def test_a_character_is_made_from_words(found) -> None:
     assert "there are no words" in found["no words"]
     assert "is not on this computer" in found["no model"]
     assert found["character"] == [True, "IMAGE"]
+    assert "status" not in found["no such base"]
+    assert len(found["no such base"]) > 20
     assert found["queue"] == "The queue is empty."

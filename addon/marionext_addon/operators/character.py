@@ -154,8 +154,7 @@ def _when_done(scene_name: str, folder: Path) -> tasks.Done:
         if answer.status == 0 and scene is not None and _pictures(folder):
             _choose(scene, folder)
             return
-        words = answer.errors or say("No picture came of it.")
-        _tell(words.removeprefix("error: "), failed=True)
+        _tell(answer.failure, failed=True)
 
     return done
 

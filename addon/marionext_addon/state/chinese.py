@@ -564,7 +564,6 @@ CHINESE: dict[str, str] = {
     "Say what is to be seen.": "请说明要看到的内容。",
     "Making a character ...": "正在生成角色……",
     "Fetch it in the add-on's preferences, or name a folder or a file.": "请在插件偏好设置中获取，或指定文件夹或文件。",
-    "No picture came of it.": "没有生成图像。",
     "{count} pictures are in {folder}; the first is chosen.": "{folder} 中有 {count} 张图像；已选择第一张。",
     "Stop making this picture": "停止生成此图像",
     "Queue of This Computer": "本机队列",

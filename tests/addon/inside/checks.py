@@ -174,6 +174,10 @@ def character(answer):
     )
     chosen = Path(bpy.path.abspath(scene.marionext.character))
     answer["character"] = [chosen.is_file(), scene.marionext.character_source]
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", folder=str(kit.FOLDER), wait=True)
+    except RuntimeError as error:
+        answer["no such base"] = str(error)
     bpy.ops.marionext.queue_state(wait=True)
     answer["queue"] = session().queue_state
 

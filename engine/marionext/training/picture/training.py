@@ -38,6 +38,7 @@ from marionext.training.picture.networks import (
 from marionext.training.picture.tokenizer import make_tokenizer
 from marionext.training.pixels import figure_weights
 from marionext.training.prefetching import drawn_ahead
+from marionext.training.speedups import plain_attention
 from marionext.training.updates import Updates
 
 __all__ = [
@@ -153,6 +154,7 @@ class _Training:
         self.networks = make_networks(settings)
         begin_with_puppet(self.networks, puppet)
         self.networks.to(device)
+        plain_attention(self.networks.unet)
         self.average = make_networks(settings).requires_grad_(requires_grad=False).eval().to(device)
         self.average.load_state_dict(self.networks.state_dict())
         self._updates = Updates(self.networks, settings.rate)

@@ -30,7 +30,7 @@ from marionext.training.picture.training import (
 from marionext.training.prefetching import drawn_ahead
 from marionext.training.puppet.export import export_bundle
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
-from marionext.training.puppet.vae import VaeSettings, build_vae, components_of_figures
+from marionext.training.puppet.vae import VaeSettings, build_vae
 
 WIDTHS = {"unet": (32, 32), "heads": (2, 2), "stem": (4, 4, 8), "blocks": (8, 8)}
 TINY = PictureSettings(
@@ -45,9 +45,8 @@ TINY = PictureSettings(
 def puppet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A puppet of tiny networks, untrained."""
     folder = tmp_path_factory.mktemp("puppet")
-    settings = VaeSettings(size=(64, 96), large_size=(96, 128))
     torch.manual_seed(0)
-    vae = build_vae(settings, components_of_figures(settings))
+    vae = build_vae(VaeSettings(), (torch.eye(16, 192), torch.ones(16)))
     export_bundle(folder, vae, PuppetNetworks(PuppetSizes(**WIDTHS, clip_width=32)), {})
     return folder
 
