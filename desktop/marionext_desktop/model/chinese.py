@@ -308,7 +308,7 @@ CHINESE: dict[str, str] = {
     "Save as": "另存为",
     "Save as …": "另存为…",
     "Save it under another name.": "请另存为其他名称。",
-    "Save the changes of “{name}”?": "保存对“{name}”的更改吗?",
+    'Save the changes of "{name}"?': "保存对“{name}”的更改吗?",
     "Saved as {name}": "已保存为 {name}",
     "Scale": "缩放",
     "Seed": "种子",
@@ -494,7 +494,7 @@ CHINESE: dict[str, str] = {
     "{n} waiting": "{n} 个等待",
     "{s} s": "{s} 秒",
     "{time} left": "剩余 {time}",
-    "“{name}” was not closed in good order.": "“{name}”上次没有正常关闭。",
+    '"{name}" was not closed in good order.': "“{name}”上次没有正常关闭。",
     # Limbs and joints, as rows of the timeline name them.
     "Head": "头",
     "Face": "脸",
