@@ -643,4 +643,5 @@ CHINESE: dict[str, str] = {
     "Stable Video Diffusion": "Stable Video Diffusion",
     "Draw it": "用鼠标框选",
     "Drag over the picture above what is to be used of it": "在上面的图片上拖动,框出要使用的部分",
+    "alike": "相同",
 }
