@@ -163,7 +163,7 @@ CHINESE: dict[str, str] = {
     "Joint": "关节",
     "Joints": "关节",
     "Key": "关键帧",
-    "Keys": "按键",
+    "Keys": "快捷键",
     "Keys …": "按键…",
     "Known once poses and character are there": "有了姿态和角色后才能得知",
     "Language": "语言",
@@ -644,4 +644,5 @@ CHINESE: dict[str, str] = {
     "Draw it": "用鼠标框选",
     "Drag over the picture above what is to be used of it": "在上面的图片上拖动,框出要使用的部分",
     "alike": "相同",
+    "Shortcut": "快捷键",
 }

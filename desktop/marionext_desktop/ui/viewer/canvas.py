@@ -624,8 +624,7 @@ class Canvas(QWidget):
             self._likeness = (one.image, other.image, words)
         words = self._likeness[2]
         if words:
-            x = area.center().x() - chip_width("PSNR", words) / 2
-            chip(painter, x, area.bottom() - 34, "PSNR", words, "#a9b0ba")
+            chip(painter, area.x() + 10, area.bottom() - 32, "PSNR", words, "#a9b0ba")
 
     def _paint_empty(self, painter: QPainter, area: QRectF, words: str) -> None:
         for number, line in enumerate(words.splitlines()):
