@@ -3,9 +3,10 @@
     python benchmarks/doll_quality.py [--clips 200] [--puppet] [--sheet FILE] [--json FILE]
 
 The clips of ``puppet_quality.py``, and the measures of ``clip_measures.py``. A row of the table is
-one way of making the frames: the reference picture unmoved, the puppet (``--puppet``: slow), the
-doll's warp alone, the warp refined (where there are weights). The sheet shows the clips that the
-best way does worst, middling and best: the reference, then for some moments truth and each way.
+one way of making the frames: the reference picture unmoved, the puppet (``--puppet``: slow) and its
+kin (``puppet_ways.py``), the doll's warp alone, the warp refined (where there are weights). The
+sheet shows the clips that the best way does worst, middling and best: the reference, then for some
+moments truth and each way.
 
     python benchmarks/doll_quality.py --photos PICTURE ... --dance VIDEO [--size 256x384]
 
@@ -55,9 +56,9 @@ class Made:
     frames: Frames
     """(frames, h, w, 3), without the reference."""
     seconds: float
-    """Time for a frame, without preparations."""
+    """Time of the processor for a frame, without preparations: others' work does not count."""
     preparation: float
-    """Seconds once per character."""
+    """Seconds once per character, likewise."""
 
 
 Way = Callable[[Clip], Made]
@@ -75,10 +76,10 @@ def warped(clip: Clip) -> Made:
 
 def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
     """Draw the doll of the reference in each pose, and mend it if there is a refiner."""
-    began = time.perf_counter()
+    began = time.process_time()
     doll = make_doll(clip.frames[0], clip.points[0, 0], clip.scores[0, 0])
     drawer = DollDrawer([doll], clip.size)
-    ready = time.perf_counter()
+    ready = time.process_time()
     background = drawer.draw(clip.points[0, :0], clip.scores[0, :0]).picture
     orders = drawer.plan(clip.points[1:], clip.scores[1:])
     frames = []
@@ -88,7 +89,7 @@ def dolled(clip: Clip, refiner: "Refiner | None") -> Made:
             frames.append(drawn.picture)
         else:
             frames.append(refiner.refine(drawn, points, scores, background))
-    return Made(np.stack(frames), (time.perf_counter() - ready) / len(frames), ready - began)
+    return Made(np.stack(frames), (time.process_time() - ready) / len(frames), ready - began)
 
 
 def refined_way(weights: Path, size: tuple[int, int]) -> Way:
@@ -101,34 +102,26 @@ def refined_way(weights: Path, size: tuple[int, int]) -> Way:
     return partial(dolled, refiner=Refiner.load(weights, size))
 
 
-def puppet_way(size: tuple[int, int]) -> Way:
-    """Load the puppet; return how it renders a clip."""
-    import torch  # noqa: PLC0415 - the warp alone needs none
-    from puppet_quality import render  # noqa: PLC0415
-
-    from marionext.backends import svd  # noqa: PLC0415
-    from marionext.settings import SvdSettings  # noqa: PLC0415
-
-    torch.set_num_threads(1)
-    models = svd.load_models(presets.folder("puppet"))
-    settings = SvdSettings(
-        width=size[0],
-        height=size[1],
-        steps=3,
-        blend="shifted",
-        window=8,
-        overlap=2,
-        guidance_min=1.0,
-        guidance_max=1.0,
-        decode_chunk=1,
+def puppet_ways(plan: "Plan") -> dict[str, Way]:
+    """Load what of the puppet is asked for; return how it makes a clip."""
+    from puppet_ways import (  # noqa: PLC0415 - the warp alone needs no torch
+        Making,
+        ceiling_way,
+        puppet_way,
+        warped_puppet_way,
     )
 
-    def rendered(clip: Clip) -> Made:
-        began = time.perf_counter()
-        frames = render(models, clip, settings)
-        return Made(frames, (time.perf_counter() - began) / len(frames), 0.0)
+    def way(making: Making) -> Way:
+        return lambda clip: Made(*making(clip), 0.0)
 
-    return rendered
+    ways: dict[str, Way] = {}
+    if plan.ceiling:
+        ways["ceiling"] = way(ceiling_way(plan.size))
+    if plan.puppet:
+        ways["puppet"] = way(puppet_way(plan.size))
+    if plan.warped_puppet:
+        ways["warped puppet"] = way(warped_puppet_way(plan.size, plan.warped_puppet))
+    return ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +131,17 @@ class Plan:
     frames: int
     size: tuple[int, int]
     puppet: bool
+    ceiling: bool
+    warped_puppet: Path | None
+    """Checkpoint of its training."""
     weights: Path
     """Of the refiner; may be missing."""
 
     def ways(self) -> dict[str, Way]:
         """Return the ways of making frames, by name, ready for use."""
         ways: dict[str, Way] = {"unmoved": unmoved}
-        if self.puppet:
-            ways["puppet"] = puppet_way(self.size)
+        if self.puppet or self.ceiling or self.warped_puppet:
+            ways |= puppet_ways(self)
         ways["warp"] = warped
         if self.weights.is_file():
             ways["refined"] = refined_way(self.weights, self.size)
@@ -196,7 +192,7 @@ def table(scores: list[Score], height: int) -> dict[str, dict[str, float]]:
 def print_table(rows: dict[str, dict[str, float]]) -> None:
     """Print the means; an exclamation mark is a target that was missed."""
     print(
-        "\n            PSNR   face  hands   limbs  lag 0  detail  flicker  still  colours"
+        "\n               PSNR   face  hands   limbs  lag 0  detail  flicker  still  colours"
         "  s/frame  s before"
     )
     for name, row in rows.items():
@@ -208,7 +204,7 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
 
         colours = mean([value for key, value in row.items() if key.startswith("colour_")])
         print(
-            f"{name:<10}",
+            f"{name:<13}",
             shown("psnr_db", "5.2f"),
             shown("face_db", "5.2f"),
             shown("hands_db", "5.2f"),
@@ -283,6 +279,12 @@ def main() -> int:
     parser.add_argument("--size", default="128x192", help="width and height")
     parser.add_argument("--puppet", action="store_true", help="measure the puppet, too")
     parser.add_argument(
+        "--ceiling", action="store_true", help="and the truth after the puppet's autoencoder"
+    )
+    parser.add_argument(
+        "--warped-puppet", type=Path, metavar="FILE", help="and this checkpoint of video --warped"
+    )
+    parser.add_argument(
         "--refiner", type=Path, default=presets.folder("doll") / "refiner.safetensors"
     )
     parser.add_argument("--processes", type=int, default=2, help="clips measured at a time")
@@ -294,7 +296,14 @@ def main() -> int:
     if options.photos and not options.dance:
         parser.error("--photos needs --dance VIDEO")
     width, height = (int(side) for side in options.size.split("x"))
-    plan = Plan(options.frames, (width, height), options.puppet, options.refiner)
+    plan = Plan(
+        options.frames,
+        (width, height),
+        options.puppet,
+        options.ceiling,
+        options.warped_puppet,
+        options.refiner,
+    )
     if options.photos:
         return photos(options, plan)
     seeds = [FIRST_SEED + number for number in range(options.clips)]

@@ -67,7 +67,12 @@ def missing_tools(blender: str = "blender") -> list[str]:
 
 
 def tell(
-    blender: str, folder: Path, *, last_frame: int = 148, seconds: int = 1800
+    blender: str,
+    folder: Path,
+    *,
+    last_frame: int = 148,
+    seconds: int = 1800,
+    width: int = SCREEN[0],
 ) -> dict[str, Any]:
     """Tell the story and return what was measured.
 
@@ -76,6 +81,7 @@ def tell(
         folder: for everything: user folders, renders, pictures.
         last_frame: of the shot; the shot starts at 101.
         seconds: that the story may last.
+        width: of the window; a narrow one is drawn sooner, a wide one makes better pictures.
 
     Raises:
         StoryError: something is missing, or was not as it should be.
@@ -95,7 +101,7 @@ def tell(
         "zip": str(_build(folder / "dist")),
         "folder": str(folder),
         "last_frame": last_frame,
-        "screen": SCREEN,
+        "screen": (width, SCREEN[1]),
     }
     write_json(folder / "request.json", request)
     environment = _environment(folder, blender)
@@ -108,7 +114,7 @@ def tell(
                 [*scene, str(SCRIPTS / "addon_scene.py"), "--", str(shot)], environment, folder, 240
             )
         # Blender counts from the bottom of the screen: this is its upper half.
-        place = ["0", str(SCREEN[1] - HEIGHT), str(SCREEN[0]), str(HEIGHT)]
+        place = ["0", str(SCREEN[1] - HEIGHT), str(width), str(HEIGHT)]
         window = [blender, "--factory-startup", "--enable-autoexec", "--window-geometry", *place]
         window += [str(shot), "--python"]
         inside = [str(SCRIPTS / "addon_story_inside.py"), "--", str(folder / "request.json")]

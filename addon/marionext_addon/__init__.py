@@ -22,11 +22,23 @@ if "_MODULES" in globals():
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
         del sys.modules[_name]
 
-from .operators import command, engine, jobs, mapping, render, results
-from .scene import people, temporary
+from .operators import camera, character, command, engine, jobs, mapping, models, render, results
+from .scene import identity, own, people, temporary
 from .state import properties, translations
-from .ui import arriving, keymaps, lists, live_view, overlay, page, panels, redraw, thumbnails
-from .work import live, runner
+from .ui import (
+    arriving,
+    keymaps,
+    lists,
+    live_view,
+    menu,
+    notices,
+    overlay,
+    page,
+    panels,
+    redraw,
+    thumbnails,
+)
+from .work import checking, live, runner
 
 bl_info = {
     "name": "Marionext",
@@ -42,12 +54,17 @@ _MODULES = (
     properties,
     page,
     people,
+    identity,
     runner,
     live,
+    checking,
+    camera,
+    character,
     render,
     jobs,
     results,
     engine,
+    models,
     mapping,
     command,
     translations,
@@ -56,10 +73,13 @@ _MODULES = (
     panels,
     keymaps,
     temporary,
+    own,
     overlay,
     live_view,
     redraw,
     arriving,
+    notices,
+    menu,
 )
 """In the order of registration: properties first, what shows them last."""
 

@@ -39,10 +39,14 @@ class Character:
     """(height, width), 255 where the picture is opaque; None: everywhere."""
 
 
-def read_character(path: Path) -> Character:
+def read_character(path: Path, *, what: str = "the character's picture") -> Character:
     """Read a picture in any common format.
 
     The camera's EXIF rotation is applied; transparency is laid over white.
+
+    Args:
+        path: of the file.
+        what: it is, for messages.
 
     Raises:
         CharacterError: no such file, not a picture, or a side below 64 pixels.
@@ -50,10 +54,10 @@ def read_character(path: Path) -> Character:
     with reading(
         path, CharacterError, "a picture that can be read", hint="Give a PNG, JPEG or WebP file."
     ):
-        return _read(path)
+        return _read(path, what)
 
 
-def _read(path: Path) -> Character:
+def _read(path: Path, what: str) -> Character:
     try:
         with warnings.catch_warnings():
             # Pillow warns of what it takes for an attack from 89 megapixels on; ours is the limit.
@@ -74,8 +78,7 @@ def _read(path: Path) -> Character:
     if min(picture.size) < SMALLEST_SIDE:
         width, height = picture.size
         raise CharacterError(
-            f"the character's picture is at least {SMALLEST_SIDE} pixels wide and high, "
-            f"got {width}x{height}: {path}"
+            f"{what} is at least {SMALLEST_SIDE} pixels wide and high, got {width}x{height}: {path}"
         )
     if picture.mode == "F" or picture.mode.startswith("I"):
         picture = _in_eight_bits(picture, path)
@@ -84,7 +87,7 @@ def _read(path: Path) -> Character:
         layer = picture.convert("RGBA")
         opaque = np.asarray(layer.getchannel("A"))
         if opaque.min() < 255:
-            notes.append("the character's picture is transparent in parts: laid over white")
+            notes.append(f"{what} is transparent in parts: laid over white")
             mask = opaque.copy()
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, layer)
@@ -106,7 +109,7 @@ def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
         CharacterError: no such file, not a picture, or of another size.
     """
     with reading(path, CharacterError, "a mask that can be read", hint="Give a grey PNG."):
-        picture = _read(path)
+        picture = _read(path, "the mask")
         # Painting programs leave out what is not the figure, rather than making it black.
         mask = picture.pixels.max(axis=2) if picture.mask is None else picture.mask
     found = mask.shape[1], mask.shape[0]

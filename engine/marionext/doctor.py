@@ -322,7 +322,20 @@ def _disk() -> Iterator[Finding]:
 
 
 def _models(*, hashes: bool) -> Iterator[Finding]:
-    for bundle in bundles.list_bundles():
+    listed = bundles.list_bundles()
+    absent = [
+        bundle.name
+        for bundle in listed
+        if bundle.card.kind != "video" and not bundle.folder.is_dir()
+    ]
+    if absent:
+        # Nobody needs them all: one line for those who make no pictures.
+        text = f"models for pictures that are not here: {', '.join(absent)}"
+        mend = "To fetch one: marionext models pull NAME"
+        yield Finding(topic="models", level="note", text=text, mend=mend)
+    for bundle in listed:
+        if bundle.name in absent:
+            continue
         fatal = [p for p in bundles.check(bundle, hashes=hashes) if p.fatal]
         where = f"model {bundle.name} in {bundle.folder}"
         pull = f"marionext models pull {bundle.name}"

@@ -10,11 +10,18 @@ from pathlib import Path
 
 from marionext import bundles
 from marionext.errors import CharacterError, JobError, MotionError, OutputError
-from marionext.jobs import ExportJob, Job, RenderJob, TakeJob, TrackJob
+from marionext.jobs import ExportJob, Job, PictureJob, RenderJob, TakeJob, TrackJob
 from marionext.record import RECORD
 from marionext.settings import DollSettings
 
-__all__ = ["inputs_of", "model_of", "refuse_missing", "refuse_outside", "results_of"]
+__all__ = [
+    "inputs_of",
+    "is_weight_file",
+    "model_of",
+    "refuse_missing",
+    "refuse_outside",
+    "results_of",
+]
 
 
 def inputs_of(job: Job) -> dict[str, Path]:
@@ -27,6 +34,8 @@ def inputs_of(job: Job) -> dict[str, Path]:
         if job.sound is not None:
             found["the sound"] = Path(job.sound)
         return found
+    if isinstance(job, PictureJob):
+        return _inputs_of_picture(job)
     found = {"the motion": Path(job.motion.path)}
     if job.motion.rig is not None and job.motion.rig.endswith(".toml"):
         found["the rig preset"] = Path(job.motion.rig)
@@ -38,6 +47,30 @@ def inputs_of(job: Job) -> dict[str, Path]:
             for index, other in enumerate(job.settings.others, start=2):
                 found[f"character {index}"] = Path(other)
     return found
+
+
+def _inputs_of_picture(job: PictureJob) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for place, control in enumerate(job.controls, start=1):
+        what = f"control {place} ({control.kind})"
+        found[what] = Path(control.source.path)
+        if control.source.rig is not None and control.source.rig.endswith(".toml"):
+            found[f"the rig preset of {what}"] = Path(control.source.rig)
+        if control.weights is not None and is_weight_file(control.weights):
+            found[f"the weights of {what}"] = Path(control.weights)
+    for place, lora in enumerate(job.loras, start=1):
+        found[f"LoRA {place}"] = Path(lora.path)
+    if job.draft is not None:
+        found["the draft"] = Path(job.draft.path)
+    for what, model in (("the base", job.base), ("the autoencoder", job.vae)):
+        if model is not None and is_weight_file(model):
+            found[what] = Path(model)
+    return found
+
+
+def is_weight_file(model: str) -> bool:
+    """Tell whether a model is named by a file of weights, and not by a name or a folder."""
+    return model.lower().endswith((".safetensors", ".ckpt", ".bin", ".pt", ".pth"))
 
 
 def results_of(job: Job) -> tuple[Path, ...]:
@@ -53,6 +86,8 @@ def results_of(job: Job) -> tuple[Path, ...]:
 
 def model_of(job: Job) -> str:
     """Return the model that has to be loaded for a job; empty: none."""
+    if isinstance(job, PictureJob):
+        return "" if is_weight_file(job.base) else job.base
     return job.model if isinstance(job, RenderJob) else ""
 
 

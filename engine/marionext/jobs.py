@@ -20,6 +20,7 @@ from marionext.frames import FrameRate, check_number, parse_frames
 from marionext.paths import check_path, user_path
 from marionext.settings import (
     DEFAULT_MODEL,
+    DEFAULT_PICTURE_MODEL,
     DollSettings,
     Settings,
     SvdSettings,
@@ -35,8 +36,12 @@ __all__ = [
     "ExportJob",
     "Job",
     "LivePose",
+    "LoraFile",
     "MotionSource",
     "OutputSettings",
+    "PictureControl",
+    "PictureDraft",
+    "PictureJob",
     "Pictures",
     "PoseMapJob",
     "PoseSettings",
@@ -360,7 +365,164 @@ class ExportJob(_AnyJob):
         check_number("first", self.first)
 
 
-Job = RenderJob | TakeJob | TrackJob | PoseMapJob | ExportJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureControl:
+    """What steers a picture: a pose, edges, depth, a mask, or another picture, and how much."""
+
+    kind: Literal["pose", "canny", "depth", "mask", "lowres", "other"]
+    """What the control picture shows. ``lowres``: the picture itself in fewer pixels; ``other``: a
+    picture of a kind of the user's own, taken as it is."""
+    source: MotionSource
+    """A picture; for poses any motion; for depth and mask also a rig's file with a mesh."""
+    frame: int | None = None
+    """Number of the motion's frame; None: its first."""
+    ready: Literal["auto", "yes", "no"] = "auto"
+    """Whether the picture is the control picture already, or has to be looked at first; ``auto``:
+    told by what it looks like, and said."""
+    estimator: str | None = None
+    """Folder of a transformers model that finds depth, or the figure, in a picture."""
+    weights: str | None = None
+    """Control network: name of a bundle, its folder, or a file of weights; None: the base's own, or
+    the one known for this kind and the base's family."""
+    changes: bool = True
+    """Whether the change of the base's weights that goes with the network is made, where there is
+    one: stricter control for less of the base's own way."""
+    strength: float | None = None
+    """Factor of what is added; None: as the weights were made for."""
+    start: float = 0.0
+    """Part of the steps after which it begins to steer ..."""
+    stop: float = 1.0
+    """... and after which it has ended."""
+    low: int = 100
+    """Canny's lower threshold, 0 to 255: edges that touch a strong one count from here."""
+    high: int = 200
+    """Canny's upper threshold: edges count from here."""
+    fit: Literal["cut", "whole"] = "cut"
+    """How a picture of another shape is brought to size: its middle, or all of it on black."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers and names that cannot be."""
+        for name in ("estimator", "weights"):
+            if (text := getattr(self, name)) is not None:
+                check_path(name, text)
+        if self.frame is not None:
+            check_number("frame", self.frame)
+        if self.strength is not None:
+            within("strength", self.strength, 0, 10)
+        within("start", self.start, 0, 1)
+        within("stop", self.stop, 0, 1)
+        if self.start >= self.stop:
+            raise SettingsError(
+                f"expected a control to start before it stops, got {self.start:g} to {self.stop:g}"
+            )
+        within("low", self.low, 0, 255)
+        within("high", self.high, 0, 255)
+        if self.low > self.high:
+            raise SettingsError(
+                f"low: expected a threshold up to the upper one ({self.high}), got {self.low}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraFile:
+    """Low-rank changes of a base's weights, from a file."""
+
+    path: str
+    weight: float = 1.0
+    """Factor of the changes."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers and names that cannot be."""
+        check_path("path", self.path)
+        within("weight", self.weight, -10, 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureDraft:
+    """A picture to begin with instead of noise alone."""
+
+    path: str
+    """A picture; of a ``doll`` the character's, or a folder of a layered one."""
+    kind: Literal["picture", "doll"] = "picture"
+    """``doll``: the character as a paper doll, drawn in the pose of the first pose control."""
+    change: float = 0.6
+    """How much may change: near 0 the draft stays, 1 leaves nothing of it."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers and names that cannot be."""
+        check_path("path", self.path)
+        within("change", self.change, 0.01, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureJob(_AnyJob):
+    """Make pictures from words, steered by control pictures: a character in the right pose."""
+
+    kind: Literal["picture"] = "picture"
+    prompt: str
+    """What is to be seen."""
+    negative: str = ""
+    """What is not."""
+    output: str
+    """Folder for ``pictures/``, ``controls/``, ``picture.json`` and the contact sheet."""
+    base: str = DEFAULT_PICTURE_MODEL
+    """Name of a bundle, a folder of diffusers' layout, or a checkpoint in one file."""
+    config: str | None = None
+    """Folder of diffusers' layout that configurations and tokenizers are taken from, where the base
+    is one file."""
+    vae: str | None = None
+    """File or folder of an autoencoder to take instead of the base's own."""
+    controls: tuple[PictureControl, ...] = ()
+    loras: tuple[LoraFile, ...] = ()
+    draft: PictureDraft | None = None
+    width: int | None = None
+    """Pixels, rounded to what the model can do, which is said; None: the size that the base was
+    trained at, in the shape nearest to the first control's."""
+    height: int | None = None
+    steps: int | None = None
+    """Denoising steps; None: as the base has it, 25 where it says nothing."""
+    guidance: float | None = None
+    """Classifier-free guidance, 1 means none; None: as the base has it, 7 where it says nothing."""
+    scheduler: str | None = None
+    """Name of one of diffusers' schedulers; None: the base's own."""
+    seed: int = 0
+    """Of the first picture; each one after it has the next."""
+    count: int = 1
+    """Pictures."""
+    batch: int = 1
+    """Pictures that are denoised at once."""
+
+    def __post_init__(self) -> None:
+        """Check every range once."""
+        _AnyJob.__post_init__(self)
+        for name in ("base", "config", "vae"):
+            if (text := getattr(self, name)) is not None:
+                check_path(name, text)
+        if not self.prompt.strip():
+            raise SettingsError(
+                "prompt: expected words for what is to be seen, got none",
+                hint='Say it in a few words: --prompt "a dancer in a red dress, street at night".',
+            )
+        if (self.width is None) != (self.height is None):
+            raise SettingsError("expected both a width and a height, or neither")
+        if self.width is not None and self.height is not None:
+            _check_size(self.width, self.height)
+        if self.steps is not None:
+            within("steps", self.steps, 1, 1000)
+        if self.guidance is not None:
+            within("guidance", self.guidance, 0, 100)
+        within("seed", self.seed, 0, 2**63 - 1 - limits.PICTURES)
+        within("count", self.count, 1, limits.PICTURES)
+        within("batch", self.batch, 1, limits.PICTURES)
+        within("controls", len(self.controls), 0, limits.PICTURE_CONTROLS)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height, where they are said."""
+        return None if self.width is None or self.height is None else (self.width, self.height)
+
+
+Job = RenderJob | TakeJob | TrackJob | PoseMapJob | ExportJob | PictureJob
 """Anything that the engine does; a job without a ``kind`` is a render."""
 
 
@@ -464,7 +626,25 @@ def _anchored(job: Job, folder: Path) -> Job:
         model = job.model
         if model not in presets.names("models") and (folder / model).is_dir():
             job = replace(job, model=anchor(model))
+    if isinstance(job, PictureJob):
+        job = replace(
+            job,
+            base=_model_beside(job.base, folder),
+            vae=None if job.vae is None else _model_beside(job.vae, folder),
+            controls=tuple(
+                each
+                if each.weights is None
+                else replace(each, weights=_model_beside(each.weights, folder))
+                for each in job.controls
+            ),
+        )
     return job
+
+
+def _model_beside(model: str, folder: Path) -> str:
+    """Return a model's name as it is, or the path of a folder or file that lies beside a job."""
+    named = model in presets.names("models")
+    return model if named or not (folder / model).exists() else str(folder / model)
 
 
 def with_paths(job: Job, change: Callable[[str], str]) -> Job:
@@ -478,9 +658,9 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
             output=change(job.output),
             sound=None if job.sound is None else change(job.sound),
         )
-    motion = replace(job.motion, path=change(job.motion.path))
-    if motion.rig is not None and motion.rig.endswith(".toml"):
-        motion = replace(motion, rig=change(motion.rig))
+    if isinstance(job, PictureJob):
+        return _picture_with_paths(job, change)
+    motion = _source_with_paths(job.motion, change)
     if isinstance(job, TrackJob) and job.findings is not None:
         job = replace(job, findings=change(job.findings))
     if not isinstance(job, RenderJob):
@@ -498,6 +678,32 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
             sound=None if job.output.sound is None else change(job.output.sound),
         ),
         settings=settings,
+    )
+
+
+def _source_with_paths(source: MotionSource, change: Callable[[str], str]) -> MotionSource:
+    source = replace(source, path=change(source.path))
+    if source.rig is not None and source.rig.endswith(".toml"):
+        source = replace(source, rig=change(source.rig))
+    return source
+
+
+def _picture_with_paths(job: PictureJob, change: Callable[[str], str]) -> PictureJob:
+    controls = tuple(
+        replace(
+            each,
+            source=_source_with_paths(each.source, change),
+            estimator=None if each.estimator is None else change(each.estimator),
+        )
+        for each in job.controls
+    )
+    return replace(
+        job,
+        output=change(job.output),
+        config=None if job.config is None else change(job.config),
+        controls=controls,
+        loras=tuple(replace(each, path=change(each.path)) for each in job.loras),
+        draft=None if job.draft is None else replace(job.draft, path=change(job.draft.path)),
     )
 
 

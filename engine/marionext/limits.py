@@ -21,6 +21,8 @@ __all__ = [
     "LIVE_SIDE",
     "MEMORY",
     "NODE_DEPTH",
+    "PICTURES",
+    "PICTURE_CONTROLS",
     "PICTURE_SIDE",
     "QUOTED",
     "RENDER_SIDE",
@@ -51,6 +53,10 @@ RENDER_SIDE: Final = 8_192
 """Pixels of a side of what is rendered or drawn."""
 PICTURE_SIDE: Final = 65_536
 """Pixels of a side of a picture that keypoints are said to lie in."""
+PICTURES: Final = 10_000
+"""Variants of one picture job."""
+PICTURE_CONTROLS: Final = 8
+"""Controls of one picture."""
 LIVE_SIDE: Final = 2_048
 """Pixels of a side of a live picture, which travels in a line of the worker protocol."""
 LIVE_PEOPLE: Final = 16

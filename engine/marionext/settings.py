@@ -14,6 +14,7 @@ from marionext.paths import check_path
 
 __all__ = [
     "DEFAULT_MODEL",
+    "DEFAULT_PICTURE_MODEL",
     "SETTINGS",
     "DollSettings",
     "Settings",
@@ -24,6 +25,9 @@ __all__ = [
 
 DEFAULT_MODEL = "doll"
 """What renders where nobody names a model: built in, and at home on any machine."""
+
+DEFAULT_PICTURE_MODEL = "sd15"
+"""What makes pictures where nobody names a base."""
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
@@ -169,6 +173,15 @@ def default_settings(model: str, quality: str | None = None) -> Settings:
     except ModelError:
         bundle = bundles.find(bundles.USUAL)
     architecture = bundle.card.architecture
+    if bundle.card.kind != "video":
+        what = "makes pictures" if bundle.card.kind == "picture" else "steers pictures"
+        raise SettingsError(
+            f"model {model!r}: expected one that renders motions, this one {what}",
+            hint=f"Make a character with it: marionext image --base {bundle.name} ..."
+            if bundle.card.kind == "picture"
+            else "Name it in a control: marionext image --control KIND=PICTURE,weights="
+            f"{bundle.name} ...",
+        )
     if architecture not in SETTINGS:
         raise SettingsError(
             f"model {model!r}: expected an architecture among {', '.join(SETTINGS)}, "

@@ -38,8 +38,8 @@ class Blender:
         if self.is_module:
             return [*self.command, str(script), "--"]
         if window:
-            display = ("xvfb-run", "-a", "-s", "-screen 0 1600x900x24")
-            size = ("--window-geometry", "0", "0", "1600", "900")
+            display = ("xvfb-run", "-a", "-s", "-screen 0 1152x720x24")
+            size = ("--window-geometry", "0", "0", "1152", "720")
             ours = (*display, *self.command, "--factory-startup", *size)
             return [*ours, "--python", str(script), "--"]
         background = ("--background", "--factory-startup", "--python-exit-code", "3")
@@ -109,6 +109,10 @@ class Inside:
     def __init__(self, blender: Blender, addon_zip: Path, folder: Path) -> None:
         self.blender = blender
         self.folder = folder
+        # What takes long to make is shared by the tests of one run, in all processes.
+        shared = addon_zip.parents[2 if "PYTEST_XDIST_WORKER" in os.environ else 1]
+        self.kept = shared / "kept"
+        self.kept.mkdir(exist_ok=True)
         self._zip = addon_zip
         self.home = folder / "home"
         self.home.mkdir()
@@ -142,6 +146,7 @@ class Inside:
             "folder": str(self.folder),
             "answer": str(self.folder / "answer.json"),
             "root": str(ROOT),
+            "kept": str(self.kept),
             **(options or {}),
         }
         (self.folder / "answer.json").unlink(missing_ok=True)

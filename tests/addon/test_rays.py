@@ -15,6 +15,8 @@ def test_what_stands_before_a_point_hides_it_and_nothing_else_does(inside) -> No
     # Hidden knees and ankles keep what a detector would guess of them.
     assert max(found["behind a screen"]) < 0.5
     assert min(found["behind a screen"]) > 0.3
+    assert found["behind a wall"] == 0
+    assert found["head over a wall"] > 0.3
     assert found["above the screen"] < 0.01
     assert found["only hands asked"] < 0.01
     for nothing in ("wire", "not rendered", "screen behind"):

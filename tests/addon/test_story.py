@@ -29,7 +29,7 @@ def test_an_animator_installs_renders_and_looks_at_the_result(
     if missing:
         pytest.skip(f"not on the PATH: {', '.join(missing)}")
     # It raises at the first thing that is not as it should be.
-    told = addon_story.tell("blender", tmp_path, last_frame=104, seconds=1100)
+    told = addon_story.tell("blender", tmp_path, last_frame=104, seconds=1100, width=1000)
     assert told["figures"]["drawing all panels, ms"] < 50
     kept = {path.name for path in (tmp_path / "pictures").iterdir()}
     assert {"blender-rendering.png", "blender-failed.png", "blender-result.png"} <= kept

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import bpy
 from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
@@ -10,7 +11,7 @@ from marionext.errors import EngineError, SettingsError
 from ..work.renders import Render
 from ..work.runner import runner
 
-__all__ = ["OnJob", "active_render", "report_error"]
+__all__ = ["OnJob", "active_render", "report_error", "seen"]
 
 
 def report_error(operator: Any, error: EngineError) -> set[str]:
@@ -32,6 +33,13 @@ def active_render(context: Any, job_id: str = "") -> Render:
     if render is None:
         raise SettingsError("there is no such job in the list", hint="Choose one in the list.")
     return render
+
+
+def seen(render: Render) -> None:
+    """Take the notice of a render's end away: somebody has looked at it."""
+    session = bpy.context.window_manager.marionext
+    if session.notice == render.job_id:
+        session.notice = ""
 
 
 class OnJob:

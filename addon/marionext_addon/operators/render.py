@@ -6,7 +6,9 @@ and a failure is raised as Blender raises every operator's error.
 """
 
 import contextlib
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,17 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from marionext.errors import EngineError
+from marionext.hosts import Answer
 
 from ..scene.people import add_selected_armatures
+from ..state import changes
 from ..state.paths import RELATIVE, absolute
-from ..work import folders, jobs
+from ..state.translations import say
+from ..state.words import wrapped
+from ..work import checking, engine, folders, jobs, shots
 from ..work.renders import handed_over
 from ..work.runner import runner
+from . import tasks
 from .base import report_error
 
 __all__: list[str] = []
@@ -33,7 +40,9 @@ class _Render:
 
     kind: folders.Kind
     report: Reporter
+    layout: Any
     bl_options = {"REGISTER"}
+    doubts: list[str]
 
     wait: BoolProperty(
         name="Wait",
@@ -47,6 +56,30 @@ class _Render:
         default=False,
         options={"SKIP_SAVE"},
     )
+
+    def invoke(self, context: Any, _event: object) -> set[str]:
+        """Look at a few poses first, and ask where a render would show nothing of use."""
+        try:
+            add_selected_armatures(context)
+            jobs.check(context.scene, self.kind)
+            shot = shots.shot_of(context.scene, self.kind)
+            found = checking.check(context.scene, shot)
+        except EngineError as error:
+            return report_error(self, error)
+        self.doubts = [finding.text for finding in found if finding.pointless]
+        if not self.doubts:
+            return self.execute(context)
+        more = {"title": say("Is this what you want?"), "confirm_text": say("Render Anyway")}
+        if bpy.app.version < (4, 1, 0):
+            more = {}
+        return set(context.window_manager.invoke_props_dialog(self, width=420, **more))
+
+    def draw(self, _context: object) -> None:
+        """Show in the dialog what there is to doubt about."""
+        column = self.layout.column(align=True)
+        for text in self.doubts:
+            for number, line in enumerate(wrapped(text)):
+                column.label(text=line, icon="BLANK1" if number else "ERROR", translate=False)
 
     def execute(self, context: Any) -> set[str]:
         """Queue the scene's render, and wait for it where that is wanted."""
@@ -97,6 +130,67 @@ def _say(text: str) -> None:
     """Write a line to the terminal that a farm or a script reads along."""
     sys.stdout.write(f"Marionext: {text}\n")
     sys.stdout.flush()
+
+
+class MARIONEXT_OT_queue_state(bpy.types.Operator):
+    """Ask this computer's queue what it has to do."""
+
+    bl_idname = "marionext.queue_state"
+    bl_label = "Queue of This Computer"
+    bl_description = "Ask what waits in the queue of this computer, and what is at work"
+    bl_options = {"REGISTER"}
+
+    wait: BoolProperty(
+        name="Wait", description="Return when it is done", default=False, options={"SKIP_SAVE"}
+    )
+
+    def execute(self, _context: Any) -> set[str]:
+        """Ask."""
+        try:
+            arguments = engine.find().call("queue", "ls", "--json")
+        except EngineError as error:
+            return report_error(self, error)
+        tasks.begin("queue", arguments, _understand_queue, wait=self.wait)
+        return {"FINISHED"}
+
+
+def _understand_queue(answer: Answer) -> None:
+    """Bring the counts of the queue to the panel."""
+    session = bpy.context.window_manager.marionext
+    try:
+        told = json.loads(answer.output)
+        jobs_there = told if isinstance(told, list) else told["jobs"]
+        counts = Counter(str(each["state"]) for each in jobs_there)
+    except (ValueError, KeyError, TypeError):
+        session.queue_state = answer.errors or say("The queue gave no answer.")
+    else:
+        parts = [f"{say(state)} {count}" for state, count in sorted(counts.items())]
+        session.queue_state = ", ".join(parts) or say("The queue is empty.")
+    changes.jobs_changed.tell()
+
+
+class MARIONEXT_OT_check_shot(bpy.types.Operator):
+    """Tell beforehand what a render will show and take."""
+
+    bl_idname = "marionext.check_shot"
+    bl_label = "Check Shot"
+    bl_description = (
+        "Look at poses all over the range: who leaves the picture, is hidden, tiny or still; and "
+        "ask the engine for time, memory and disk"
+    )
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Check it; the panel shows what was found."""
+        try:
+            add_selected_armatures(context)
+            with _busy(context):
+                found = checking.closely(context.scene)
+        except EngineError as error:
+            return report_error(self, error)
+        for finding in found:
+            self.report({"WARNING"}, finding.text)
+        return {"FINISHED"}
 
 
 class MARIONEXT_OT_render(_Render, bpy.types.Operator):
@@ -186,6 +280,8 @@ def _shot_root(queue: Path) -> Path:
 
 
 _CLASSES = (
+    MARIONEXT_OT_queue_state,
+    MARIONEXT_OT_check_shot,
     MARIONEXT_OT_render,
     MARIONEXT_OT_draft,
     MARIONEXT_OT_pose_maps,

@@ -21,8 +21,9 @@ from marionext.motion import Figure, JointAnimation, View, view_people
 from marionext.pose.skeleton import BODY_NAMES
 
 from . import cameras, choices, rig
+from .instances import chain_to
+from .played import Key, key_of
 from .skeletons import Skeleton, animation_of, skeleton_of
-from .temporary import Key, key_of
 from .visibility import Eyes
 
 __all__ = ["Shown", "Watcher", "drawable", "picture_corners"]
@@ -117,14 +118,19 @@ class Watcher:
                 by_hand = [
                     (item.role, item.bone) for item in entry.mapping if item.source == "HAND"
                 ]
-                parts.append((_signed(entry.armature), entry.preset, tuple(by_hand)))
+                parts.append(
+                    (
+                        *(_signed(entry.armature), chain_to(scene, entry.armature)),
+                        *(entry.preset, tuple(by_hand)),
+                    )
+                )
         return tuple(parts)
 
     def _learn(self, scene: Any, graph: Any) -> None:
         self._known, self._eyes, self._moment = [], None, None
         people = rig.people_of(scene)
         for person in people:
-            skeleton = skeleton_of(person)
+            skeleton = skeleton_of(person, scene)
             now = _animation(person.armature, skeleton, graph)
             figure = Figure.prepare(now, person.mapping)
             self._known.append(_Known(key_of(person.armature), skeleton, figure))
@@ -200,7 +206,7 @@ def _signed(armature: Any) -> tuple[object, ...]:
 
 
 def _animation(armature: Any, skeleton: Skeleton, graph: Any) -> JointAnimation:
-    if not _is_played(armature, graph.view_layer):
+    if not skeleton.chain and not _is_played(armature, graph.view_layer):
         raise MotionError(
             f"{armature.name} is disabled in viewports, or in an excluded collection: it is "
             "rendered, but cannot be shown here",
@@ -208,7 +214,7 @@ def _animation(armature: Any, skeleton: Skeleton, graph: Any) -> JointAnimation:
         )
     key = None if skeleton.shape_key is None else bpy.data.shape_keys.get(skeleton.shape_key)
     shapes = None if key is None else key.evaluated_get(graph)
-    frame = skeleton.read(armature.evaluated_get(graph), shapes)
+    frame = skeleton.read(armature.evaluated_get(graph), graph, shapes)
     return animation_of(skeleton, [frame], rate=_RATE, first=0, camera=None, source="")
 
 

@@ -3,7 +3,8 @@
 
 `record_in_steps` is a generator that does a little at a time, so that a timer can spread a long
 shot over many ticks while the animator goes on working; `record` does all at once (background mode,
-scripts). Both leave scene, frame, selection and undo as they were.
+scripts). Both leave scene, frame, selection and undo as they were. Usually a temporary scene is
+played; where that would not show the same (`reach`), the user's own.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,12 +29,15 @@ from marionext.motion import (
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
-from . import cameras, visibility
+from . import cameras, own, reach, visibility
+from .instances import chain_to
+from .played import Cast, Played
 from .rig import Person
 from .skeletons import Snapshot, animation_of, skeleton_of
 from .temporary import TemporaryScene
 
 __all__ = [
+    "NOTED_OWN",
     "Moments",
     "Progress",
     "Recording",
@@ -41,6 +45,8 @@ __all__ = [
     "record_in_steps",
 ]
 
+NOTED_OWN = "recorded in the scene itself, since another would not show the same"
+"""Begins the note that tells of it."""
 _CHUNK = 16
 """Frames projected at a time: about two milliseconds together, hardly more than one alone."""
 
@@ -106,10 +112,19 @@ def record(
     frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
+    may_move: bool = True,
 ) -> Recording:
     """Record a shot at once; see `record_in_steps`."""
     steps = record_in_steps(
-        scene, people, moments, size, fit=fit, frame=frame, camera=camera, rays=rays
+        scene,
+        people,
+        moments,
+        size,
+        fit=fit,
+        frame=frame,
+        camera=camera,
+        rays=rays,
+        may_move=may_move,
     )
     while True:
         try:
@@ -129,6 +144,7 @@ def record_in_steps(
     frame: cameras.Frame | None = None,
     camera: Any = None,
     rays: frozenset[str] = frozenset(),
+    may_move: bool = True,
 ) -> Generator[Progress, None, Recording]:
     """Make ready to record a shot a little at a time.
 
@@ -145,6 +161,8 @@ def record_in_steps(
         camera: a camera's object, or None for the scene's, with its markers.
         rays: groups of points whose visibility is found by rays through the scene's meshes:
             ``body``, ``hands``, ``face``. Slow: all meshes are evaluated in every frame.
+        may_move: whether the user's own scene may be played where no other shows the same. If
+            not, what depends on it is recorded as it stands.
 
     Returns:
         The generator; the recording is its value.
@@ -155,16 +173,18 @@ def record_in_steps(
     if not people:
         raise MotionError("nobody to record: no armature is given", hint="Pick an armature.")
     seen_by = [cameras.current_camera(scene, float(time), camera) for time in moments.times]
-    recorder = _Recorder(people, moments, size)
+    recorder = _Recorder(scene, people, moments, size)
     eyes = visibility.Eyes.of(scene, people, rays) if rays else None
     looking = list(dict.fromkeys(seen_by))
-    temporary = TemporaryScene(
+    armatures = [person.armature for person in people]
+    cast = Cast.of(
         scene,
-        [person.armature for person in people],
+        armatures,
         looking,
         keys=recorder.keys,
         others=() if eyes is None else eyes.objects,
     )
+    why = reach.reasons(scene, (*armatures, *looking)) if may_move else None
     numbers = [looking.index(each) for each in seen_by]
     notes = (*_notes(scene, people), *(() if eyes is None else visibility.notes(scene)))
     shown = frame or cameras.Frame.of(scene)
@@ -172,28 +192,41 @@ def record_in_steps(
     def seen(eye: Any) -> cameras.Look:
         return cameras.look_of(shown, eye, size, fit)
 
-    return _run(recorder, temporary, eyes, numbers, seen, notes)
+    return _run(recorder, cast, why, eyes, numbers, seen, notes)
 
 
 def _run(
     recorder: "_Recorder",
-    temporary: TemporaryScene,
+    cast: Cast,
+    why: tuple[str, ...] | None,
     eyes: visibility.Eyes | None,
     numbers: Sequence[int],
     seen: Callable[[Any], cameras.Look],
     notes: tuple[str, ...],
 ) -> Generator[Progress, None, Recording]:
-    """Read frame after frame; ``numbers`` says through which of the temporary scene's cameras."""
+    """Read frame after frame; ``numbers`` says through which of the cameras.
+
+    ``why`` tells why the user's own scene is played: None: it must not be.
+    """
     times = recorder.moments.times
     total = len(times)
-    with temporary:
+    if why == ():
+        with TemporaryScene(cast) as tried:
+            if own.differs(tried):
+                why = ("a scene of the rig alone shows another pose",)
+    if why:
+        notes = (*notes, f"{NOTED_OWN}: {'; '.join(why[:3])}")
+    with own.OwnScene(cast) if why else TemporaryScene(cast) as played:
         yield Progress(0, total)
+        for time in played.before(times[0]):
+            played.go(time)
+            yield Progress(0, total)
         for done, (time, number) in enumerate(zip(times, numbers, strict=True), 1):
-            graph = temporary.go(time)
-            look = seen(temporary.camera(number).evaluated_get(graph))
-            recorder.add(temporary, graph, look)
+            graph = played.go(time)
+            look = seen(played.camera(number).evaluated_get(graph))
+            recorder.add(played, graph, look)
             if eyes is not None:
-                rays_cast = eyes.look(temporary, recorder.now(), look)
+                rays_cast = eyes.look(played, recorder.now(), look)
                 while True:
                     try:
                         next(rays_cast)
@@ -208,10 +241,12 @@ def _run(
 class _Recorder:
     """What has been read so far."""
 
-    def __init__(self, people: Sequence[Person], moments: Moments, size: tuple[int, int]) -> None:
+    def __init__(
+        self, scene: Any, people: Sequence[Person], moments: Moments, size: tuple[int, int]
+    ) -> None:
         self.mappings = tuple(person.mapping for person in people)
         self.sources = [str(person.armature.name) for person in people]
-        self.skeletons = [skeleton_of(person) for person in people]
+        self.skeletons = [skeleton_of(person, scene) for person in people]
         self.keys = [one.shape_key for one in self.skeletons if one.shape_key is not None]
         self.moments, self.size = moments, size
         self.frames: list[list[Snapshot]] = [[] for _ in people]
@@ -220,16 +255,16 @@ class _Recorder:
         """For each frame, for each person: (134,)."""
         self._figures: list[Figure] = []
 
-    def add(self, temporary: TemporaryScene, graph: Any, look: cameras.Look) -> None:
+    def add(self, played: Played, graph: Any, look: cameras.Look) -> None:
         """Read one evaluated frame."""
         key = 0
         for number, skeleton in enumerate(self.skeletons):
             shapes = None
             if skeleton.shape_key is not None:
-                shapes = temporary.key(key).evaluated_get(graph)
+                shapes = played.key(key).evaluated_get(graph)
                 key += 1
-            evaluated = temporary.armature(number).evaluated_get(graph)
-            self.frames[number].append(skeleton.read(evaluated, shapes))
+            evaluated = played.armature(number).evaluated_get(graph)
+            self.frames[number].append(skeleton.read(evaluated, graph, shapes))
         self.looks.append(look)
 
     def _animations(self, frames: list[list[Snapshot]], **more: Any) -> list[JointAnimation]:
@@ -301,23 +336,7 @@ def _notes(scene: Any, people: Sequence[Person]) -> Iterator[str]:
     """Yield what will not be recorded as the animator sees it."""
     for person in people:
         armature = person.armature
-        if scene not in armature.users_scene:
-            yield (
-                f"{armature.name}: it is in the scene through an instance only, whose place is not "
-                "followed; make a library override of it"
-            )
+        if scene not in armature.users_scene and not chain_to(scene, armature):
+            yield f"{armature.name}: it is not in the scene {scene.name!r}"
         if armature.data.pose_position == "REST":
             yield f"{armature.name}: its pose position is Rest, so it stands still"
-        for owner in (armature, armature.data):
-            drivers = owner.animation_data.drivers if owner.animation_data else ()
-            if any(
-                target.id_type == "SCENE"
-                for curve in drivers
-                for variable in curve.driver.variables
-                for target in variable.targets
-            ):
-                yield (
-                    f"{armature.name}: drivers read the scene {scene.name!r}; animation of the "
-                    "scene's own properties is not followed"
-                )
-                break

@@ -17,9 +17,10 @@ from marionext.motion import Camera, JointAnimation
 from marionext.motion.face import morph_moves
 from marionext.motion.face_bones import named_face_bones
 
+from .instances import chain_to, place_of
 from .metadata import humanoid_of
+from .played import Key, key_of
 from .rig import Person, Rest, face_meshes, read_rest, shape_names
-from .temporary import Key, key_of
 
 __all__ = ["Skeleton", "Snapshot", "animation_of", "skeleton_of"]
 
@@ -61,9 +62,17 @@ class Skeleton:
     """Where in the shape key data-block each of them is."""
     shape_key: Key | None
     """That data-block; by its key, for undo makes new objects of all data."""
+    chain: tuple[Key, ...]
+    """Of the collection instances that show the armature; empty: it stands in the scene itself."""
 
-    def read(self, evaluated: Any, key: Any = None) -> Snapshot:
-        """Read the evaluated object of the armature, and its evaluated shape keys."""
+    def read(self, evaluated: Any, graph: Any, key: Any = None) -> Snapshot:
+        """Read the evaluated object of the armature, and its evaluated shape keys.
+
+        Args:
+            evaluated: the armature's object.
+            graph: that has evaluated it.
+            key: the shape keys, or None.
+        """
         bones = evaluated.pose.bones
 
         def bulk(attribute: str, length: int) -> Floats:
@@ -71,7 +80,7 @@ class Skeleton:
             bones.foreach_get(attribute, values)
             return values.reshape(self.count, length)[self.places].astype(np.float64)
 
-        world = np.array(evaluated.matrix_world, dtype=np.float64)
+        world = place_of(self.chain, evaluated, graph)
         turn, move = world[:3, :3], world[:3, 3]
         posed = bulk("matrix", 16).reshape(-1, 4, 4).swapaxes(1, 2)[:, :3, :3]
         weights = np.zeros(len(self.shapes))
@@ -106,8 +115,8 @@ def _rotations(matrices: Floats) -> Floats:
     return turned
 
 
-def skeleton_of(person: Person) -> Skeleton:
-    """Choose what to read of a person's armature."""
+def skeleton_of(person: Person, scene: Any) -> Skeleton:
+    """Choose what to read of a person's armature, as a scene shows it."""
     armature = person.armature
     rest = read_rest(armature)
     kept = _kept(rest, person.mapping.bones)
@@ -133,6 +142,7 @@ def skeleton_of(person: Person) -> Skeleton:
         shapes=tuple(shape_names(mesh)[number] for number in known) if known else (),
         shape_places=tuple(number + 1 for number in known),
         shape_key=None if mesh is None else key_of(mesh.data.shape_keys),
+        chain=chain_to(scene, armature),
     )
 
 

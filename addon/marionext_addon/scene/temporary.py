@@ -20,58 +20,30 @@ from typing import Any, Self
 import bpy
 from bpy.app.handlers import persistent
 
-from marionext.errors import MotionError
+from .played import Cast, Key, Played, find
 
 __all__ = [
-    "Key",
     "TemporaryScene",
-    "key_of",
     "register",
+    "set_frame",
     "sweep",
     "unregister",
+    "watch",
     "without_listeners",
 ]
 
 _MARK = "marionext_temporary"
-_NAME = "Marionext (recording)"
-
-Key = tuple[str, str | None]
-"""Name and library of a data-block."""
+_NAME = ".Marionext (recording)"
+"""With a dot: Blender's menus leave such names out."""
 
 
-def key_of(data: Any) -> Key:
-    """Name a data-block so that it is found again after undo has replaced all objects."""
-    return data.name, None if data.library is None else data.library.filepath
-
-
-class TemporaryScene:
+class TemporaryScene(Played):
     """The temporary scene; use it as a context, which takes it away at the end."""
 
-    def __init__(
-        self,
-        scene: Any,
-        armatures: Sequence[Any],
-        cameras: Sequence[Any],
-        *,
-        keys: Sequence[Key] = (),
-        others: Sequence[Any] = (),
-    ) -> None:
-        """Remember what is to be played; nothing is made before the context is entered.
-
-        Args:
-            scene: the user's scene.
-            armatures: objects.
-            cameras: objects.
-            keys: of the shape key data-blocks whose values are wanted.
-            others: objects that rays may hit.
-        """
-        self._scene = key_of(scene)
-        self._armatures = [key_of(armature) for armature in armatures]
-        self._cameras = [key_of(camera) for camera in cameras]
-        self._keys = list(keys)
-        self._others = [key_of(other) for other in others]
+    def __init__(self, cast: Cast) -> None:
+        """Remember what is to be played; nothing is made before the context is entered."""
+        super().__init__(cast)
         self._made: Any = None
-        self._time = Fraction(0)
         self._helper: Any = None
 
     def __enter__(self) -> Self:
@@ -84,64 +56,15 @@ class TemporaryScene:
         sweep()
         self._made = self._helper = None
 
-    @property
-    def scene(self) -> Any:
-        """The user's scene, as it is now."""
-        return self._find(bpy.data.scenes, self._scene, "scene")
-
-    @property
-    def armatures(self) -> list[Any]:
-        """The armatures' objects, as they are now."""
-        return [self._find(bpy.data.objects, key, "armature") for key in self._armatures]
-
-    def armature(self, number: int) -> Any:
-        """Return an armature's object, as it is now."""
-        return self._find(bpy.data.objects, self._armatures[number], "armature")
-
-    def camera(self, number: int) -> Any:
-        """Return a camera's object, as it is now."""
-        return self._find(bpy.data.objects, self._cameras[number], "camera")
-
-    def key(self, number: int) -> Any:
-        """Return a shape key data-block, as it is now."""
-        return self._find(bpy.data.shape_keys, self._keys[number], "shape keys")
-
-    @staticmethod
-    def _find(collection: Any, key: Key, kind: str) -> Any:
-        found = collection.get(key)
-        if found is None:
-            raise MotionError(
-                f"the {kind} {key[0]!r} went away while the motion was recorded",
-                hint="Start again; do not rename or delete it meanwhile.",
-            )
-        return found
-
-    def go(self, time: Fraction) -> Any:
-        """Evaluate one moment and return the dependency graph that holds it.
-
-        Args:
-            time: a frame of the user's scene, with its fraction for sub-frames.
-        """
+    def _play(self, time: Fraction) -> Any:
         if not self._alive():
             self._build()
-        for armature in self.armatures:
-            if armature.mode == "EDIT":
-                raise MotionError(
-                    f"the armature {armature.name!r} went into Edit Mode, which shows it at rest",
-                    hint="Leave Edit Mode and press Retry.",
-                )
-        whole = math.floor(time)
         with without_listeners():
-            self._made.frame_set(whole, subframe=float(time - whole))
-        self._time = time
+            set_frame(self._made, time)
         return self._made.view_layers[0].depsgraph
 
     def again(self) -> tuple[Any, Any]:
-        """Return the temporary scene and its dependency graph, at the time it is at.
-
-        Ask again whenever Blender has been at work meanwhile: what was deleted or undone since
-        would leave the old graph with things that no longer exist.
-        """
+        """Return the temporary scene and its dependency graph, at the time it is at."""
         if not self._alive():
             self.go(self._time)
         layer = self._made.view_layers[0]
@@ -162,45 +85,58 @@ class TemporaryScene:
         scene = self.scene
         for name in ("fps", "fps_base", "frame_map_old", "frame_map_new"):
             setattr(made.render, name, getattr(scene.render, name))
-        cameras = [self._find(bpy.data.objects, key, "camera") for key in self._cameras]
-        others = [bpy.data.objects[key] for key in self._others if key in bpy.data.objects]
+        cameras = [self.camera(number) for number in range(len(self._cast.cameras))]
+        others = [bpy.data.objects[key] for key in self._cast.others if key in bpy.data.objects]
         for thing in dict.fromkeys((*self.armatures, *cameras, *others)):
             made.collection.objects.link(thing)
-        for armature in self.armatures:
-            # Of all relations, being the child of a pose is the one that has every bone evaluated.
-            child = self._add_helper(made, bpy.data.meshes.new(_NAME))
-            child.parent, child.parent_type = armature, "ARMATURE"
-        self._helper = self._build_watcher(made, cameras)
+        self._helper = watch(made, self.armatures, cameras, self._cast.keys)
 
-    @staticmethod
-    def _add_helper(made: Any, mesh: Any = None) -> Any:
-        helper = bpy.data.objects.new(_NAME, mesh)
-        for data in (helper, mesh):
-            if data is not None:
-                data[_MARK] = True
-        made.collection.objects.link(helper)
-        return helper
 
-    def _build_watcher(self, made: Any, cameras: Sequence[Any]) -> Any:
-        """Add an object that depends on cameras and shape keys: what is hidden is evaluated too."""
-        helper = self._add_helper(made)
-        helper["value"] = 0.0
-        driver = helper.driver_add('["value"]').driver
-        driver.type = "SUM"
-        for number in range(len(self._keys)):
-            key = self.key(number)
-            if len(key.key_blocks) > 1:
-                target = driver.variables.new().targets[0]
-                target.id_type, target.id = "KEY", key
-                name = bpy.utils.escape_identifier(key.key_blocks[1].name)
-                target.data_path = f'key_blocks["{name}"].value'
-        for camera in cameras:
-            variable = driver.variables.new()
-            variable.type = "TRANSFORMS"
-            variable.targets[0].id = camera
+def watch(scene: Any, armatures: Sequence[Any], cameras: Sequence[Any], keys: Sequence[Key]) -> Any:
+    """Add helpers to a scene that depend on armatures, cameras and shape keys.
+
+    Blender evaluates them for their sake even where they are hidden.
+
+    Returns:
+        One of the helpers: while it is there, all are.
+    """
+    for armature in armatures:
+        # Of all relations, being the child of a pose is the one that has every bone evaluated.
+        child = _add_helper(scene, bpy.data.meshes.new(_NAME))
+        child.parent, child.parent_type = armature, "ARMATURE"
+    helper = _add_helper(scene)
+    helper["value"] = 0.0
+    driver = helper.driver_add('["value"]').driver
+    driver.type = "SUM"
+    for key in keys:
+        shapes = find(bpy.data.shape_keys, key, "shape keys")
+        if len(shapes.key_blocks) > 1:
             target = driver.variables.new().targets[0]
-            target.id_type, target.id, target.data_path = "CAMERA", camera.data, "lens"
-        return helper
+            target.id_type, target.id = "KEY", shapes
+            name = bpy.utils.escape_identifier(shapes.key_blocks[1].name)
+            target.data_path = f'key_blocks["{name}"].value'
+    for camera in cameras:
+        variable = driver.variables.new()
+        variable.type = "TRANSFORMS"
+        variable.targets[0].id = camera
+        target = driver.variables.new().targets[0]
+        target.id_type, target.id, target.data_path = "CAMERA", camera.data, "lens"
+    return helper
+
+
+def _add_helper(scene: Any, mesh: Any = None) -> Any:
+    helper = bpy.data.objects.new(_NAME, mesh)
+    for data in (helper, mesh):
+        if data is not None:
+            data[_MARK] = True
+    scene.collection.objects.link(helper)
+    return helper
+
+
+def set_frame(scene: Any, time: Fraction) -> None:
+    """Have a scene evaluated at a frame, maybe between two."""
+    whole = math.floor(time)
+    scene.frame_set(whole, subframe=float(time - whole))
 
 
 @contextlib.contextmanager

@@ -135,7 +135,7 @@ class Eyes:
         owners: dict[str, _Owner] = {}
         for number, person in enumerate(people):
             parts = _parts_of(person)
-            for candidate in objects:
+            for candidate in dict.fromkeys((*objects, *_instanced(objects))):
                 owner = _owned(candidate, person.armature, number, parts)
                 if owner is not None:
                     owners[candidate.name_full] = owner

@@ -14,9 +14,11 @@ __all__ = [
     "armature_chosen",
     "bone_chosen",
     "frames_came",
+    "job_ended",
     "jobs_changed",
     "live_came",
     "live_switched",
+    "models_changed",
     "overlay_switched",
     "picture_changed",
 ]
@@ -48,11 +50,14 @@ armature_chosen = Change()
 """Told with the `properties.MarionextPerson`."""
 bone_chosen = Change()
 """Told with the `properties.MarionextMapping`."""
+models_changed = Change()
 overlay_switched = Change()
 live_came = Change()
 """Told when the live preview has another picture, or is to be shown otherwise."""
 live_switched = Change()
 """Told with whether the live preview is wanted."""
+job_ended = Change()
+"""Told with a `work.renders.Render` that has finished, failed or been cancelled."""
 jobs_changed = Change()
 frames_came = Change()
 """Told with a `work.renders.Render` of which there are more frames than before."""

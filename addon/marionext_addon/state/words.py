@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What roles of bones and the parts of a body are called, in the language of the interface."""
+"""What roles of bones and parts of a body are called; and texts in lines, as dialogs need them."""
 
 import re
+import textwrap
 from typing import Any
 
 from .translations import say
 
-__all__ = ["coverage_words", "role_words"]
+__all__ = ["coverage_words", "role_words", "wrapped"]
 
 _WORDS = {
     "left": "Left",
@@ -83,3 +84,8 @@ def _face_words(source: str) -> str:
     if shapes:
         return say("Face: {count} shapes", count=shapes[1])
     return say(_FACES.get(source, source))
+
+
+def wrapped(text: str, letters: int = 72) -> list[str]:
+    """Return a text in lines, for dialogs and notices: Blender cuts labels off."""
+    return [line for part in text.splitlines() for line in textwrap.wrap(part, letters)]

@@ -6,7 +6,9 @@ from typing import Any
 import bpy
 
 from ..state import ADDON, preferences
+from ..state.translations import say
 from . import paragraphs
+from .panels.progress import draw_factor
 
 __all__ = ["MarionextPreferences"]
 
@@ -38,13 +40,45 @@ class MarionextPreferences(preferences.Choices, bpy.types.AddonPreferences):
         column.prop(self, "on_close")
         column.prop(self, "output")
         column.prop(self, "home")
-        row = layout.row()
-        row.enabled = preferences.online_access()
-        row.operator("marionext.fetch_model", icon="IMPORT")
+        self._draw_models(context, layout, session)
         if not preferences.online_access():
             layout.label(
                 text="Models are fetched only when Blender's online access is allowed.", icon="INFO"
             )
+
+    def _draw_models(self, context: Any, layout: Any, session: Any) -> None:
+        row = layout.row()
+        row.label(text="Models and networks")
+        row.operator("marionext.list_models", text="", icon="FILE_REFRESH")
+        if not session.models:
+            layout.operator("marionext.list_models", icon="PRESET")
+        for item in session.models:
+            self._draw_model(context, layout.box(), item)
+
+    def _draw_model(self, context: Any, box: Any, item: Any) -> None:
+        ready = item.state == "ready"
+        row = box.row()
+        icon = "CHECKMARK" if ready else "ERROR" if item.state == "incomplete" else "IMPORT"
+        title = say(item.title) + (f"   {item.size}" if item.size and not ready else "")
+        row.label(text=title, icon=icon, translate=False)
+        if item.busy:
+            row.operator("marionext.cancel_fetch", icon="CANCEL").model = item.name
+        elif ready:
+            row.operator("marionext.check_model", icon="CHECKMARK").model = item.name
+        else:
+            fetch = row.row()
+            fetch.enabled = preferences.online_access()
+            # An operator of the sidebar's own: it shows the licence before it does anything.
+            fetch.operator_context = "INVOKE_DEFAULT"
+            fetch.operator("marionext.fetch_model", text="Fetch", icon="IMPORT").model = item.name
+            row.operator("marionext.take_model", icon="FILE_FOLDER").model = item.name
+        if item.busy:
+            draw_factor(box, item, f"{100 * item.progress:.0f} %")
+        elif item.about and not ready:
+            paragraphs.write(box, context, say(item.about.strip()))
+        if item.message:
+            icon = "ERROR" if item.failed else "INFO"
+            paragraphs.write(box, context, item.message, icon=icon)
 
 
 def register() -> None:

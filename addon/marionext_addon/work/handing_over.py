@@ -12,6 +12,7 @@ from pathlib import Path
 from marionext.errors import OutputError
 from marionext.hosts import Answer, CommandRun
 
+from ..scene.recording import Progress
 from .folders import JOB_FILE
 from .preparing import Preparation
 
@@ -40,7 +41,7 @@ def queued(
     answer: Answer | None = None
     try:
         while (answer := run.poll()) is None:
-            yield 1.0
+            yield Progress(1, 1)
             time.sleep(_PAUSE)
     finally:
         if answer is None:

@@ -237,6 +237,7 @@ class _Preview:
             fit=shot.fit,
             frame=shot.frame,
             camera=choices.chosen_camera(scene),
+            may_move=False,
         )
         recorded = yield from _without_values(steps)
         self.measurements += 1

@@ -6,7 +6,7 @@ of the scene it all is (``shot.json``), and the job file.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ from marionext.jobs import Job, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
-from ..scene import recording, rig
-from ..scene.choices import chosen_camera, groups_of_rays
+from ..scene import preflight, recording, rig
+from ..scene.choices import armatures, chosen_camera, groups_of_rays
 from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot
 
 __all__ = ["Preparation", "prepare", "prepared"]
 
-Preparation = Generator[float, None, tuple[str, ...]]
-"""Yields how far it is, 0 to 1; its value is what had to be left out, for people to read."""
+Preparation = Generator[recording.Progress, None, tuple[str, ...]]
+"""Yields how far it is; its value is what there is to know about the shot, for people to read."""
 
 
 def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = None) -> Preparation:
@@ -116,7 +116,9 @@ def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | No
         camera=chosen_camera(scene),
         rays=groups_of_rays(scene),
     )
-    return _pieces(steps, shot, folder, patience)
+    names = [armature.name for armature in armatures(scene)]
+    as_it_is = scene.marionext.pose_fit == "none"
+    return _pieces(steps, shot, folder, patience, names, as_it_is=as_it_is)
 
 
 def _pieces(
@@ -124,6 +126,9 @@ def _pieces(
     shot: Shot,
     folder: Path,
     patience: float | None,
+    names: Sequence[str],
+    *,
+    as_it_is: bool,
 ) -> Preparation:
     due = time.perf_counter() + (patience or 0.0)
     try:
@@ -134,7 +139,7 @@ def _pieces(
                 recorded: recording.Recording = end.value
                 break
             if patience is not None and time.perf_counter() >= due:
-                yield progress.done / max(progress.total, 1)
+                yield progress
                 due = time.perf_counter() + patience
     finally:
         # Closed too when this generator is: the recording takes its temporary scene away.
@@ -143,9 +148,10 @@ def _pieces(
         # A thread of numbers and files, which knows nothing of Blender.
         written = writer.submit(_write, recorded, shot, folder)
         while patience is not None and not written.done():
-            yield 1.0
+            yield recording.Progress(len(shot.times), len(shot.times))
         written.result()
-    return recorded.notes
+    found = preflight.of_track(recorded.track, shot.times, names, as_it_is=as_it_is)
+    return (*(finding.text for finding in found), *recorded.notes)
 
 
 def _write(recorded: recording.Recording, shot: Shot, folder: Path) -> None:

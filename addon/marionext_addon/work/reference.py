@@ -20,8 +20,10 @@ from marionext.errors import CharacterError
 from marionext.files import explain, replacing
 from marionext.pose.formats import write_native
 
-from ..scene import recording, rig
-from ..scene.choices import armatures, chosen_camera, groups_of_rays, render_size
+from ..scene import reach, recording, rig
+from ..scene.choices import armatures, camera_of, chosen_camera, groups_of_rays, render_size
+from ..scene.own import OwnScene
+from ..scene.played import Cast
 from ..scene.temporary import without_listeners
 from ..state.paths import absolute
 from .shots import Shot
@@ -65,9 +67,10 @@ def render_reference(scene: Any, shot: Shot, path: Path, *, frame: int | None = 
     whole = path.with_name(f".{path.stem}-whole.png")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _copied(scene) as copy:
+        moved = frame is not None and frame != scene.frame_current
+        with _shown(scene, frame if moved else None) as stays, _copied(scene) as copy:
             _prepare(copy, whole, shot, chosen_camera(scene))
-            if frame is not None and frame != scene.frame_current:
+            if moved and not stays:
                 with without_listeners():
                     copy.frame_set(frame)
             try:
@@ -91,10 +94,29 @@ def render_reference(scene: Any, shot: Shot, path: Path, *, frame: int | None = 
 
 
 @contextlib.contextmanager
+def _shown(scene: Any, frame: int | None) -> Iterator[bool]:
+    """Have the user's scene itself show a frame where its copy would show something else.
+
+    Yields:
+        Whether it does.
+    """
+    people = armatures(scene)
+    eyes = [] if camera_of(scene) is None else [camera_of(scene)]
+    if frame is None or not reach.reasons(scene, (*people, *eyes)):
+        yield False
+        return
+    with OwnScene(Cast.of(scene, people, eyes)) as played:
+        for time in played.before(Fraction(frame)):
+            played.go(time)
+        played.go(Fraction(frame))
+        yield True
+
+
+@contextlib.contextmanager
 def _copied(scene: Any) -> Iterator[Any]:
     """Give a copy of a scene that shares its objects and writes no file, and take it away again."""
     copy = scene.copy()
-    copy.name = "Marionext reference"
+    copy.name = ".Marionext reference"
     trees: list[Any] = []
     try:
         _own_compositor(scene, copy, trees)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from marionext import presets
+from marionext import bundles, presets
 from marionext.edits import PoseEdit, SetPoints
 from marionext.errors import CharacterError, MotionError, OutputError
 from marionext.files import write_json
@@ -68,6 +68,12 @@ def qualities() -> tuple[str, ...]:
     usual = ("draft", "fast", "balanced", "exact")
     found = presets.names("quality")
     return (*(n for n in usual if n in found), *(n for n in found if n not in usual))
+
+
+def models() -> tuple[str, ...]:
+    """Return the names of the models that render motions: others make characters."""
+    names = presets.names("models")
+    return tuple(name for name in names if bundles.read_card(name).kind == "video")
 
 
 def chosen_character(project: Project, choice: RenderChoice | None = None) -> Character:

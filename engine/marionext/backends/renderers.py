@@ -1,7 +1,7 @@
 """The renderer of the last job stays loaded: jobs of one model load it once."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from marionext.backends.base import Backend, Renderer
 from marionext.bundles import ModelBundle
@@ -11,15 +11,17 @@ from marionext.settings import Settings
 
 __all__ = ["Renderers"]
 
+_Loaded = TypeVar("_Loaded")
+
 
 class Renderers:
-    """Opens renderers, and keeps the last one."""
+    """Opens renderers, and whatever else is slow to load, and keeps the last one."""
 
     def __init__(self) -> None:
         """Load nothing yet."""
         self._report: Reporter | None = None
-        self._renderer: Renderer[Any] | None = None
-        self._loaded: tuple[Path, str, tuple[tuple[str, str], ...]] | None = None
+        self._kept: Any = None
+        self._key: tuple[Hashable, ...] | None = None
 
     def open(
         self,
@@ -35,16 +37,37 @@ class Renderers:
             ModelError: the files are not what they should be.
             DeviceError: the device cannot hold it.
         """
-        self._report = report
         computed = tuple(sorted(backend.computed(settings, engine).items()))
-        wanted = (bundle.folder, backend.architecture, computed)
+        key = (bundle.folder, backend.architecture, computed)
+
+        def load(say: Callable[[str], None]) -> Renderer[Any]:
+            opened: Renderer[Any] = backend.open(bundle, settings, engine, say)
+            return opened
+
+        return self.kept(key, load, report)
+
+    def kept(
+        self,
+        key: tuple[Hashable, ...],
+        load: Callable[[Callable[[str], None]], _Loaded],
+        report: Reporter,
+    ) -> _Loaded:
+        """Return what was loaded last, or load it where that was something else.
+
+        Args:
+            key: equal for equal things.
+            load: given what takes a word to the user later on, such as memory running short.
+            report: told of the loading.
+        """
+        self._report = report
         report.progress("models", 0, 1)
-        if self._renderer is None or self._loaded != wanted:
-            self._renderer = self._loaded = None  # before loading: two models may not fit
-            self._renderer = backend.open(bundle, settings, engine, self._say)
-            self._loaded = wanted
+        if self._kept is None or self._key != key:
+            self._kept = self._key = None  # before loading: two models may not fit
+            self._kept = load(self._say)
+            self._key = key
         report.progress("models", 1, 1)
-        return self._renderer
+        loaded: _Loaded = self._kept
+        return loaded
 
     def _say(self, text: str) -> None:
         """Pass on what the renderer has to say to the job at work."""

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from marionext.batch.cluster import Cluster, ClusterBatch
     from marionext.batch.figures import Figures, look_at
     from marionext.batch.listing import Listing, job_files, list_shots
-    from marionext.batch.openjd import Needs, needs_of, template, to_yaml
+    from marionext.batch.openjd import (
+        Needs,
+        needs_of,
+        needs_of_picture,
+        template,
+        to_yaml,
+    )
     from marionext.batch.report import free_report_path, write_report
     from marionext.batch.running import Batch, Row, State, is_finished
     from marionext.batch.shots import Problem, Shot, named, ordered, refused
@@ -38,6 +44,7 @@ __all__ = [
     "look_at",
     "named",
     "needs_of",
+    "needs_of_picture",
     "ordered",
     "refused",
     "template",
@@ -49,7 +56,7 @@ _PLACES = {
     "cluster": ("Cluster", "ClusterBatch"),
     "figures": ("Figures", "look_at"),
     "listing": ("Listing", "job_files", "list_shots"),
-    "openjd": ("Needs", "needs_of", "template", "to_yaml"),
+    "openjd": ("Needs", "needs_of", "needs_of_picture", "template", "to_yaml"),
     "report": ("free_report_path", "write_report"),
     "running": ("Batch", "Row", "State", "is_finished"),
     "shots": ("Problem", "Shot", "named", "ordered", "refused"),

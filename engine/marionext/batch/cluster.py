@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import marionext
 from marionext.batch import sweeping
-from marionext.batch.openjd import Needs, needs_of
+from marionext.batch.openjd import Needs, needs_of, needs_of_picture
 from marionext.batch.remote import RemoteEngine
 from marionext.batch.running import Batch, Row
 from marionext.batch.shipping import Delivery, chunks
@@ -28,7 +28,7 @@ from marionext.codec import encode
 from marionext.errors import DeviceError, EngineError, JobCancelled, OutputError
 from marionext.files import in_words
 from marionext.job_files import model_of, results_of
-from marionext.jobs import EngineSettings, RenderJob, encode_job
+from marionext.jobs import EngineSettings, PictureJob, RenderJob, encode_job
 from marionext.planning import plan
 from marionext.protocol import Event, Failed, Finished, Log, read_event
 
@@ -307,6 +307,8 @@ class ClusterBatch(Batch):
                     settings = engine
                 elif outline.evaluations:
                     cpus = smallest
+            elif isinstance(job, PictureJob):
+                needs, settings, cpus = needs_of_picture(job, engine), engine, smallest
             share = _Share(cpus=self._cpus or cpus, needs=needs)
             self._shares[row.name] = share, settings
             self._places[row.name] = Path(os.path.realpath(results_of(job)[0]))

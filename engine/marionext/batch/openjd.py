@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marionext import bundles
 from marionext.batch.shots import Shot
-from marionext.errors import SettingsError
+from marionext.errors import ModelError, SettingsError
+from marionext.jobs import EngineSettings, PictureJob
 from marionext.planning import Outline
 
-__all__ = ["Needs", "needs_of", "template", "to_yaml"]
+__all__ = ["Needs", "needs_of", "needs_of_picture", "template", "to_yaml"]
 
+_LARGEST_BASE = 7.0
+"""GiB of SDXL in half precision."""
 _VALUES = 1024
 """Values that a task parameter has at most, and characters of one of them."""
 _NAME = 64
@@ -43,6 +47,35 @@ def needs_of(outline: Outline) -> Needs:
         return Needs(memory_mib=host)
     # The most frugal way of working is enough for it to be done at all.
     return Needs(memory_mib=host, gpu_mib=_rounded(min(outline.device_gib.values())))
+
+
+def needs_of_picture(job: PictureJob, engine: EngineSettings) -> Needs:
+    """Return what pictures need, by the files of their base that are there.
+
+    Weights in half precision on a GPU, with half as much again for the work; the processor has them
+    in single precision. Of a base that is not here yet, as much as the largest one.
+    """
+    size, device = _weights_gib(job), str(engine.device)
+    if device == "auto":
+        from marionext.diffusion.memory import choose_device  # noqa: PLC0415 - torch
+
+        device = choose_device().type
+    if device != "cuda":
+        return Needs(memory_mib=_rounded(2 * size * 1.5 + 2))
+    return Needs(memory_mib=_rounded(size + 2), gpu_mib=_rounded(size * 1.5))
+
+
+def _weights_gib(job: PictureJob) -> float:
+    """Return how large a base's weights are in half precision."""
+    try:
+        path = Path(job.base)
+        folder = path if path.exists() else bundles.find(job.base).folder
+        files = [folder] if folder.is_file() else list(folder.rglob("*.safetensors"))
+        half = [file for file in files if ".fp16." in file.name] or files
+        size = sum(file.stat().st_size for file in half) / 2**30
+    except (ModelError, OSError):
+        size = 0.0
+    return size or _LARGEST_BASE
 
 
 def _rounded(gib: float) -> int:

@@ -20,7 +20,7 @@ from marionext.codec import encode
 from marionext.errors import EngineError, JobCancelled, SettingsError
 from marionext.files import is_folder
 from marionext.frames import parse_frames
-from marionext.jobs import EngineSettings, RenderJob
+from marionext.jobs import EngineSettings, PictureJob, RenderJob
 from marionext.limits import quoted
 from marionext.paths import user_path
 from marionext.protocol import Event, Failed, Finished, Log
@@ -527,7 +527,14 @@ def _status(batch: "Batch", *, endless: bool) -> int:
 
 
 def _openjd(options: argparse.Namespace) -> int:
-    from marionext.batch import Needs, needs_of, ordered, template, to_yaml  # noqa: PLC0415
+    from marionext.batch import (  # noqa: PLC0415
+        Needs,
+        needs_of,
+        needs_of_picture,
+        ordered,
+        template,
+        to_yaml,
+    )
     from marionext.planning import plan  # noqa: PLC0415 - reads media files
 
     paths = [user_path(job) for job in options.jobs]
@@ -542,6 +549,8 @@ def _openjd(options: argparse.Namespace) -> int:
         needs = Needs(memory_mib=1024)
         if isinstance(shot.job, RenderJob):
             needs = needs_of(plan(shot.job, engine))
+        elif isinstance(shot.job, PictureJob):
+            needs = needs_of_picture(shot.job, engine)
         shots.append((shot, needs))
     arguments = ["--device", options.device, "--dtype", options.dtype]
     if options.frames is not None:

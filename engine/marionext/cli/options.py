@@ -29,6 +29,7 @@ __all__ = [
     "add_engine_options",
     "add_motion_options",
     "add_render_options",
+    "add_view_options",
     "again_from",
     "anew_from",
     "engine_settings",
@@ -99,8 +100,6 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--kind", choices=("auto", "video", "rig", "track", "posemaps"), default="auto"
     )
-    group.add_argument("--clip", help="name of the animation in a glTF file")
-    group.add_argument("--rig", help="rig preset (a name or a .toml file); default: detected")
     group.add_argument("--rate", type=_rate, help="frames per second to read the motion at")
     group.add_argument(
         "--source-rate",
@@ -116,6 +115,21 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--first", type=int, help="number of the motion's first frame")
     group.add_argument("--frames", help="frames to use, as 47, 1-30, 3,5-10 or 1-100:2")
     group.add_argument(
+        "--palette",
+        choices=("auto", "controlnext", "openpose", "any"),
+        default="auto",
+        help="colours of ready-made pose maps; any: control pictures of another kind, as they are",
+    )
+    add_view_options(group)
+    group.add_argument("--no-clean", action="store_true", help="leave detected poses as they are")
+    group.add_argument("--mirror", action="store_true", help="exchange left and right")
+
+
+def add_view_options(group: argparse._ArgumentGroup) -> None:
+    """Add what tells whom of a motion is meant, and from where a rig is seen."""
+    group.add_argument("--clip", help="name of the animation in a glTF file")
+    group.add_argument("--rig", help="rig preset (a name or a .toml file); default: detected")
+    group.add_argument(
         "--person",
         type=_person,
         default="largest",
@@ -123,12 +137,6 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
         "the most joints first",
     )
     group.add_argument("--detector", choices=("mediapipe", "dwpose"), default="mediapipe")
-    group.add_argument(
-        "--palette",
-        choices=("auto", "controlnext", "openpose", "any"),
-        default="auto",
-        help="colours of ready-made pose maps; any: control pictures of another kind, as they are",
-    )
     group.add_argument(
         "--up",
         choices=("y", "z", "x", "-y", "-x", "-z"),
@@ -145,8 +153,6 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--focal", type=float, default=50.0, help="mm on a 36 mm sensor")
     group.add_argument("--margin", type=float, default=0.08, help="part left free on each side")
     group.add_argument("--no-occlusion", action="store_true", help="score hidden joints as seen")
-    group.add_argument("--no-clean", action="store_true", help="leave detected poses as they are")
-    group.add_argument("--mirror", action="store_true", help="exchange left and right")
 
 
 def add_render_options(parser: argparse.ArgumentParser) -> None:
@@ -196,7 +202,7 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
     """Return the motion from parsed options."""
     return MotionSource(
         path=str(user_path(path)),
-        kind=options.kind,
+        kind=getattr(options, "kind", "auto"),
         clip=options.clip,
         rig=options.rig,
         up=options.up,
@@ -209,11 +215,11 @@ def motion_source(options: argparse.Namespace, path: str) -> MotionSource:
         ),
         detector=options.detector,
         person=options.person,
-        palette=options.palette,
-        rate=options.rate,
-        source_rate=options.source_rate,
-        source_size=options.source_size,
-        first=options.first,
+        palette=getattr(options, "palette", "auto"),
+        rate=getattr(options, "rate", None),
+        source_rate=getattr(options, "source_rate", None),
+        source_size=getattr(options, "source_size", None),
+        first=getattr(options, "first", None),
         occlusion=not options.no_occlusion,
     )
 

@@ -1,5 +1,6 @@
 """Commands of the engine that run for a while and then answer: the doctor, fetching a model."""
 
+import json
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,18 @@ class Answer:
     output: str
     errors: str
     """The end of its stderr, or why it could not be started."""
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, for people to read: what its last event says, else its stderr."""
+        for line in reversed(self.output.splitlines()):
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and told.get("type") == "failed":
+                return "\n".join(filter(None, (told.get("message"), told.get("hint"))))
+        return self.errors.removeprefix("error: ") or f"It ended with status {self.status}."
 
 
 class CommandRun:
@@ -57,6 +70,14 @@ class CommandRun:
             answer = Answer(status=status, output=text, errors=last_words(self._errors))
         self._folder.cleanup()
         return answer
+
+    @property
+    def said(self) -> str:
+        """What it has written to its stdout up to now."""
+        try:
+            return self._output.read_text(encoding="utf-8", errors="replace")
+        except OSError:  # not begun yet, or ended and cleaned up
+            return ""
 
     def stop(self) -> None:
         """End it without an answer."""

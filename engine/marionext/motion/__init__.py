@@ -20,6 +20,7 @@ from marionext.motion.rigs import (
     write_preset,
 )
 from marionext.motion.roles import ROLES
+from marionext.motion.surface import Raster, Surface, rasterise, read_surface
 
 __all__ = [
     "MOTION_SUFFIXES",
@@ -27,8 +28,10 @@ __all__ = [
     "Camera",
     "Figure",
     "JointAnimation",
+    "Raster",
     "RigMapping",
     "RigPreset",
+    "Surface",
     "View",
     "across_of",
     "clips",
@@ -44,10 +47,12 @@ __all__ = [
     "no_such_person",
     "project",
     "project_people",
+    "rasterise",
     "read_animation",
     "read_bvh",
     "read_gltf",
     "read_preset",
+    "read_surface",
     "resample",
     "view_people",
     "write_animation",

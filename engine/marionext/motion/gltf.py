@@ -30,7 +30,7 @@ from marionext.motion.rates import rate_of_keys
 from marionext.motion.rigs import likely_bones
 from marionext.motion.weights import check_joints, check_motion
 
-__all__ = ["gltf_clips", "read_gltf"]
+__all__ = ["Moment", "gltf_clips", "moment_of", "read_gltf"]
 
 Floats = NDArray[np.float64]
 
@@ -120,6 +120,49 @@ def read_gltf(
     with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
         file = open_gltf(path)
         return _read(file, clip, rate or source_rate, declared=source_rate, up=up)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where all nodes of a file are in one frame."""
+
+    file: GltfFile
+    names: tuple[str, ...]
+    """Of the nodes, as the file has them."""
+    world: Floats
+    """(nodes, 4, 4): node to world, in the file's own axes and unit."""
+    axes: Floats
+    """(nodes, 3, 3): the rotation in that, without scale."""
+    weights: Mapping[int, Floats]
+    """How far the shapes of a node's mesh are blended in, where that is animated: (shapes,)."""
+
+
+def moment_of(
+    path: Path,
+    index: int,
+    *,
+    clip: str | int | None = None,
+    rate: FrameRate | None = None,
+    source_rate: FrameRate | None = None,
+) -> Moment:
+    """Return where nodes are in the frame of that index, from 0, of what `read_gltf` reads.
+
+    Raises:
+        MotionError: the file cannot be read, or has no such frame.
+    """
+    with reading(path, MotionError, "a glTF file", hint=_VALIDATE):
+        file = open_gltf(path)
+        scene = _scene(file)
+        tracks, _ = _tracks(file, scene, _chosen_clips(file, clip)[0])
+        rate = rate or source_rate or rate_of_keys([track.keys for track in tracks])[0]
+        _, times = _times(file, tracks, rate)
+        if not 0 <= index < len(times):
+            raise MotionError(f"{path.name}: expected a frame of {len(times)}, got number {index}")
+        time = times[index : index + 1]
+        weights = {track.node: track.at(time)[0] for track in tracks if track.path == "weights"}
+        names = tuple(_node_name(scene, node) for node in range(len(scene.nodes)))
+        world = _world(scene, tracks, time)[0]
+        return Moment(file, names, world, _placed(world, np.eye(3))[1], weights)
 
 
 def _read(

@@ -120,6 +120,12 @@ def _hiding() -> Singles:
 _HIDING = _hiding()
 _LOSS = _HIDING.max(axis=1)
 """(134,): how much of a point's score goes when something opaque is in front of it."""
+_HEAD_AND_TRUNK = tuple(
+    index
+    for name, index in _BODY.items()
+    if name.rpartition("_")[2] in {"nose", "neck", "eye", "ear", "shoulder", "hip"}
+)
+"""Where a detector finds a person at all."""
 
 
 def _sight(camera: Camera, points: Singles, origin: Floats) -> Singles:
@@ -210,6 +216,7 @@ class _Seen:
         "depths",
         "ends",
         "hiding",
+        "open",
         "pixels",
         "places",
         "radii",
@@ -239,6 +246,7 @@ class _Seen:
         places[:, ~known] = places[:, [_BODY["neck"]]]
         pixels, depth = camera.project(places, size)
         inside = (pixels >= 0).all(axis=2) & (pixels[..., 0] < size[0]) & (pixels[..., 1] < size[1])
+        self.open = np.ones((len(places), POINT_COUNT), dtype=np.float32)
         self.scores = TYPICAL_SCORES * (inside & (depth > 0) & known).astype(np.float32)
         self.pixels = np.where(
             (depth > 0)[..., None] & known[:, None], np.clip(pixels, -1e5, 1e5), 0.0
@@ -292,7 +300,26 @@ class _Seen:
             present = other.hiding.any(axis=0)
             hiding = (_HIDING.max(axis=1, keepdims=True) * present).astype(np.float32)
         shadow = hidden(self.places, self.sight, other.starts, other.ends, other.radii, hiding)
-        self.scores *= 1 - (shadow if known is None else np.where(known, 0, shadow))
+        if known is not None:
+            shadow = np.where(known, 0, shadow)
+        self.scores *= 1 - shadow
+        if other is not self:
+            self.open *= 1 - shadow / _LOSS
+
+    def cover(self, share: Floats) -> None:
+        """Lower the scores of points that are in the open by a share (frames, 134) only."""
+        self.scores *= 1 - _LOSS * (1 - share).astype(np.float32)
+        self.open *= share.astype(np.float32)
+
+    def lose_without_a_clue(self) -> None:
+        """Take away what a detector would have to guess where it sees neither head nor trunk.
+
+        Points that others hide keep a rest of their scores, inferred from their neighbours; of
+        somebody behind a wall there is nothing to infer it from.
+        """
+        clue = fade(self.open[:, _HEAD_AND_TRUNK].max(axis=1, keepdims=True), 0.0, 0.2)
+        bare = self.open / np.maximum(1 - _LOSS * (1 - self.open), 1e-6)
+        self.scores *= clue + (1 - clue) * bare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -356,9 +383,10 @@ def view_people(
         known = None
         if open_share is not None:
             known = np.isfinite(open_share)
-            person.scores *= 1 - _LOSS * (1 - np.where(known, open_share, 1)).astype(np.float32)
+            person.cover(np.where(known, open_share, 1))
         for other in views if occlusion else ():
             person.hide_behind(other, known)
+        person.lose_without_a_clue()
     return tuple(
         View(
             places=person.places + origin[:, None],

@@ -11,6 +11,7 @@ from marionext.output.folder import PREVIEW, RenderFolder, difference, refuse_st
 from marionext.output.lock import LOCK_FILE, FolderLock
 from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
+from marionext.output.sheet import contact_sheet
 from marionext.output.sound import Sound
 from marionext.output.takes import Takes
 from marionext.output.writer import FrameWriter
@@ -27,6 +28,7 @@ __all__ = [
     "Sound",
     "Takes",
     "VideoKind",
+    "contact_sheet",
     "difference",
     "encode_png",
     "encode_video",

@@ -8,6 +8,7 @@ from marionext.jobs import (
     EngineSettings,
     ExportJob,
     Job,
+    PictureJob,
     PoseMapJob,
     RenderJob,
     TakeJob,
@@ -15,6 +16,7 @@ from marionext.jobs import (
 )
 from marionext.reporting import Reporter
 from marionext.runs.export import export
+from marionext.runs.pictures import make_pictures
 from marionext.runs.poses import draw_maps, write_poses
 from marionext.runs.render import render
 from marionext.runs.result import Result
@@ -31,4 +33,5 @@ RUNNERS: dict[type[Job], Runner] = {
     TrackJob: write_poses,
     PoseMapJob: draw_maps,
     ExportJob: export,
+    PictureJob: make_pictures,
 }

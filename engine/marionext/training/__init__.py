@@ -1,7 +1,8 @@
-"""Training: the built-in model from nothing, and any model on clips of your own.
+"""Training: what is built in from nothing, and any model on clips of your own.
 
-``figures`` draws dancing figures, which both learn from. ``puppet`` trains the built-in model on
-them (``python -m marionext.training``); ``finetune`` is ``marionext train``. Those two do not know
-each other. What they share is here: checkpoints, batches made ahead, faster forms of a UNet,
-and control networks without biases.
+``figures`` draws dancing figures, which all learn from. ``puppet`` trains the built-in model on
+them, ``doll`` the network that mends the doll's warp, ``picture`` a model that makes pictures from
+words and a pose (``python -m marionext.training``); ``finetune`` is ``marionext train``. Those do
+not know each other. What they share is here: checkpoints, batches made ahead, optimisers, faster
+forms of a UNet, and control networks without biases.
 """

@@ -1,9 +1,11 @@
-"""``python -m marionext.training`` trains what is built in: `puppet.commands`, `doll.commands`."""
+"""``python -m marionext.training`` trains what is built in: see the ``commands`` of each folder."""
 
 import sys
 
 from marionext.training.doll import commands as doll
+from marionext.training.picture import commands as picture
 from marionext.training.puppet import commands as puppet
 
 if __name__ == "__main__":
-    sys.exit((doll if sys.argv[1:2] and sys.argv[1] in doll.COMMANDS else puppet).main())
+    others = {name: room for room in (doll, picture) for name in room.COMMANDS}
+    sys.exit(others.get("".join(sys.argv[1:2]), puppet).main())

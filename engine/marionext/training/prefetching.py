@@ -4,6 +4,9 @@ import multiprocessing
 import pickle
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
@@ -12,7 +15,7 @@ import torch
 
 from marionext.errors import ModelError
 
-__all__ = ["drawn_ahead", "prefetched"]
+__all__ = ["Stocking", "arriving", "drawn_ahead", "prefetched"]
 
 Made = TypeVar("Made")
 
@@ -79,6 +82,46 @@ def drawn_ahead(
             receiving.close()
             maker.terminate()
             maker.join()
+
+
+@dataclass(frozen=True, slots=True)
+class Stocking:
+    """How often what costs more to make than to learn from is made anew."""
+
+    first: int
+    """How many are at hand at the first step."""
+    kept: int
+    """How many are at hand at most: the latest."""
+    renewed: float
+    """How many are made in a step."""
+
+    def made(self, step: int) -> int:
+        """Return how many were made when a step is taken."""
+        return self.first + int(step * self.renewed)
+
+
+def arriving(
+    make: Callable[[int], Made], first: int, stop: int, stocking: Stocking, processes: int = 1
+) -> Generator[tuple[int, list[Made]], None, None]:
+    """Yield for each step what joins that which is at hand; at ``first``, all that was at hand.
+
+    Args:
+        make: can be pickled, and gives the same for the same number.
+        first: the first step.
+        stop: the step after the last.
+        stocking: how many are made.
+        processes: how many make them, in turn.
+
+    Raises:
+        ModelError: one of them ended, with its own last words on stderr.
+    """
+    at_hand = max(stocking.made(first) - stocking.kept, 0)
+    made = drawn_ahead(make, at_hand, stocking.made(max(first, stop - 1)), processes)
+    with closing(made):
+        for step in range(first, stop):
+            joining = stocking.made(step) - at_hand
+            yield step, [each for _, each in islice(made, joining)]
+            at_hand += joining
 
 
 def _make_all(make: Callable[[int], Made], steps: range, sending: Connection) -> None:

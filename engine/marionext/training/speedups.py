@@ -1,4 +1,4 @@
-"""Faster forms of what a spatio-temporal UNet computes, for training it on few and small tokens."""
+"""Faster forms of what a UNet computes, for training it on few and small tokens."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTrans
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-__all__ = ["speed_up"]
+__all__ = ["plain_attention", "speed_up"]
 
 
 class _OneToken:
@@ -67,11 +67,18 @@ class _TemporalConvolution(nn.Conv3d):
         return flat.reshape(*flat.shape[:3], height, width)
 
 
+def plain_attention(unet: nn.Module) -> None:
+    """Compute self-attention to few tokens as plain products, keeping parameters and names."""
+    for module in unet.modules():
+        if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
+            module.attn1.set_processor(_FewTokens(module.attn1.processor))
+
+
 def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:
     """Skip useless work and use faster forms, keeping parameters, names and results."""
+    plain_attention(unet)
     for module in unet.modules():
         if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
             module.attn2.set_processor(_OneToken())
-            module.attn1.set_processor(_FewTokens(module.attn1.processor))
         if type(module) is nn.Conv3d and module.kernel_size[1:] == (1, 1):
             module.__class__ = _TemporalConvolution

@@ -10,9 +10,6 @@ import bpy
 import kit
 import numpy as np
 
-sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
-import addon_scene
-
 
 def recorded(scene, frame, rays=frozenset()):
     recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
@@ -38,7 +35,7 @@ def difference(shown, track):
 def story():
     kit.empty_file()
     kit.install()
-    addon_scene.build()
+    kit.dancer()
     scene, layer = bpy.context.scene, bpy.context.view_layer
     overlay, live = kit.module("ui.overlay"), kit.module("scene.live")
     errors = kit.module("marionext.errors")

@@ -10,9 +10,6 @@ import bpy
 import kit
 import numpy as np
 
-sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
-import addon_scene
-
 ALL = frozenset({"body", "hands", "face"})
 LEFT_ARM = [5, 6, 7]
 LEGS = [9, 10, 12, 13]
@@ -46,7 +43,7 @@ def box(name, place, size):
 def story():
     kit.empty_file()
     kit.install()
-    addon_scene.build()
+    kit.dancer()
     scene = bpy.context.scene
     rig = kit.module("scene.rig")
     dancer = bpy.data.objects["Dancer"]
@@ -79,6 +76,12 @@ def story():
         wall.display_type, wall.hide_render = "TEXTURED", False
     wall.location.y = 1.0
     answer["screen behind"] = float(np.abs(scores(person) - clear).max())
+    # Nobody can tell what somebody behind a wall does; of one whose head is seen, a good deal.
+    wall.location, wall.scale = (0, -1.0, 1.0), (2.5, 0.02, 1.5)
+    answer["behind a wall"] = float(scores(person).max())
+    wall.location.z -= 0.95
+    answer["head over a wall"] = float((scores(person)[LEGS] / clear[LEGS]).min())
+    wall.scale = (1.5, 0.02, 0.45)
     wall.location = (0, -3.2, 0.4)
     scene.camera.data.type, scene.camera.data.ortho_scale = "ORTHO", 4.0
     flat = scores(person, frozenset())

@@ -10,9 +10,6 @@ import kit
 import numpy as np
 from bpy_extras.object_utils import world_to_camera_view
 
-sys.path.insert(0, str(Path(kit.REQUEST["root"]) / "scripts"))
-import addon_scene
-
 SIZE = (576, 1024)
 JOINTS = {
     "right_upper_arm": 2, "right_forearm": 3, "right_hand": 4,
@@ -305,7 +302,7 @@ def numbers(scene, person, answer):
 def story():
     kit.empty_file()
     kit.install()
-    addon_scene.build()
+    kit.dancer()
     scene = bpy.context.scene
     dancer = bpy.data.objects["Dancer"]
     rig = kit.module("scene.rig")

@@ -84,17 +84,16 @@ def edited(answer, scene, rig):
 
 
 def listeners(answer, scene):
-    """Handlers of other scripts hear nothing of the frames that are recorded."""
+    """Scripts that run at every frame are heard: what they do is part of the shot."""
     heard = []
 
     def listen(scene, *_graph):
         heard.append([scene.name, scene.frame_current])
 
     bpy.app.handlers.frame_change_post.append(listen)
-    record()
-    answer["heard"] = list(heard)
-    scene.frame_set(scene.frame_current)
-    answer["still heard"] = heard[-1:]
+    notes = record().notes
+    answer["heard"] = heard[:3]
+    answer["heard, notes"] = list(notes)
     bpy.app.handlers.frame_change_post.remove(listen)
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marionext.batch import Needs, list_shots, template, to_yaml
+from marionext.batch import Needs, list_shots, needs_of_picture, template, to_yaml
 from marionext.cli import main
+from marionext.jobs import EngineSettings, PictureJob
 
 pytest.importorskip("openjd.cli", reason="needs openjd-cli")
 yaml = pytest.importorskip("yaml", reason="comes with openjd-cli")
@@ -142,3 +143,16 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.from_regex(r"key[a-z]{0,3}", fullmatch=True), VALUES, max_size=4))
 def test_what_is_written_as_yaml_is_read_back_as_it_was(value: dict[str, object]) -> None:
     assert yaml.safe_load(to_yaml(value)) == value
+
+
+def test_pictures_ask_for_machines_that_hold_their_base(tmp_path: Path) -> None:
+    (tmp_path / "base" / "unet").mkdir(parents=True)
+    for name, gib in (("a.fp16.safetensors", 2), ("a.safetensors", 4)):
+        with (tmp_path / "base" / "unet" / name).open("wb") as file:
+            file.truncate(gib << 30)  # without taking the room
+    job = PictureJob(prompt="p", output="out", base=str(tmp_path / "base"))
+    on_card = needs_of_picture(job, EngineSettings(device="cuda"))
+    assert (on_card.memory_mib, on_card.gpu_mib) == (4 * 1024, 3 * 1024)
+    assert needs_of_picture(job, EngineSettings(device="cpu")) == Needs(memory_mib=8 * 1024)
+    absent = PictureJob(prompt="p", output="out", base="nowhere")
+    assert needs_of_picture(absent, EngineSettings(device="cuda")).gpu_mib == 11 * 1024

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...state.translations import say
 
-__all__ = ["at_work", "draw_bar", "time_left", "waiting"]
+__all__ = ["at_work", "draw_bar", "draw_factor", "time_left", "waiting"]
 
 
 def at_work(session: Any) -> list[Any]:
@@ -35,9 +35,14 @@ def draw_bar(layout: Any, job: Any) -> None:
     left = time_left(job.seconds_left)
     if left:
         text += f"   {left}"
+    draw_factor(layout, job, text)
+
+
+def draw_factor(layout: Any, item: Any, text: str) -> None:
+    """Draw a bar as long as an item's ``progress`` says."""
     if hasattr(layout, "progress"):  # Blender 4.0 and later
-        layout.progress(factor=job.progress, type="BAR", text=text)
+        layout.progress(factor=item.progress, type="BAR", text=text)
     else:
         row = layout.row()
         row.enabled = False
-        row.prop(job, "progress", text=text, slider=True)
+        row.prop(item, "progress", text=text, slider=True)

@@ -9,6 +9,7 @@ import bpy
 from ...scene.choices import armatures, camera_of
 from ...state.messages import translated
 from ...state.translations import say
+from ...work import checking
 from .. import summary, thumbnails
 from ..lists import STATE_ICONS
 from ..paragraphs import write, write_problem
@@ -55,6 +56,8 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         for text in (*lacking, *faceless):
             write(layout, context, text, icon="DOT")
         self._draw_buttons(layout, poses=not lacking, renders=not lacking and not faceless)
+        if not lacking:
+            _draw_check(context, layout)
         for job in at_work(session):
             self._draw_at_work(context, layout, job)
         count = waiting(session)
@@ -63,6 +66,9 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(context.scene.marionext, "output")
         column.prop(context.scene.marionext, "queue_folder", text="Queue")
+        layout.operator("marionext.queue_state", icon="LINENUMBERS_ON")
+        if session.queue_state:
+            write(layout, context, session.queue_state, icon="INFO")
 
     def _draw_buttons(self, layout: Any, *, poses: bool, renders: bool) -> None:
         column = layout.column(align=True)
@@ -95,6 +101,21 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         row.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
         if job.frames_done:
             row.operator("marionext.show_result", text="", icon="IMAGE_DATA").job_id = job.job_id
+
+
+def _draw_check(context: Any, layout: Any) -> None:
+    """Draw what is known about the shot before it is rendered."""
+    session = context.window_manager.marionext
+    layout.operator("marionext.check_shot", icon="CHECKMARK")
+    if not checking.is_current(context.scene):
+        return
+    for finding in session.findings:
+        icon = "ERROR" if finding.pointless else "INFO"
+        write(layout, context, finding.text, icon=icon)
+    if session.estimate:
+        if not session.findings:
+            write(layout, context, say("Nothing to find fault with."), icon="CHECKMARK")
+        write(layout, context, session.estimate, icon="TIME")
 
 
 CLASSES = (MARIONEXT_PT_render,)

@@ -9,7 +9,6 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QPixmap
 
-from marionext import presets
 from marionext.errors import EngineError
 from marionext.frames import FrameRange
 from marionext.protocol import Failed, Planned
@@ -116,8 +115,9 @@ class RenderControl(QObject):
     def _show(self) -> None:
         project, page = self._session.project, self.page
         choice = project.render
-        names: list[str] = [n for n in ("puppet", "doll", "svd") if n in presets.names("models")]
-        names += [n for n in presets.names("models") if n not in names]
+        known = rendering.models()
+        names: list[str] = [name for name in ("puppet", "doll", "svd") if name in known]
+        names += [name for name in known if name not in names]
         page.model.offer([(name, say(_MODELS.get(name, name))) for name in names])
         page.model.choose(choice.model)
         qualities = [("", say("as the model has it"))]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.backends.doll.refiner import COLOURS, View, bright, view_of
-from marionext.doll import DollDrawer, make_doll
 from marionext.errors import CharacterError
 from marionext.posemap import SmallDrawer
 from marionext.training.doll.textures import textured
 from marionext.training.figures.clips import draw_empty, make_clip
+from marionext.training.warping import warp
 
 __all__ = ["ClipDrawer", "DrawnClip", "Pairs", "Stock", "draw_pairs", "plain_pairs"]
 
@@ -85,15 +85,12 @@ def _drawn(
     mask: NDArray[np.float32] | None,
 ) -> Pairs:
     size = pictures.shape[2], pictures.shape[1]
-    doll = make_doll(pictures[0], points[0, 0], scores[0, 0], mask=mask)
-    drawer, maps = DollDrawer([doll], size), SmallDrawer(size)
-    background = drawer.draw(points[0, :0], scores[0, :0]).picture
-    orders = drawer.plan(points[1:], scores[1:])
-    views = []
-    for pose, score, order in zip(points[1:], scores[1:], orders, strict=True):
-        drawn = drawer.draw(pose, score, orders=order)
-        pose_map = maps.draw(pose, bright(score), size)
-        views.append(view_of(drawn, pose_map, background, size))
+    warps, background = warp(pictures, points, scores, mask)
+    maps = SmallDrawer(size)
+    views = [
+        view_of(drawn, maps.draw(pose, bright(score), size), background, size)
+        for drawn, pose, score in zip(warps, points[1:], scores[1:], strict=True)
+    ]
     view = View(
         torch.cat([each.pixels for each in views]), torch.cat([each.parts for each in views])
     )

@@ -32,7 +32,7 @@ from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoi
 from marionext.training.doll.critic import Critic
 from marionext.training.doll.pairs import ClipDrawer, Pairs, Stock, plain_pairs
 from marionext.training.figures.clips import HELD_OUT
-from marionext.training.prefetching import drawn_ahead
+from marionext.training.prefetching import Stocking, arriving, drawn_ahead
 
 __all__ = ["RefinerSettings", "export_refiner", "refined", "train_refiner"]
 
@@ -90,9 +90,9 @@ class RefinerSettings:
         """Return what draws the clips."""
         return ClipDrawer(self.seed, self.frames, self.size, self.large)
 
-    def drawn(self, step: int) -> int:
-        """Return how many clips were drawn when a step is taken."""
-        return self.stock + int(step * self.renewed)
+    def stocking(self) -> Stocking:
+        """Return how often clips are drawn."""
+        return Stocking(self.stock, self.kept, self.renewed)
 
 
 def refined(network: RefinerNetwork, view: View, *, bfloat16: bool) -> Tensor:
@@ -277,15 +277,14 @@ def train_refiner(
     watched = held_out(settings, schedule.processes, device)
     curve = Curve(folder / "refiner.csv", ("seconds", "loss", "warp", "refined", "detail"), step)
     stock = Stock(settings.seed, settings.batch, settings.kept, settings.piece, device)
-    first = max(settings.drawn(step) - settings.kept, 0)
-    clips = drawn_ahead(settings.clips(), first, settings.drawn(schedule.last), schedule.processes)
-    at_hand = first
     began = time.monotonic() - seconds
     losses: list[float] = []
-    for number in range(step, schedule.last):
-        while at_hand < settings.drawn(number):
-            stock.add(next(clips)[1])
-            at_hand += 1
+    clips = settings.clips()
+    for number, joining in arriving(
+        clips, step, schedule.last, settings.stocking(), schedule.processes
+    ):
+        for clip in joining:
+            stock.add(clip)
         if number == schedule.steps:
             training.meet_critic()
         loss = training.step(stock.pairs(number), schedule.rate(number))
@@ -307,7 +306,6 @@ def train_refiner(
             if schedule.critic and done == schedule.steps:
                 save_checkpoint(folder / BEFORE_CRITIC, kept)
             _draw(training.average, watched, folder / "refiner.png")
-    clips.close()
     return checkpoint
 
 

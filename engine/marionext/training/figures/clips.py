@@ -35,6 +35,7 @@ __all__ = [
     "Look",
     "draw_empty",
     "draw_pictures",
+    "figure_of",
     "make_clip",
 ]
 
@@ -119,9 +120,14 @@ def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
 
 def draw_empty(seed: int, size: tuple[int, int]) -> Picture:
     """Draw what is behind the figure of a clip: (h, w, 3) RGB."""
-    scene = _figure(np.random.default_rng(seed)).look.scene
+    scene = figure_of(seed).look.scene
     picture = draw_scene(scene, _drawn_size(size))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def figure_of(seed: int) -> Figure:
+    """Return the figure of a clip."""
+    return _figure(np.random.default_rng(seed))
 
 
 def _figure(rng: np.random.Generator) -> Figure:

@@ -5,6 +5,8 @@ of its own, made from its number while the step before it is computed.
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from marionext.backends.svd.conditioning import clip_pixels
-from marionext.motion.projection import TYPICAL_SCORES
+from marionext.errors import CharacterError
 from marionext.posemap import SmallDrawer
 from marionext.training.figures.clips import Clip, make_clip
-from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.initial import PatchEncoder
+from marionext.training.pixels import draw_maps, pictures_to_tensor, random_sureness
+from marionext.training.warping import warp
 
-__all__ = ["Batch", "ClipMaker", "pictures_to_tensor"]
+__all__ = ["Batch", "ClipMaker", "warped_frames"]
 
 NOISE_AUGMENTATION = 0.02
 
@@ -29,7 +33,8 @@ class Batch:
     latents: Tensor
     """(clips, frames, c, h, w), not scaled."""
     references: Tensor
-    """(clips, c, h, w), of the reference picture with a little noise, not scaled."""
+    """(clips, c, h, w), of the reference picture with a little noise, not scaled; or
+    (clips, frames, c, h, w), of what the doll's warp makes of it for each frame."""
     pixels: Tensor
     """(clips, 3, 224, 224): the reference pictures as the image encoder takes them."""
     maps: Tensor
@@ -38,9 +43,16 @@ class Batch:
     """(clips, frames, c, h, w): the poses drawn as one fixed figure on black, less the black."""
 
 
-def pictures_to_tensor(pictures: NDArray[np.uint8]) -> Tensor:
-    """Return (n, h, w, 3) as (n, 3, h, w) in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 255
+def warped_frames(clip: Clip) -> NDArray[np.uint8]:
+    """Return a clip's reference and the doll's warp of it for each frame: (frames, h, w, 3).
+
+    A reference that shows too little of the figure for a doll stays as it is.
+    """
+    try:
+        drawn, _ = warp(clip.frames, clip.points, clip.scores)
+    except CharacterError:
+        return np.repeat(clip.frames[:1], len(clip.frames), axis=0)
+    return np.stack([clip.frames[0], *(each.picture for each in drawn)])
 
 
 class ClipMaker:
@@ -49,19 +61,26 @@ class ClipMaker:
     Args:
         encode: the encoder of the autoencoder.
         size: width and height of the pictures.
+        warped: whether each frame's reference is the doll's warp of the reference picture.
     """
 
-    def __init__(self, encode: PatchEncoder, size: tuple[int, int]) -> None:
-        self._encode, self._size = encode, size
+    def __init__(
+        self, encode: PatchEncoder, size: tuple[int, int], *, warped: bool = False
+    ) -> None:
+        self._encode, self._size, self._warped = encode, size, warped
         self._drawer = SmallDrawer(size)
 
-    def __reduce__(self) -> tuple[type, tuple[PatchEncoder, tuple[int, int]]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Be rebuilt in another process: the drawer's arrays share memory."""
-        return ClipMaker, (self._encode, self._size)
+        return partial(ClipMaker, warped=self._warped), (self._encode, self._size)
 
     def batch(self, seeds: list[int], frames: int) -> Batch:
         """Make the clips of some seeds, each of ``frames`` slots with the reference's."""
         clips = [make_clip(seed, frames - 1, self._size, parts=True) for seed in seeds]
+        return self.batch_of(clips, seeds)
+
+    def batch_of(self, clips: list[Clip], seeds: list[int]) -> Batch:
+        """Make the batch of some clips of one length, drawn with their parts."""
         encoded = [self._latents(clip, seed) for clip, seed in zip(clips, seeds, strict=True)]
         return Batch(
             torch.stack([latents for latents, _ in encoded]),
@@ -77,25 +96,18 @@ class ClipMaker:
 
     def _latents(self, clip: Clip, seed: int) -> tuple[Tensor, Tensor]:
         pictures = pictures_to_tensor(clip.frames) * 2 - 1
+        shown = pictures[:1]
+        if self._warped:
+            shown = pictures_to_tensor(warped_frames(clip)) * 2 - 1
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(pictures[:1].shape, generator=generator) * NOISE_AUGMENTATION
-        latents = self._encode(torch.cat([pictures, pictures[:1] + noise]))
-        return latents[:-1], latents[-1]
+        noise = torch.randn(shown.shape, generator=generator) * NOISE_AUGMENTATION
+        latents = self._encode(torch.cat([pictures, shown + noise]))
+        references = latents[len(pictures) :]
+        return latents[: len(pictures)], references if self._warped else references[0]
 
     def _maps(self, clip: Clip, seed: int) -> Tensor:
-        """Draw the poses, each joint as bright as some detector's score would make it.
-
-        Detectors are surer of some joints than of others, poses given by hand of all of them: a
-        map's legs may be bright or hardly to be seen, and mean the same.
-        """
-        rng = np.random.default_rng([seed, 2])
-        typical = rng.uniform(0.0, 1.15, (2, 1)) if rng.uniform() < 0.9 else np.zeros((2, 1))
-        sure = 1 - np.clip(typical, 0, 1) * (1 - TYPICAL_SCORES)
-        sure = np.clip(sure * rng.uniform(0.9, 1.08, sure.shape), 0, 1.05)
+        """Draw the poses, each joint as bright as some detector's score would make it."""
+        sure = random_sureness(np.random.default_rng([seed, 2]), 2)
         # The reference's pose comes from another picture, and often from another source.
-        rows = [sure[0], *[sure[1]] * (len(clip.scores) - 1)]
-        maps = [
-            self._drawer.draw(points, scores * row, self._size)
-            for points, scores, row in zip(clip.points, clip.scores, rows, strict=True)
-        ]
-        return pictures_to_tensor(np.stack(maps))
+        rows = np.stack([sure[0], *[sure[1]] * (len(clip.scores) - 1)])
+        return draw_maps(self._drawer, clip.points, clip.scores * rows[:, None], self._size)

@@ -31,10 +31,10 @@ from diffusers import AutoencoderKLTemporalDecoder
 from marionext.errors import EngineError, ModelError
 from marionext.files import write_bytes
 from marionext.training.figures.character import draw_character
+from marionext.training.initial import PatchEncoder
 from marionext.training.puppet.batches import ClipMaker
 from marionext.training.puppet.control import train_control
-from marionext.training.puppet.export import export_bundle
-from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.puppet.export import begin_with_bundle, export_bundle
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.puppet.vae import VaeSettings, components_in, load_vae, train_vae
@@ -72,6 +72,27 @@ def _parser() -> argparse.ArgumentParser:
     video.add_argument(
         "--large-every", type=int, default=0, metavar="STEPS", help="now and then large pictures"
     )
+    video.add_argument("--rate", type=float, default=VideoSettings().rate, help="at its peak")
+    video.add_argument(
+        "--parts-weight",
+        type=float,
+        default=VideoSettings().parts_weight,
+        help="of the loss on the layout of the body's parts; 0 for networks that know it",
+    )
+    video.add_argument(
+        "--warped", action="store_true", help="each frame's reference is the doll's warp"
+    )
+    video.add_argument(
+        "--kept", type=int, default=VideoSettings().kept, help="steps' clips that are at hand"
+    )
+    video.add_argument(
+        "--renewed",
+        type=float,
+        default=VideoSettings().renewed,
+        help="steps' clips drawn in a step: fewer than 1 where drawing takes longest",
+    )
+    begin = commands.add_parser("begin", help="let video begin with a finished bundle")
+    begin.add_argument("--bundle", type=Path, required=True)
     for command in (vae, control, video):
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--resume", action="store_true", help="go on from the checkpoint")
@@ -82,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--note", action="append", default=[], help="for the training record")
     examples = commands.add_parser("examples", help="draw clips never trained on")
     examples.add_argument("--picture", type=Path, required=True)
-    for command in (vae, control, video, export, examples):
+    for command in (vae, control, video, begin, export, examples):
         command.add_argument("--out", type=Path, required=True, help="folder of the training")
     character = commands.add_parser("character", help="draw the demo's character")
     character.add_argument("--picture", type=Path, required=True)
@@ -118,7 +139,15 @@ def _run(options: argparse.Namespace) -> None:
         train_control(settings, options.out, steps=options.steps, resume=options.resume)
     elif options.command == "video":
         train_video(
-            VideoSettings(clips=options.clips, seed=options.seed),
+            VideoSettings(
+                clips=options.clips,
+                seed=options.seed,
+                rate=options.rate,
+                parts_weight=options.parts_weight,
+                warped=options.warped,
+                kept=options.kept,
+                renewed=options.renewed,
+            ),
             options.out,
             steps=options.steps,
             anneal=options.anneal,
@@ -126,6 +155,8 @@ def _run(options: argparse.Namespace) -> None:
             large_every=options.large_every,
             evaluate_every=options.evaluate_every,
         )
+    elif options.command == "begin":
+        begin_with_bundle(options.bundle, options.out)
     elif options.command == "export":
         _export(options.out, options.bundle, options.note)
     else:

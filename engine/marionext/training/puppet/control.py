@@ -17,9 +17,9 @@ from torch import nn
 
 from marionext.errors import ModelError
 from marionext.training.checkpoints import save_checkpoint
+from marionext.training.initial import PatchEncoder
 from marionext.training.prefetching import drawn_ahead
 from marionext.training.puppet.batches import Batch, ClipMaker
-from marionext.training.puppet.initial import PatchEncoder
 from marionext.training.puppet.networks import PuppetNetworks
 from marionext.training.puppet.vae import VaeSettings, components_in
 from marionext.training.puppet.video import VideoSettings

@@ -1,4 +1,4 @@
-"""Write trained networks as a bundle's folder, in half precision.
+"""Write trained networks as a bundle's folder, in half precision; begin again from such a folder.
 
 The layout is that of Stable Video Diffusion in diffusers, with the control network beside it, so
 that one code path loads the puppet and SVD.
@@ -13,13 +13,40 @@ from diffusers import AutoencoderKLTemporalDecoder
 from safetensors.torch import save
 from torch import nn
 
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.bundles import record_files
 from marionext.codec import encode
 from marionext.files import write_bytes, write_text
+from marionext.training.checkpoints import save_checkpoint
+from marionext.training.initial import read_components
 from marionext.training.puppet.networks import PuppetNetworks
-from marionext.training.puppet.video import SCHEDULER
+from marionext.training.puppet.vae import keep_components
+from marionext.training.puppet.video import FINISHED, SCHEDULER
 
-__all__ = ["export_bundle"]
+__all__ = ["begin_with_bundle", "export_bundle"]
+
+
+def begin_with_bundle(bundle: Path, folder: Path) -> None:
+    """Let the training in a folder begin with the networks of a finished bundle.
+
+    Raises:
+        ModelError: the bundle cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    files = NetworkFiles(bundle, torch.float32)
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_components(folder, read_components(files.vae()))
+    networks = {
+        "unet": files.unet(),
+        "controlnext": files.controlnext(),
+        "image_encoder": files.image_encoder(),
+    }
+    weights = {
+        f"{part}.{name}": value
+        for part, network in networks.items()
+        for name, value in network.state_dict().items()
+    }
+    save_checkpoint(folder / FINISHED, weights)
 
 
 def export_bundle(

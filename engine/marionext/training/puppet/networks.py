@@ -21,7 +21,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.injection import injected
 from marionext.training.biases import remove_biases
-from marionext.training.puppet.initial import keep_levels
+from marionext.training.initial import keep_levels
 
 __all__ = ["PuppetNetworks", "PuppetSizes"]
 
@@ -142,7 +142,8 @@ class PuppetNetworks(nn.Module):
         Args:
             noisy: (clips, frames, c, h, w), scaled latents plus noise.
             sigmas: (clips,) noise levels.
-            references: (clips, c, h, w), unscaled latents of the reference pictures.
+            references: (clips, c, h, w), unscaled latents of the reference pictures, the same for
+                each frame; or (clips, frames, c, h, w).
             embeddings: (clips, width) of the reference pictures.
             maps: (clips, frames, 3, H, W) pose maps in [0, 1].
             strengths: (clips,) of the control, 1 or 0.
@@ -153,13 +154,14 @@ class PuppetNetworks(nn.Module):
         clips, frames = noisy.shape[:2]
         level = sigmas.view(-1, 1, 1, 1, 1)
         scale = (level**2 + 1).sqrt()
-        repeated = references[:, None].expand(-1, frames, -1, -1, -1)
+        if references.ndim == 4:
+            references = references[:, None].expand(-1, frames, -1, -1, -1)
         times = 0.25 * sigmas.log()
         control = self.controlnext(maps, times)
         identities = noisy.new_tensor([ADDED_TIME_IDS]).expand(clips, -1)
         with injected(self.unet.down_blocks[0], control, strengths.repeat_interleave(frames)):
             prediction = self.unet(
-                torch.cat([noisy / scale, repeated], dim=2),
+                torch.cat([noisy / scale, references], dim=2),
                 times,
                 embeddings[:, None],
                 added_time_ids=identities,

@@ -22,14 +22,23 @@ from marionext.errors import ModelError
 from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT, make_clip
+from marionext.training.initial import PatchEncoder, begin_as_components, patch_components
 from marionext.training.prefetching import drawn_ahead
-from marionext.training.puppet.initial import PatchEncoder, begin_as_components, patch_components
 
-__all__ = ["Components", "VaeSettings", "build_vae", "components_in", "load_vae", "train_vae"]
+__all__ = [
+    "Components",
+    "VaeSettings",
+    "build_vae",
+    "components_in",
+    "keep_components",
+    "load_vae",
+    "train_vae",
+]
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "vae.pt"
+COMPONENTS = "components.pt"
 
 ANALYSED = 128
 """Pictures that the components are taken from."""
@@ -111,13 +120,19 @@ def components_in(folder: Path, settings: VaeSettings) -> Components:
     Figures drawn differently later would give other components, and latents that no trained
     network knows.
     """
-    path = folder / "components.pt"
+    path = folder / COMPONENTS
     if path.is_file():
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state["components"], state["deviations"]
-    components, deviations = components_of_figures(settings)
-    save_checkpoint(path, {"components": components, "deviations": deviations})
-    return components, deviations
+    components = components_of_figures(settings)
+    keep_components(folder, components)
+    return components
+
+
+def keep_components(folder: Path, components: Components) -> None:
+    """Write the components of a training into its folder."""
+    projection, deviations = components
+    save_checkpoint(folder / COMPONENTS, {"components": projection, "deviations": deviations})
 
 
 def silent_block(vae: AutoencoderKLTemporalDecoder) -> ResnetBlock2D:

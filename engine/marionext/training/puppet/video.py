@@ -13,6 +13,7 @@ with the right poses and with those of another clip. While they are equal, it ig
 import logging
 import math
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -28,16 +29,18 @@ from marionext.errors import ModelError
 from marionext.output import write_png
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
-from marionext.training.prefetching import drawn_ahead
+from marionext.training.initial import PatchEncoder
+from marionext.training.pixels import figure_weights
+from marionext.training.prefetching import Stocking, arriving
 from marionext.training.puppet.batches import Batch, ClipMaker
-from marionext.training.puppet.initial import PatchEncoder
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
-from marionext.training.puppet.updates import Updates
 from marionext.training.puppet.vae import CHECKPOINT as VAE_CHECKPOINT
 from marionext.training.puppet.vae import VaeSettings, components_in, load_vae
 from marionext.training.speedups import speed_up
+from marionext.training.updates import Updates
 
 __all__ = [
+    "FINISHED",
     "SCHEDULER",
     "VideoSettings",
     "denoise",
@@ -70,6 +73,9 @@ last level before 0 is a compromise: at 8 a picture is what it is on average giv
 character (0.2 dB nearer to the truth, soft), at 2 eyes and edges are sharper and some of them in
 the wrong place (`benchmarks/puppet_quality.py --last-level`)."""
 
+FINISHED = "finished.pt"
+"""Weights of a finished bundle that a training begins with; what they lack begins as ever."""
+
 VALIDATION_CLIPS = 4
 
 LATER_WINDOWS = 0.1
@@ -77,9 +83,6 @@ LATER_WINDOWS = 0.1
 
 LATE_MEAN, LATE_DEVIATION = 0.3, 0.9
 """Of ln sigma of the late levels."""
-
-PARTS_WEIGHT = 0.5
-"""Weight of the loss on the layout of the body's parts."""
 
 LENGTHS = (2, 4, 2, 1)
 """In turn: a window is left whole, or replaced by two of half or four of a quarter its length.
@@ -113,6 +116,23 @@ class VideoSettings:
     average: float = 0.999
     figure_weight: float = 3.0
     """Weight of the loss where the pose map is, against elsewhere."""
+    parts_weight: float = 0.5
+    """Weight of the loss on the layout of the body's parts; 0 for networks that know it."""
+    warped: bool = False
+    """Whether each frame's reference is the doll's warp of the reference picture."""
+    kept: int = 1
+    """Steps' clips that are at hand at most: a step learns from some of them."""
+    renewed: float = 1.0
+    """How many steps' clips are drawn in a step; with all of them and one kept, each step has clips
+    of its own."""
+
+    def stocking(self) -> Stocking:
+        """Return how often clips are drawn."""
+        return Stocking(self.kept, self.kept, self.renewed)
+
+    def clip_maker(self, encode: PatchEncoder, size: tuple[int, int]) -> ClipMaker:
+        """Return what makes the clips of one size."""
+        return ClipMaker(encode, size, warped=self.warped)
 
 
 class StepClips:
@@ -131,11 +151,11 @@ class StepClips:
 
     @cached_property
     def _small(self) -> ClipMaker:
-        return ClipMaker(self._encode, self._settings.size)
+        return self._settings.clip_maker(self._encode, self._settings.size)
 
     @cached_property
     def _large(self) -> ClipMaker:
-        return ClipMaker(self._encode, self._settings.large_size)
+        return self._settings.clip_maker(self._encode, self._settings.large_size)
 
     def __call__(self, step: int) -> Batch:
         """Make whole windows, or more and shorter ones for more characters."""
@@ -151,14 +171,6 @@ class StepClips:
             clips = max(1, settings.frames // 2 // frames) * settings.clips
         first = ((settings.seed + 1) << 32) + step * settings.clips * max(LENGTHS)
         return maker.batch([first + number for number in range(clips)], frames)
-
-
-def _figure_weights(maps: Tensor, grid: torch.Size, weight: float) -> Tensor:
-    """Weigh the cells at and around the drawn pose: (clips, frames, 1, h, w)."""
-    drawn = (maps.sum(dim=2) > 0.05).float()
-    cells = F.adaptive_max_pool2d(drawn, (grid[0], grid[1]))
-    near = F.max_pool2d(cells, 3, stride=1, padding=1)
-    return (1 + (weight - 1) * near)[:, :, None]
 
 
 def _loss(
@@ -177,7 +189,9 @@ def _loss(
     high += math.log(batch.maps.shape[-1] / settings.size[0])
     sigmas = torch.where(late, LATE_MEAN + LATE_DEVIATION * normal, high).exp().clamp(0.2, 160.0)
     target = clean
-    weights = _figure_weights(batch.maps, clean.shape[-2:], settings.figure_weight)
+    grid = (clean.shape[-2], clean.shape[-1])
+    weights = figure_weights(batch.maps.flatten(0, 1), grid, settings.figure_weight)
+    weights = weights.view(clips, frames, 1, *grid)
     # In the later windows of a long clip slot 0 holds a frame of the dance under the reference's
     # pose, and what is predicted for it is thrown away.
     later = draws[:, 0] < LATER_WINDOWS
@@ -193,7 +207,7 @@ def _loss(
         predicted = networks(
             clean + noise,
             sigmas,
-            batch.references * kept.view(-1, 1, 1, 1),
+            batch.references * kept.view(-1, *[1] * (batch.references.ndim - 1)),
             embeddings * kept.view(-1, 1),
             batch.maps,
             kept,
@@ -210,7 +224,7 @@ def _loss(
     layout = (hears * (found - parts.flatten(0, 1))).square().mean() / parts.square().mean()
     source = (hears * (origin - away.repeat_interleave(frames, 0))).square().mean()
     source = source / away.square().mean()
-    total: Tensor = picture + PARTS_WEIGHT * (layout + source)
+    total: Tensor = picture + settings.parts_weight * (layout + source)
     return total
 
 
@@ -229,6 +243,9 @@ def pose_errors(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[st
     noise = torch.randn(clean.shape, generator=generator)
     short = clean.shape[1] // 2
     clean, maps, noise = clean[:, :short], batch.maps[:, :short], noise[:, :short]
+    references = batch.references
+    if references.ndim == 5:
+        references = references[:, :short]
     numbers = {}
     for name, sigma in (("2", 2.0), ("10", 10.0)):
         sigmas = torch.full((len(clean),), sigma)
@@ -236,7 +253,7 @@ def pose_errors(networks: PuppetNetworks, batch: Batch, scale: float) -> dict[st
             predicted = networks(
                 clean + noise * sigma,
                 sigmas,
-                batch.references,
+                references,
                 embeddings,
                 shown,
                 torch.ones_like(sigmas),
@@ -319,11 +336,13 @@ def train_video(
     checkpoint = folder / "video.pt"
     encode = PatchEncoder(*components_in(folder, VaeSettings()))
     scale = encode.scaling_factor
-    held_out = held_out_batch(ClipMaker(encode, settings.size), settings)
+    held_out = held_out_batch(settings.clip_maker(encode, settings.size), settings)
     torch.manual_seed(settings.seed)
     networks = PuppetNetworks(settings.sizes)
-    taught = folder / "control.pt"
-    if taught.exists():
+    taught, finished = folder / "control.pt", folder / FINISHED
+    if finished.exists():
+        networks.load_state_dict(torch.load(finished, weights_only=True), strict=False)
+    elif taught.exists():
         state = torch.load(taught, weights_only=True)
         networks.controlnext.load_state_dict(state["controlnext"])
     speed_up(networks.unet)
@@ -347,7 +366,10 @@ def train_video(
     began = time.monotonic() - seconds
     losses: list[float] = []
     make = StepClips(encode, settings, large_every=large_every)
-    for number, batch in drawn_ahead(make, step, steps):
+    at_hand: deque[Batch] = deque(maxlen=settings.kept)
+    for number, joining in arriving(make, step, steps, settings.stocking()):
+        at_hand.extend(joining)
+        batch = at_hand[np.random.default_rng([settings.seed, number]).integers(len(at_hand))]
         left = min(1.0, (steps - number) / anneal) if anneal else 1.0
         loss = _loss(networks, batch, scale, settings, number)
         if not torch.isfinite(loss):

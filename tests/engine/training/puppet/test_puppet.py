@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -5,14 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from marionext import presets
 from marionext.errors import ModelError
 from marionext.training.checkpoints import load_checkpoint, save_checkpoint
+from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.prefetching import drawn_ahead
 from marionext.training.puppet import vae as vae_module
 from marionext.training.puppet import video as video_module
 from marionext.training.puppet.batches import Batch
 from marionext.training.puppet.control import train_control
-from marionext.training.puppet.initial import PatchEncoder
+from marionext.training.puppet.export import begin_with_bundle
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
 from marionext.training.puppet.vae import (
     Components,
@@ -22,7 +25,7 @@ from marionext.training.puppet.vae import (
     load_vae,
     train_vae,
 )
-from marionext.training.puppet.video import StepClips, VideoSettings, train_video
+from marionext.training.puppet.video import FINISHED, StepClips, VideoSettings, train_video
 from marionext.training.speedups import speed_up
 
 TINY_VAE = VaeSettings(steps=2, batch=2, crop=32, size=(64, 96), large_size=(96, 128))
@@ -83,6 +86,37 @@ def test_clips_made_by_another_process_are_the_same(components: Components) -> N
         assert batch.maps.any(dim=(2, 3, 4)).all()
 
 
+def test_each_frame_may_be_shown_the_warp_of_the_reference(components: Components) -> None:
+    settings = replace(TINY, size=(128, 192), warped=True)
+    make = StepClips(PatchEncoder(*components), settings)
+    batch = make(3)
+    assert batch.references.shape == batch.latents.shape
+    warped, unmoved = (
+        (shown - batch.latents)[:, 1:].square().mean()
+        for shown in (batch.references, batch.latents[:, :1])
+    )
+    assert warped < 0.5 * unmoved
+    for name in Batch.__slots__:
+        again = getattr(pickle.loads(pickle.dumps(make))(3), name)
+        assert torch.equal(getattr(batch, name), again), name
+
+
+def test_a_training_begins_with_a_finished_bundle(tmp_path: Path) -> None:
+    begin_with_bundle(presets.folder("puppet"), tmp_path)
+    weights = torch.load(tmp_path / FINISHED, weights_only=True)
+    left = PuppetNetworks(PuppetSizes()).load_state_dict(weights, strict=False)
+    assert {name.partition(".")[0] for name in left.missing_keys} == {"parts", "origin"}
+    assert not left.unexpected_keys
+    # The same with small networks, trained on from there.
+    torch.manual_seed(7)
+    finished = PuppetNetworks(TINY.sizes).state_dict()
+    save_checkpoint(tmp_path / FINISHED, finished)
+    state = trained(tmp_path, 2)
+    # Components are made once, and those of the bundle's autoencoder were there.
+    name = "unet.up_blocks.0.resnets.0.spatial_res_block.conv1.weight"
+    assert torch.allclose(state["networks"][name], finished[name], atol=1e-3)
+
+
 def test_the_autoencoder_resumes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = replace(TINY_VAE, steps=4)
     train_vae(settings, tmp_path / "through", resume=False, evaluate_every=2)
@@ -112,6 +146,8 @@ def test_the_constructed_encoder_is_the_patch_encoder(components: Components) ->
     with torch.no_grad():
         network = vae.encode(pictures).latent_dist.mode()
     assert torch.allclose(network, encode(pictures), atol=1e-4)
+    for read, given in zip(read_components(vae), components, strict=True):
+        assert torch.allclose(read, given, rtol=1e-4, atol=1e-6)
 
 
 def test_decoding_does_not_depend_on_the_chunk(components: Components) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "begin_as_components",
     "keep_levels",
     "patch_components",
+    "read_components",
 ]
 
 OFFSET = 0.5
@@ -145,6 +146,42 @@ def begin_as_components(
     _begin_decoder(vae, shaped.mean(dim=1) * deviations.sqrt()[:, None])
 
 
+@torch.no_grad()
+def read_components(vae: AutoencoderKLTemporalDecoder) -> tuple[Tensor, Tensor]:
+    """Return the components and deviations that an autoencoder's encoder was constructed from.
+
+    Args:
+        vae: begun by `begin_as_components`; training leaves its encoder as it is.
+    """
+    encoder = vae.encoder
+    count = int(vae.config.latent_channels)
+    readout = encoder.conv_out.weight[:count, :, 1, 1]
+    scale = 2 * SIGNAL * torch.stack([readout[index, 4 * index] for index in range(count)])
+    first = encoder.down_blocks[2].downsamplers[0].conv.weight[: 4 * count : 4] / (SIGNAL * OFFSET)
+    projection = torch.zeros(count, PATCH, PATCH, 3)
+    for row, column in TAPS:
+        for index, (y, x) in enumerate(_places()):
+            values = first[:, 3 * index : 3 * index + 3, row, column]
+            projection[:, 4 * row + y, 4 * column + x] = values
+    deviations = scale.square()
+    return projection.flatten(1) * deviations[:, None], deviations
+
+
+TAPS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Rows and columns of what a halving gathers."""
+
+
+def _places() -> list[tuple[int, int]]:
+    """Return the rows and columns of a patch of 4 x 4 in the order in which two halvings lay them.
+
+    Outermost last.
+    """
+    places = [(0, 0)]
+    for step in (1, 2):
+        places = [(row * step + y, column * step + x) for row, column in TAPS for y, x in places]
+    return places
+
+
 def _begin_encoder(vae: AutoencoderKLTemporalDecoder, projection: Tensor, scale: Tensor) -> None:
     encoder = vae.encoder
     count = len(projection)
@@ -152,22 +189,17 @@ def _begin_encoder(vae: AutoencoderKLTemporalDecoder, projection: Tensor, scale:
     encoder.conv_in.bias[:3] = 0
     for colour in range(3):
         encoder.conv_in.weight[colour, colour, 1, 1] = 1
-    taps = ((0, 0), (0, 1), (1, 0), (1, 1))
     channels = 3
-    # Two halvings gather patches of 4 x 4 as channels: (row, column) pairs, outermost last.
-    places = [(0, 0)]
+    # Two halvings gather patches of 4 x 4 as channels.
     for block in encoder.down_blocks[:2]:
         convolution = block.downsamplers[0].conv
         rest = torch.arange(4 * channels, convolution.out_channels)
         convolution.weight[: 4 * channels] = 0
-        for row, column in taps:
+        for row, column in TAPS:
             convolution.weight[rest, rest, row, column] += 0.25
-        for tap, (row, column) in enumerate(taps):
+        for tap, (row, column) in enumerate(TAPS):
             for channel in range(channels):
                 convolution.weight[tap * channels + channel, channel, row, column] = 1
-        size = len(places)
-        step = int(size**0.5)
-        places = [(row * step + y, column * step + x) for row, column in taps for y, x in places]
         channels *= 4
     # The third halving projects: each component fills a group of four channels.
     convolution = encoder.down_blocks[2].downsamplers[0].conv
@@ -175,8 +207,8 @@ def _begin_encoder(vae: AutoencoderKLTemporalDecoder, projection: Tensor, scale:
     convolution.weight[:used] = 0
     signs = ((1.0, SIGNAL), (-1.0, -SIGNAL), (1.0, -SIGNAL), (-1.0, SIGNAL))
     shaped = projection.view(count, PATCH, PATCH, 3)
-    for row, column in taps:
-        for index, (y, x) in enumerate(places):
+    for row, column in TAPS:
+        for index, (y, x) in enumerate(_places()):
             for colour in range(3):
                 values = shaped[:, 4 * row + y, 4 * column + x, colour]
                 for member, (_, sign) in enumerate(signs):

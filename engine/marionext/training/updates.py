@@ -1,4 +1,4 @@
-"""The optimisers of the puppet's training: Muon and AdamW.
+"""The optimisers of the small networks' trainings: Muon and AdamW.
 
 The UNet's inner matrices take orthogonalised steps (Muon: Jordan et al. 2024,
 kellerjordan.github.io/posts/muon), all other weights AdamW's. Side by side on the same batches from
@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from marionext.training.puppet.networks import PuppetNetworks
 
 __all__ = ["Updates"]
 
@@ -29,17 +27,19 @@ _NO_MATRICES = ("conv_in", "conv_out", "time_embedding", "add_embedding")
 
 
 class Updates:
-    """The optimisers of the puppet's networks.
+    """The optimisers of a UNet, its control network, and what else is trained beside them.
 
     Args:
-        networks: to be trained.
+        networks: to be trained; has a ``unet`` and a ``controlnext``.
         rate: of learning, at its peak.
         warm_up: steps in which it rises.
     """
 
-    def __init__(self, networks: PuppetNetworks, rate: float, warm_up: int = 100) -> None:
+    def __init__(self, networks: Any, rate: float, warm_up: int = 100) -> None:
         self._rate, self._warm_up = rate, warm_up
-        self.parameters = [value for value in networks.parameters() if value.requires_grad]
+        self.parameters: list[nn.Parameter] = [
+            value for value in networks.parameters() if value.requires_grad
+        ]
         control = [value for value in networks.controlnext.parameters() if value.requires_grad]
         # torch's Muon takes matrices: a convolution's weight is seen as one row an output.
         self._matrices: list[tuple[nn.Parameter, Tensor]] = [

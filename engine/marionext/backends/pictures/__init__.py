@@ -1,0 +1,1 @@
+"""Pictures from words, steered by ControlNeXt, on the stock pipelines of Stable Diffusion."""

@@ -1,0 +1,78 @@
+"""LoRAs on a pipeline for as long as a job needs them; afterwards the base is what it was."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from marionext.backends.pictures.families import FamilyName
+from marionext.backends.pictures.recognise import refuse_other_lora
+from marionext.errors import ModelError
+from marionext.jobs import LoraFile
+
+__all__ = ["with_loras"]
+
+
+@contextmanager
+def with_loras(pipeline: Any, family: FamilyName, loras: Sequence[LoraFile]) -> Iterator[None]:
+    """While the context is open, have LoRAs laid over a pipeline's networks.
+
+    They lie beside the weights, which are not touched: what is taken off leaves no trace.
+
+    Args:
+        pipeline: of diffusers.
+        family: of its base.
+        loras: files and factors.
+
+    Raises:
+        ModelError: a file is no LoRA, is one for another family, or cannot be loaded.
+    """
+    if not loras:
+        yield
+        return
+    for lora in loras:
+        refuse_other_lora(Path(lora.path), family)
+    _require_peft()
+    try:
+        names = []
+        for place, lora in enumerate(loras):
+            name = f"lora_{place}"
+            _load(pipeline, Path(lora.path), name)
+            names.append(name)
+        pipeline.set_adapters(names, adapter_weights=[lora.weight for lora in loras])
+        yield
+    finally:
+        pipeline.unload_lora_weights()
+
+
+def _require_peft() -> None:
+    try:
+        import peft  # noqa: F401, PLC0415 - what diffusers loads LoRAs with
+    except ImportError:
+        raise ModelError(
+            "LoRAs need the package peft, which is not installed", hint="pip install peft"
+        ) from None
+
+
+def _load(pipeline: Any, path: Path, name: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            # peft warns of several at once, which is what is wanted.
+            warnings.simplefilter("ignore")
+            pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name)
+    except (ImportError, KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+        first = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise ModelError(
+            f"{path}: this LoRA cannot be laid over this base: {first.strip()}",
+            hint="It may be for another base of the same family, or in a form that diffusers does "
+            "not know.",
+        ) from None
+    parts = pipeline.components.values()
+    if not any(name in (getattr(part, "peft_config", None) or ()) for part in parts):
+        raise ModelError(
+            f"{path}: nothing in this LoRA belongs to this base",
+            hint="It may be for another family, or in a form that diffusers does not know.",
+        )

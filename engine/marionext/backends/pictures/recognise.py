@@ -1,0 +1,195 @@
+"""What a file or folder of weights for pictures is, told by its header before anything is loaded.
+
+Names and shapes tell the families of bases, LoRAs and control networks apart. They do not tell
+ControlNeXt's releases for SVD, SDXL and SD 1.5's training code apart, which are of one shape: a
+known hash does (`marionext.bundles.known_file`), and without one the base decides.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from marionext.backends.pictures.families import FAMILIES, FamilyName
+from marionext.errors import ModelError
+from marionext.files import open_file, read_json
+
+__all__ = [
+    "Shapes",
+    "base_family",
+    "lora_family",
+    "read_configuration",
+    "read_shapes",
+    "refuse_other_lora",
+]
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""Shape of each tensor of a file, by name."""
+
+_LARGEST_HEADER = 100 << 20
+_CONTEXT_OF = {768: "sd15", 1024: "Stable Diffusion 2", 2048: "sdxl", 4096: "sd3"}
+"""What the width of the text means that a UNet's cross-attention takes."""
+
+_UNET_PREFIX = "model.diffusion_model."
+_CROSS_ATTENTION = "attn2.to_k.weight"
+
+
+def read_configuration(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ModelError: the file is missing, no JSON, or no object.
+    """
+    try:
+        data = read_json(path)
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: missing",
+            hint="A base is a folder in diffusers' layout: model_index.json, unet/ or "
+            "transformer/, vae/, scheduler/, text_encoder/, tokenizer/.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"{path}: expected an object, got {type(data).__name__}")
+    return data
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read the header of a safetensors file.
+
+    Raises:
+        ModelError: no such file, or not a safetensors file.
+    """
+    try:
+        with open_file(path) as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length) if length <= _LARGEST_HEADER else b"")
+        return {
+            name: tuple(int(side) for side in entry["shape"])
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except FileNotFoundError:
+        raise ModelError(f"no such file: {path}") from None
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        raise ModelError(
+            f"{path}: not a safetensors file: its header cannot be read",
+            hint="Checkpoints in pickles (.ckpt) are not opened: take the .safetensors of the same "
+            "model. A file that is one was cut off: fetch it again.",
+        ) from None
+
+
+def base_family(path: Path) -> FamilyName:
+    """Tell the family of a base: a folder of diffusers' layout, or a checkpoint in one file.
+
+    Raises:
+        ModelError: it is of no family that makes pictures here; says what it is, if that is known.
+    """
+    return _family_of_folder(path) if path.is_dir() else _family_of_file(path)
+
+
+def _family_of_folder(folder: Path) -> FamilyName:
+    if (folder / "transformer" / "config.json").is_file():
+        name = read_configuration(folder / "transformer" / "config.json").get("_class_name")
+        if name == "SD3Transformer2DModel":
+            return "sd3"
+        raise _other(folder, f"a {name}")
+    config = read_configuration(folder / "unet" / "config.json")
+    name = config.get("_class_name", "UNet2DConditionModel")
+    if name != "UNet2DConditionModel":
+        raise _other(folder, f"a {name}, which makes videos or something else")
+    entering, leaving = config.get("in_channels", 4), config.get("out_channels", 4)
+    if entering != leaving:
+        what = f"a UNet that takes {entering} channels and returns {leaving}, as for inpainting"
+        raise _other(folder, what)
+    return "sdxl" if config.get("addition_embed_type") == "text_time" else "sd15"
+
+
+def _family_of_file(path: Path) -> FamilyName:
+    shapes = read_shapes(path)
+    if any("lora_" in name or ".lora." in name for name in shapes):
+        raise _other(path, "a LoRA", hint="Give it with --lora, and a checkpoint with --base.")
+    if any("joint_blocks." in name for name in shapes):
+        return "sd3"
+    own = {name: shape for name, shape in shapes.items() if name.startswith(_UNET_PREFIX)}
+    if not own:
+        if _cross_attentions(shapes):
+            what = "the weights of a UNet alone"
+            raise _other(path, what, hint="Give the folder that it belongs to, or a whole model.")
+        if "mid_convs.0.0.weight" in shapes:
+            what = "a control network"
+            raise _other(path, what, hint="Name it in a control: pose=MOTION,weights=FILE.")
+        if any(name.startswith("control_model.") for name in shapes):
+            raise _other(path, "a ControlNet")
+        raise _other(path, f"unknown ({', '.join(list(shapes)[:3])} ...)")
+    first = own.get(f"{_UNET_PREFIX}input_blocks.0.0.weight", (0, 4))
+    if first[1] != 4:
+        raise _other(path, f"a UNet of {first[1]} channels, as for inpainting")
+    if any(".time_mixer." in name or ".time_stack." in name for name in own):
+        raise _other(path, "Stable Video Diffusion")
+    found = {_CONTEXT_OF.get(shape[1], "unknown") for shape in _cross_attentions(own)}
+    for family in ("sd15", "sdxl"):
+        if found == {family}:
+            return FAMILIES[family].name
+    raise _other(path, ", ".join(sorted(found)) or "unknown")
+
+
+def _cross_attentions(shapes: Shapes) -> list[tuple[int, ...]]:
+    return [shape for name, shape in shapes.items() if name.endswith(_CROSS_ATTENTION)]
+
+
+def _other(path: Path, what: str, *, hint: str | None = None) -> ModelError:
+    families = ", ".join(family.title for family in FAMILIES.values())
+    return ModelError(f"{path}: expected a base among {families}, this is {what}", hint=hint)
+
+
+def lora_family(path: Path) -> str | None:
+    """Tell the family that a LoRA is for, or None where it changes nothing that would tell.
+
+    Raises:
+        ModelError: it is no LoRA.
+    """
+    shapes = read_shapes(path)
+    downs = {
+        name: shape
+        for name, shape in shapes.items()
+        if name.endswith(("lora_down.weight", "lora_A.weight", "lora.down.weight"))
+    }
+    if not downs:
+        raise ModelError(
+            f"{path}: expected a LoRA, none of its {len(shapes)} tensors is a part of one: "
+            f"{', '.join(list(shapes)[:3])}",
+            hint="A whole checkpoint is given with --base, a control network in --control.",
+        )
+    if any("joint_blocks" in name or name.startswith("transformer.") for name in downs):
+        return "sd3" if _is_sd3_lora(downs) else "another transformer"
+    widths = {
+        shape[1]
+        for name, shape in downs.items()
+        if ("attn2_to_k" in name or "attn2.to_k" in name or "attn2.processor.to_k" in name)
+        and "text" not in name
+    }
+    found = {_CONTEXT_OF.get(width, f"one of text {width} wide") for width in widths}
+    return ", ".join(sorted(found)) or None
+
+
+def _is_sd3_lora(names: Iterable[str]) -> bool:
+    return not any("single_transformer_blocks" in name for name in names)
+
+
+def refuse_other_lora(path: Path, family: FamilyName) -> None:
+    """Make sure that a LoRA is for a family.
+
+    Raises:
+        ModelError: it is for another one, or no LoRA.
+    """
+    found = lora_family(path)
+    if found is not None and found != family:
+        title = FAMILIES[found].title if found in FAMILIES else found
+        raise ModelError(
+            f"{path}: expected a LoRA for {FAMILIES[family].title}, this one is for {title}",
+            hint="Take a base of its family, or another LoRA.",
+        )

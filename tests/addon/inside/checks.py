@@ -1,0 +1,197 @@
+"""What is told before a render: findings, framing, time and disk; and models from the sidebar."""
+
+import sys
+import time
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import kit
+import numpy as np
+
+
+def fresh():
+    bpy.ops.wm.read_homefile(use_empty=True)
+    scene, rig = kit.make_scene()
+    scene.frame_end = 112
+    return scene, rig
+
+
+def session():
+    return bpy.context.window_manager.marionext
+
+
+def found():
+    """Check the shot and return what was found: words, and whether a render would be pointless."""
+    bpy.ops.marionext.check_shot()
+    return [[item.text, item.pointless] for item in session().findings]
+
+
+def findings(answer):
+    fresh()
+    answer["as made"] = found()
+    scene, rig = fresh()
+    scene.frame_end = 200
+    answer["too long"] = found()
+    scene, rig = fresh()
+    scene.camera.location.x = 40.0
+    answer["elsewhere"] = found()
+    scene, rig = fresh()
+    rig.location.x = 6.0
+    rig.keyframe_insert("location", frame=112)
+    answer["walks out"] = found()
+    scene, rig = fresh()
+    rig.animation_data_clear()
+    answer["still"] = found()
+    scene, rig = fresh()
+    scene.camera.location.y = -80.0
+    answer["far, scaled"] = found()
+    scene.marionext.pose_fit = "none"
+    answer["far, as it is"] = found()
+    scene, rig = fresh()
+    mesh = bpy.data.meshes.new("Wall")
+    mesh.from_pydata([(-4, -1, -4), (4, -1, -4), (4, -1, 4), (-4, -1, 4)], [], [(0, 1, 2, 3)])
+    scene.collection.objects.link(bpy.data.objects.new("Wall", mesh))
+    scene.marionext.occlusion_body = scene.marionext.occlusion_hands = True
+    scene.marionext.occlusion_face = True
+    answer["behind a wall"] = found()
+    with suppress(RuntimeError):
+        bpy.ops.marionext.pose_maps(wait=True)
+    answer["in the job's notes"] = session().jobs[-1].hint
+
+
+def estimate(answer):
+    scene, _ = fresh()
+    checking = kit.module("work.checking")
+    bpy.ops.marionext.check_shot()
+    end = time.monotonic() + 120
+    while "..." in session().estimate and time.monotonic() < end:
+        checking._follow()
+        time.sleep(0.05)
+    answer["estimate"] = session().estimate
+    answer["current"] = checking.is_current(scene)
+    scene.frame_end = 110
+    answer["current after a change"] = checking.is_current(scene)
+    kit.module("work.runner").runner.engine.close(timeout=5.0)
+
+
+def seen(scene, camera=None):
+    """Return how far the outermost joint is from the picture's edges, in shares of its size."""
+    recording, frames = kit.module("scene.recording"), kit.module("marionext.frames")
+    choices = kit.module("scene.choices")
+    times = range(scene.frame_start, scene.frame_end + 1)
+    moments = recording.Moments(
+        times=tuple(map(Fraction, times)), rate=frames.FrameRate.parse("24"), first=101
+    )
+    people = kit.module("scene.rig").people_of(scene)
+    size = choices.render_size(scene)
+    fit = scene.marionext.fit
+    track = recording.record(scene, people, moments, size, camera=camera, fit=fit).track
+    body = track.points[:, :, :18] / np.array(size)
+    assert track.scores[:, :, :18].max() > 0
+    return [float(body.min()), float(body.max())]
+
+
+def cameras(answer):
+    scene, _ = fresh()
+    other = kit.make_rig("Other", x=1.5, sway=-1.0)
+    scene.marionext.people.add().armature = other
+    bpy.data.objects.remove(scene.camera)
+    answer["no camera"] = scene.camera is None
+    bpy.ops.marionext.add_camera()
+    answer["added"] = seen(scene)
+    turn = scene.camera.matrix_world.to_3x3()
+    answer["in front"] = [scene.camera.location.y < -1, abs(turn.col[2].x) < 0.2]
+    scene.render.resolution_x = 1280
+    scene.marionext.fit = "LETTERBOX"
+    kinds = {
+        "side": {},
+        "shift": {"shift_x": 0.2, "shift_y": -0.1},
+        "ortho": {"type": "ORTHO", "ortho_scale": 0.3},
+        "long": {"lens": 200.0},
+    }
+    for name, data in kinds.items():
+        camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+        camera.location, camera.rotation_euler = (0.1, 0.1, 1.0), (1.3, 0.1, 0.8)
+        for key, value in data.items():
+            setattr(camera.data, key, value)
+        scene.collection.objects.link(camera)
+        scene.camera = camera
+        bpy.context.view_layer.update()
+        bpy.ops.marionext.frame_character()
+        answer[f"framed {name}"] = seen(scene)
+    scene.camera.keyframe_insert("location", frame=101)
+    try:
+        bpy.ops.marionext.frame_character()
+    except RuntimeError as error:
+        answer["animated"] = str(error)
+    answer["left behind"] = [c.name for c in bpy.data.cameras if c.name.startswith("Marionext")]
+
+
+def models(answer):
+    fresh()
+    bpy.ops.marionext.list_models(wait=True)
+    rows = {row.name: row for row in session().models}
+    answer["models"] = {name: [row.state, row.built_in, row.size] for name, row in rows.items()}
+    answer["licence"] = rows["svd"].licence
+    answer["offline"] = bpy.ops.marionext.fetch_model.poll()
+    bpy.context.preferences.system.use_online_access = True
+    try:
+        bpy.ops.marionext.fetch_model("EXEC_DEFAULT", model="svd", asks=True)
+    except RuntimeError as error:
+        answer["not accepted"] = str(error)
+    empty = kit.FOLDER / "nothing"
+    empty.mkdir()
+    try:
+        bpy.ops.marionext.take_model(model="svd", directory=str(empty), wait=True)
+    except RuntimeError as error:
+        answer["from an empty folder"] = str(error)
+    row = next(row for row in session().models if row.name == "svd")
+    answer["row of a failure"] = [row.busy, row.failed, bool(row.message)]
+    bpy.ops.marionext.check_model(model="doll", wait=True)
+    row = next(row for row in session().models if row.name == "doll")
+    answer["checked"] = [row.busy, row.failed, row.message]
+
+
+def character(answer):
+    """A picture from words, by a model of random weights; and what the queue has to do."""
+    scene, _ = fresh()
+    try:
+        bpy.ops.marionext.make_character(prompt=" ", wait=True)
+    except RuntimeError as error:
+        answer["no words"] = str(error)
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", base="sd15", wait=True)
+    except RuntimeError as error:
+        answer["no model"] = str(error)
+    scene.marionext.output = "//renders"
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "made.blend"))
+    base = kit.REQUEST["base"]
+    bpy.ops.marionext.make_character(
+        prompt="a dancer in red", folder=base, steps=1, posed=False, wait=True
+    )
+    chosen = Path(bpy.path.abspath(scene.marionext.character))
+    answer["character"] = [chosen.is_file(), scene.marionext.character_source]
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", folder=str(kit.FOLDER), wait=True)
+    except RuntimeError as error:
+        answer["no such base"] = str(error)
+    bpy.ops.marionext.queue_state(wait=True)
+    answer["queue"] = session().queue_state
+
+
+def story():
+    kit.empty_file()
+    kit.install()
+    answer = {}
+    findings(answer)
+    estimate(answer)
+    cameras(answer)
+    models(answer)
+    character(answer)
+    return answer
+
+
+kit.run(story)

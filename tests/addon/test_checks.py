@@ -1,0 +1,70 @@
+"""What Blender's sidebar tells before a render, and how it comes by models."""
+
+import pytest
+from tests.engine.backends.pictures import tiny
+
+pytestmark = pytest.mark.blender
+
+
+@pytest.fixture(scope="module", params=["4.2", "5.2"])
+def found(request: pytest.FixtureRequest, new_inside, tmp_path_factory):
+    base = tiny.MAKERS["sd15"](tmp_path_factory.mktemp("bases") / "sd15")
+    return new_inside(request.param).run("checks", options={"base": str(base)})
+
+
+def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None:
+    assert found["as made"] == []
+    assert found["too long"] == [
+        ["The animation of Rig lasts from 101 to 112, the range from 101 to 200.", False]
+    ]
+    assert found["elsewhere"] == [["Rig is outside the picture in all frames.", True]]
+    words = [text for text, _ in found["walks out"]]
+    assert any(text.startswith("Rig is outside the picture in ") for text in words)
+    assert not any(pointless for _, pointless in found["walks out"])
+    assert found["still"] == [["Rig does not move in these frames", True]]
+    assert found["far, scaled"] == []
+    ((text, pointless),) = found["far, as it is"]
+    assert text.startswith("Rig is tiny: ")
+    assert not pointless
+    assert found["behind a wall"] == [["Rig is hidden in all frames.", True]]
+    # All frames are looked at once they are recorded.
+    assert "Rig is hidden in all frames." in found["in the job's notes"]
+
+
+def test_the_engine_tells_what_a_render_takes(found) -> None:
+    assert found["estimate"].startswith("12 frames: about ")
+    assert " MiB of " in found["estimate"]
+    assert found["current"]
+    assert not found["current after a change"]
+
+
+def test_a_camera_frames_everybody_in_the_whole_range(found) -> None:
+    assert found["no camera"]
+    for name in ("added", "framed side", "framed shift", "framed ortho", "framed long"):
+        low, high = found[name]
+        assert 0.03 < low < 0.35, name
+        assert 0.65 < high < 0.97, name
+    assert found["in front"] == [True, True]
+    assert "decide where it stands" in found["animated"]
+    assert found["left behind"] == []
+
+
+def test_models_are_listed_checked_and_fetched_with_their_licence(found) -> None:
+    assert found["models"]["doll"][:2] == ["ready", True]
+    assert found["models"]["svd"] == ["not here", False, "8.4 GiB"]
+    assert "mediapipe" in found["models"]
+    assert "Stability AI" in found["licence"]
+    assert not found["offline"]
+    assert "the licence was not accepted" in found["not accepted"]
+    assert found["from an empty folder"]
+    assert found["row of a failure"] == [False, True, True]
+    assert found["checked"] == [False, False, "Every file is what it should be."]
+
+
+def test_a_character_is_made_from_words(found) -> None:
+    assert "there are no words" in found["no words"]
+    assert "is not on this computer" in found["no model"]
+    assert found["character"] == [True, "IMAGE"]
+    assert "status" not in found["no such base"]
+    assert len(found["no such base"]) > 20
+    assert found["queue"] == "The queue is empty."
