@@ -163,7 +163,7 @@ CHINESE: dict[str, str] = {
     "Joint": "关节",
     "Joints": "关节",
     "Key": "关键帧",
-    "Keys": "按键",
+    "Keys": "快捷键",
     "Keys …": "按键…",
     "Known once poses and character are there": "有了姿态和角色后才能得知",
     "Language": "语言",
@@ -308,7 +308,7 @@ CHINESE: dict[str, str] = {
     "Save as": "另存为",
     "Save as …": "另存为…",
     "Save it under another name.": "请另存为其他名称。",
-    "Save the changes of “{name}”?": "保存对“{name}”的更改吗?",
+    'Save the changes of "{name}"?': "保存对“{name}”的更改吗?",
     "Saved as {name}": "已保存为 {name}",
     "Scale": "缩放",
     "Seed": "种子",
@@ -494,7 +494,7 @@ CHINESE: dict[str, str] = {
     "{n} waiting": "{n} 个等待",
     "{s} s": "{s} 秒",
     "{time} left": "剩余 {time}",
-    "“{name}” was not closed in good order.": "“{name}”上次没有正常关闭。",
+    '"{name}" was not closed in good order.': "“{name}”上次没有正常关闭。",
     # Limbs and joints, as rows of the timeline name them.
     "Head": "头",
     "Face": "脸",
@@ -655,4 +655,6 @@ CHINESE: dict[str, str] = {
     "The character is in the library": "角色已在素材库中",
     "Draw it": "用鼠标框选",
     "Drag over the picture above what is to be used of it": "在上面的图片上拖动,框出要使用的部分",
+    "alike": "相同",
+    "Shortcut": "快捷键",
 }

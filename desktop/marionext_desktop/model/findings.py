@@ -28,7 +28,7 @@ from marionext.skeleton import (
 from marionext_desktop.model.edit_stack import Keypoints
 from marionext_desktop.model.limbs import limb_of
 from marionext_desktop.model.project import Project
-from marionext_desktop.model.words import say
+from marionext_desktop.model.words import say, say_name
 
 __all__ = [
     "FINDING_KINDS",
@@ -112,7 +112,7 @@ class Finding:
 
 def title(finding: Finding) -> str:
     """Return a finding in words: ``Right hand missing``."""
-    limb = say(_limb_name(finding.points))
+    limb = say_name(_limb_name(finding.points))
     match finding.kind:
         case "swap":
             return say("{limb} exchanged", limb=say(_both(finding.points)))

@@ -7,7 +7,7 @@ is shown in English; a test tells what that is.
 import locale
 from typing import Literal
 
-__all__ = ["LANGUAGES", "Language", "language", "say", "system_language", "use"]
+__all__ = ["LANGUAGES", "Language", "language", "say", "say_name", "system_language", "use"]
 
 Language = Literal["en", "zh"]
 LANGUAGES: dict[Language, str] = {"en": "English", "zh": "中文"}
@@ -44,3 +44,9 @@ def say(words: str, /, **values: object) -> str:
 
         words = CHINESE.get(words, words)
     return words.format(**values) if values else words
+
+
+def say_name(name: str) -> str:
+    """Return a name in the language that is spoken; a number at its end stays: ``Face 12``."""
+    words = name.rstrip("0123456789").rstrip()
+    return say(words) + name[len(words) :]

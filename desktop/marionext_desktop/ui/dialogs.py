@@ -383,7 +383,7 @@ class KeysDialog(QDialog):
         column.addWidget(label(say("Keys"), "strong", 15, bold=True))
         column.addWidget(row(self.search, self.set, gap=8))
         column.addWidget(self.tree, 1)
-        column.addWidget(row(label(say("Key")), self.edit, self.usual, gap=8))
+        column.addWidget(row(label(say("Shortcut")), self.edit, self.usual, gap=8))
         column.addWidget(self.words)
         column.addWidget(row(everything, None, cancel, ok, gap=8))
         self._fill()
@@ -396,7 +396,7 @@ class KeysDialog(QDialog):
     def _fill(self) -> None:
         before = self._command()
         self._model.clear()
-        self._model.setHorizontalHeaderLabels([say("Command"), say("Key")])
+        self._model.setHorizontalHeaderLabels([say("Command"), say("Shortcut")])
         menus: dict[str, QStandardItem] = {}
         self._items: dict[str, QStandardItem] = {}
         for name, command in COMMANDS.items():

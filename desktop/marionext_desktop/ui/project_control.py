@@ -156,7 +156,7 @@ class ProjectControl(QObject):
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.NoIcon)
         box.setWindowTitle("Marionext")
-        box.setText(say("Save the changes of “{name}”?", name=self.name))
+        box.setText(say('Save the changes of "{name}"?', name=self.name))
         box.setInformativeText(say("They are lost if you do not."))
         save = box.addButton(say("Save"), QMessageBox.ButtonRole.AcceptRole)
         leave = box.addButton(say("Do not save"), QMessageBox.ButtonRole.DestructiveRole)
@@ -197,7 +197,7 @@ class ProjectControl(QObject):
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.NoIcon)
         box.setWindowTitle("Marionext")
-        box.setText(say("“{name}” was not closed in good order.", name=name))
+        box.setText(say('"{name}" was not closed in good order.', name=name))
         box.setInformativeText(
             say("Its work of {day}, {at} was kept. Go on with it?", day=day, at=at)
         )

@@ -614,12 +614,14 @@ class Window(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask where work would be lost, then end what runs beside the window."""
-        if self._closing or not self.isVisible():
-            self._end()
-            event.accept()
-            return
-        event.ignore()
-        self.projects.when_safe(self.close_unasked)
+        if not self._closing and self.isVisible():
+            # Closing from within is nothing to Qt: what is decided at once goes on below.
+            self.projects.when_safe(self.close_unasked)
+            if not self._closing:
+                event.ignore()
+                return
+        self._end()
+        event.accept()
 
     def close_unasked(self) -> None:
         """Close, whatever is not saved."""

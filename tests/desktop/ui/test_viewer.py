@@ -3,13 +3,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 from tests.desktop.ui.conftest import Hand, settle
 
 from marionext_desktop.ui.viewer.canvas import Canvas
+from marionext_desktop.ui.viewer.likeness import peak_signal_to_noise
 from marionext_desktop.ui.window import Window
 
 
@@ -177,3 +178,12 @@ def test_a_characters_crop_is_drawn_with_the_mouse(
     assert window.session.project.characters[0].crop == crop
     window.session.document.undo()
     assert window.session.project.characters[0].crop is None
+
+
+def test_how_alike_two_takes_are_is_reckoned(qapp: QApplication) -> None:
+    grey, bright = (QImage(640, 360, QImage.Format.Format_RGB32) for _ in range(2))
+    grey.fill(QColor(100, 100, 100))
+    bright.fill(QColor(110, 110, 110))
+    assert peak_signal_to_noise(grey, grey.copy()) == float("inf")
+    assert peak_signal_to_noise(grey, bright) == pytest.approx(20 * np.log10(255 / 10), abs=0.01)
+    assert peak_signal_to_noise(grey, bright.scaled(64, 64)) is None

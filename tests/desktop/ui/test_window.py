@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QSlider
@@ -251,6 +251,34 @@ def test_a_disk_that_is_full_keeps_the_work_in_the_window(
     with qtbot.waitSignal(window.projects.opened, timeout=5000):
         window.actions_["save"].trigger()
     assert read_project(path).markers
+
+
+def test_the_key_that_quits_closes_the_window_at_once(window: Window, qtbot: QtBot) -> None:
+    window.session.document.reset(window.session.project)
+    window.actions_["quit"].trigger()
+    assert not window.isVisible()
+
+
+def test_unsaved_work_is_asked_about_once_before_the_window_closes(
+    window: Window, qtbot: QtBot
+) -> None:
+    window.go_to(30)
+    window.actions_["marker"].trigger()
+
+    def answer(word: str) -> None:
+        box = next(
+            w
+            for w in QApplication.topLevelWidgets()
+            if isinstance(w, QMessageBox) and w.isVisible()
+        )
+        next(each for each in box.buttons() if each.text() == word).click()
+
+    QTimer.singleShot(100, lambda: answer("Cancel"))
+    window.actions_["quit"].trigger()
+    assert window.isVisible()
+    QTimer.singleShot(100, lambda: answer("Do not save"))
+    window.actions_["quit"].trigger()
+    assert not window.isVisible()
 
 
 def test_queue_cards_offer_what_can_be_done(window: Window) -> None:

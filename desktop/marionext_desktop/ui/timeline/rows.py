@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.skeleton import LIMB_GROUPS, POINT_NAMES, point_numbers
-from marionext_desktop.model.words import say
+from marionext_desktop.model.words import say_name
 
 __all__ = ["LIMBS", "Row", "point_title", "pose_rows", "row_scores", "row_title", "side_of"]
 
@@ -61,10 +61,7 @@ def side_of(name: str) -> Side:
 
 def row_title(name: str) -> str:
     """Return how a point or limb is called in the window."""
-    words = name.replace("_", " ").capitalize()
-    # Points of hands and faces are numbered: their names are said once.
-    said = words.rstrip("0123456789").rstrip()
-    return say(said) + words[len(said) :]
+    return say_name(name.replace("_", " ").capitalize())
 
 
 def pose_rows(opened: Collection[str]) -> tuple[Row, ...]:

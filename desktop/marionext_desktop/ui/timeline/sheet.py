@@ -206,8 +206,9 @@ class Sheet(QWidget):
 
     def show_timecode(self, on: bool) -> None:
         """Count in timecode, or in frames."""
-        self.state.timecode = on
-        self.refresh()
+        if on != self.state.timecode:
+            self.state.timecode = on
+            self.refresh(QRect(0, 0, self.width(), RULER))
 
     def show_curves(self, on: bool) -> None:
         """Show curves in the place of the rows."""

@@ -43,6 +43,7 @@ from marionext_desktop.ui.painting import (
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.rows import point_title
 from marionext_desktop.ui.viewer.figure import Look, Place, draw_figure, joined, near_point, tint_of
+from marionext_desktop.ui.viewer.likeness import peak_signal_to_noise
 
 __all__ = ["Canvas", "Ghost", "Layout", "Person", "Picture", "Stage", "Trail", "Way"]
 
@@ -160,6 +161,8 @@ class Canvas(QWidget):
         self.part: QRectF | None = None
         """What is used of the canvas, in its pixels; the rest is dimmed. None: all of it."""
         self._drawing_part = False
+        self._likeness: tuple[QImage, QImage, str] | None = None
+        """Of which two pictures it was reckoned, and what is said about it."""
         self._middle = QPointF(540, 960)
         self._back: QPixmap | None = None
         self._hovered = -1
@@ -608,6 +611,20 @@ class Canvas(QWidget):
                 more = _joined_words(stage.result)
                 right = area.right() - chip_width("B", more) - 10
                 chip(painter, right, y, "B", more, "accent")
+                self._paint_likeness(painter, area)
+
+    def _paint_likeness(self, painter: QPainter, area: QRectF) -> None:
+        """Say how alike two takes are in this frame."""
+        one, other = self.stage.result, self.stage.other
+        if one is None or other is None:
+            return
+        if self._likeness is None or self._likeness[:2] != (one.image, other.image):
+            ratio = peak_signal_to_noise(one.image, other.image)
+            words = "" if ratio is None else say("alike") if ratio > 99 else f"{ratio:.1f} dB"
+            self._likeness = (one.image, other.image, words)
+        words = self._likeness[2]
+        if words:
+            chip(painter, area.x() + 10, area.bottom() - 32, "PSNR", words, "#a9b0ba")
 
     def _paint_empty(self, painter: QPainter, area: QRectF, words: str) -> None:
         for number, line in enumerate(words.splitlines()):
