@@ -22,14 +22,15 @@ if "_MODULES" in globals():
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
         del sys.modules[_name]
 
-from .operators import camera, command, engine, jobs, mapping, models, render, results
-from .scene import own, people, temporary
+from .operators import camera, character, command, engine, jobs, mapping, models, render, results
+from .scene import identity, own, people, temporary
 from .state import properties, translations
 from .ui import (
     arriving,
     keymaps,
     lists,
     live_view,
+    menu,
     notices,
     overlay,
     page,
@@ -53,10 +54,12 @@ _MODULES = (
     properties,
     page,
     people,
+    identity,
     runner,
     live,
     checking,
     camera,
+    character,
     render,
     jobs,
     results,
@@ -76,6 +79,7 @@ _MODULES = (
     redraw,
     arriving,
     notices,
+    menu,
 )
 """In the order of registration: properties first, what shows them last."""
 

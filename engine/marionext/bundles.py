@@ -40,6 +40,7 @@ __all__ = [
     "RECORD_NAME",
     "USUAL",
     "FileRecord",
+    "KnownFile",
     "ModelBundle",
     "ModelCard",
     "ModelFile",
@@ -49,6 +50,8 @@ __all__ = [
     "check",
     "find",
     "fingerprint",
+    "known_as",
+    "known_file",
     "layers",
     "list_bundles",
     "models_folder",
@@ -225,6 +228,45 @@ def read_card(name: str) -> ModelCard:
         return decode(ModelCard, presets.read("models", name))
     except SettingsError as error:
         raise ModelError(f"the card of model {name!r} is wrong: {error.message}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A published file that a card names by its hash."""
+
+    card: str
+    file: ModelFile
+    architecture: str
+
+    def __str__(self) -> str:
+        """Return what it is in words."""
+        return f"{self.file.path} of {read_card(self.card).title}"
+
+
+def known_as(digest: str) -> KnownFile | None:
+    """Return what a file of that sha256 is, or None where no card names it."""
+    return _known().get(digest)
+
+
+@_readable
+def known_file(path: Path) -> KnownFile | None:
+    """Return what a file is by its hash, or None where no card names it.
+
+    For files of some megabytes whose names and shapes do not tell: ControlNeXt's control networks.
+    """
+    return known_as(sha256_of(path))
+
+
+@functools.cache
+def _known() -> dict[str, KnownFile]:
+    found = {}
+    for name in presets.names("models"):
+        card = read_card(name)
+        for file in card.files:
+            for digest in (file.sha256, *file.known):
+                if digest is not None:
+                    found[digest] = KnownFile(name, file, card.architecture)
+    return found
 
 
 @_readable

@@ -17,8 +17,10 @@ from marionext.bundles import (
     FileRecord,
     ModelBundle,
     ModelFile,
+    card_name,
     check,
     find,
+    known_as,
     read_record,
     write_record,
 )
@@ -116,6 +118,7 @@ def adopt(
             for target, place in sources.items():
                 _link_or_copy(place, incoming / target, meter)
                 digest = sha256_of(incoming / target, meter.reader(target))
+                _refuse_other(bundle, target, place, digest)
                 records[target] = FileRecord(size=sizes[target], sha256=digest, source=str(place))
                 meter.file_done(target, sizes[target])
         copied = ModelBundle(name=bundle.name, folder=incoming, card=bundle.card)
@@ -126,6 +129,25 @@ def adopt(
             raise ModelError(f"{folder}: {damaged[0]}", hint="Fetch that file again.")
         put_in_place(bundle, incoming, records)
     return bundle
+
+
+def _refuse_other(bundle: ModelBundle, target: str, place: Path, digest: str) -> None:
+    """Make sure that a file is the one it is taken for, as far as hashes are known.
+
+    Raises:
+        ModelError: it is another one; says which, where that is known.
+    """
+    file = next(file for file in bundle.card.files if target in file.names)
+    known = known_as(digest)
+    if known is not None and (known.card, known.file.path) == (card_name(bundle), file.path):
+        return
+    if known is None and file.sha256 is None:
+        return
+    found = "another file" if known is None else str(known)
+    raise ModelError(
+        f"{place}: expected {file.path} of {bundle.card.title}, its hash says that it is {found}",
+        hint="Names and shapes of these files do not tell them apart: fetch the right one.",
+    )
 
 
 class Meter:

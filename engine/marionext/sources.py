@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marionext import motion, pose
 from marionext.edits import out_of_reach
@@ -73,6 +74,8 @@ class _Wanted:
     size: tuple[int, int]
     frames: FrameRange | None
     report: Reporter
+    alone: bool = False
+    """Whether nothing but those frames is read, though cleaning would look at others."""
 
 
 class OpenMotion(ABC):
@@ -153,6 +156,7 @@ class OpenMotion(ABC):
         report: Reporter,
         *,
         frames: FrameRange | None = None,
+        alone: bool = False,
         found: Callable[[tuple[Finding, ...]], None] | None = None,
         before: Callable[[PoseTrack], None] | None = None,
     ) -> PoseTrack:
@@ -163,6 +167,7 @@ class OpenMotion(ABC):
             size: width and height in pixels that a rig is seen in.
             report: told how far it is and what was noticed.
             frames: those that are needed; others may be left out. None: all.
+            alone: read nothing but those where that saves time: for a pose, not for a motion.
             found: given what the clean-up found.
             before: given the same poses as they are without the edits, where there are any.
 
@@ -174,7 +179,7 @@ class OpenMotion(ABC):
         report.progress("poses", 0, 0)
         self.tell(report)
         # An edit may look at frames beyond those that are wanted.
-        track = self._read(_Wanted(size, None if settings.edits else frames, report))
+        track = self._read(_Wanted(size, None if settings.edits else frames, report, alone))
         if self.source.first is not None:
             track = track.with_(first=self.source.first)
         if settings.clean and not track.cleaned:
@@ -200,6 +205,17 @@ class OpenMotion(ABC):
     def maps(self) -> PoseMapSource | None:
         """Return the ready-made pose maps, or None where the motion is poses."""
         return None
+
+    def picture(self, number: int) -> NDArray[np.uint8]:  # noqa: ARG002
+        """Return what a video shows in a frame: (height, width, 3) RGB.
+
+        Raises:
+            MotionError: the motion is no video, or the frame cannot be decoded.
+        """
+        raise MotionError(
+            f"{self.path.name} shows nothing: expected a picture or a video",
+            hint="Edges come from pictures; depth and outline also from a rig with a mesh.",
+        )
 
     def surface(self, number: int, size: tuple[int, int]) -> motion.Raster:  # noqa: ARG002
         """Return what the camera sees of a rig's mesh in a frame.
@@ -245,22 +261,35 @@ class _Video(OpenMotion):
             info=self._info,
             detector=self.source.detector,
             person=parse_who(self.source.person),
-            frames=self._worth_reading(wanted.frames, wanted.report),
+            frames=self._worth_reading(wanted),
             on_progress=lambda done, total: wanted.report.progress("poses", done, total),
             cancelled=wanted.report.cancelled,
             say=partial(wanted.report.log, warning=True),
         )
         return pose.resample(track, self.rate)
 
-    def _worth_reading(self, frames: FrameRange | None, report: Reporter) -> FrameRange | None:
+    def picture(self, number: int) -> NDArray[np.uint8]:
+        from marionext.footage import read_frames  # noqa: PLC0415 - loads PyAV
+
+        place = Fraction(number - self.frames.start) / self.rate.fraction
+        index = min(int(place * self._info.rate.fraction), self._info.frames - 1)
+        frame = next(read_frames(self.path, only=range(index, index + 1)), None)
+        if frame is None:
+            raise MotionError(f"{self.path}: frame {number} cannot be decoded")
+        return frame.picture
+
+    def _worth_reading(self, wanted: _Wanted) -> FrameRange | None:
         """Return the part of the video to read, None for all of it.
 
         Cleaning and fitting look at the whole clip, so a part of it rendered alone should lie where
         it lies in the whole; only of a long video is this given up, for hours of waiting.
         """
+        frames, report = wanted.frames, wanted.report
         if frames is None or self.source.rate is not None or self.source.first is not None:
             return None  # then the frames wanted are not numbered as the video's own
         total = self._info.frames
+        if wanted.alone:
+            return frames
         if total <= _LONG_VIDEO or len(frames) > total / 2:
             return None
         report.log(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from marionext.codec import decode, encode
 from marionext.errors import OutputError, SettingsError
@@ -20,6 +20,7 @@ from marionext.output import PREVIEW, FolderLock, RenderFolder, Takes
 from marionext.record import COPY, RECORD, Record
 
 __all__ = [
+    "Computed",
     "Damage",
     "Verdict",
     "changed_since",
@@ -69,6 +70,14 @@ class Verdict:
     def whole(self) -> bool:
         """Whether everything is there and as it was made."""
         return not self.damages
+
+
+class Computed(Protocol):
+    """The record of a render or of pictures, as far as it says how they were computed."""
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """Device, number format, threads."""
 
 
 def find_renders(folder: Path) -> tuple[Path, ...]:
@@ -202,7 +211,7 @@ def render_of(folder: Path, job: dict[str, Any]) -> RenderJob:
     return replace(read, output=replace(read.output, directory=str(folder.absolute())))
 
 
-def engine_of(record: Record, engine: EngineSettings) -> EngineSettings:
+def engine_of(record: Computed, engine: EngineSettings) -> EngineSettings:
     """Return settings of the machine with which the bytes become those of a record.
 
     What was chosen by hand stays as it is.

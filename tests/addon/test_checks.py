@@ -1,13 +1,15 @@
 """What Blender's sidebar tells before a render, and how it comes by models."""
 
 import pytest
+from tests.engine.backends.pictures import tiny
 
 pytestmark = pytest.mark.blender
 
 
 @pytest.fixture(scope="module", params=["4.2", "5.2"])
-def found(request: pytest.FixtureRequest, new_inside):
-    return new_inside(request.param).run("checks")
+def found(request: pytest.FixtureRequest, new_inside, tmp_path_factory):
+    base = tiny.MAKERS["sd15"](tmp_path_factory.mktemp("bases") / "sd15")
+    return new_inside(request.param).run("checks", options={"base": str(base)})
 
 
 def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None:
@@ -57,3 +59,12 @@ def test_models_are_listed_checked_and_fetched_with_their_licence(found) -> None
     assert found["from an empty folder"]
     assert found["row of a failure"] == [False, True, True]
     assert found["checked"] == [False, False, "Every file is what it should be."]
+
+
+def test_a_character_is_made_from_words(found) -> None:
+    assert "there are no words" in found["no words"]
+    assert "is not on this computer" in found["no model"]
+    assert found["character"] == [True, "IMAGE"]
+    assert "status" not in found["no such base"]
+    assert len(found["no such base"]) > 20
+    assert found["queue"] == "The queue is empty."

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from marionext.capture.models import models_folder
 from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 REPOSITORY = Path(__file__).parents[2]
+NETWORKS = models_folder()
+"""Where the detector's networks are, if they are installed: tests have homes of their own."""
 HERO = REPOSITORY / "presets" / "characters" / "hero.png"
 DANCE = REPOSITORY / "presets" / "motions" / "dance.bvh"
 

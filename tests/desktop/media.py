@@ -1,5 +1,6 @@
 """Videos and sounds whose every frame and second can be told from what is seen and heard."""
 
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -45,14 +46,43 @@ def write_video(
     tone: float | None = None,
 ) -> Path:
     """Write numbered frames, a key frame every ``group``; with a tone of that many hertz."""
+    shown = (
+        av.VideoFrame.from_ndarray(numbered(number, size), format="yuv420p")
+        for number in range(frames)
+    )
+    options = {"preset": "ultrafast", "g": str(group), "bf": "2", "crf": "20"}
+    return _write(path, shown, frames, size, rate, options, tone)
+
+
+def write_dancer(path: Path, frames: int, *, rate: str = "24", tone: float = 440.0) -> Path:
+    """Write a drawn figure that dances, as the detector finds it; with a tone."""
+    from marionext.training.figures.clips import make_clip
+
+    size = (288, 512)
+    clip = make_clip(5, frames, size, moving_viewpoint=0.0)
+    shown = (
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        for picture in clip.frames[1:]
+    )
+    return _write(path, shown, frames, size, rate, {"preset": "veryfast", "crf": "18"}, tone)
+
+
+def _write(
+    path: Path,
+    shown: Iterable[av.VideoFrame],
+    frames: int,
+    size: tuple[int, int],
+    rate: str,
+    options: dict[str, str],
+    tone: float | None,
+) -> Path:
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=Fraction(rate))
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        stream.options = {"preset": "ultrafast", "g": str(group), "bf": "2", "crf": "20"}
+        stream.options = options
         sound = file.add_stream("aac", rate=48_000, layout="mono") if tone is not None else None
-        for number in range(frames):
-            shown = av.VideoFrame.from_ndarray(numbered(number, size), format="yuv420p")
-            file.mux(stream.encode(shown))
+        for frame in shown:
+            file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
         if sound is not None:
             samples = round(frames / Fraction(rate) * 48_000)

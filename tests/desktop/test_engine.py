@@ -202,6 +202,7 @@ def test_warnings_in_words() -> None:
     small = warnings_of(character(), good, render_size=(256, 384))
     assert [warned.kind for warned in small] == ["face", "hands"]
     assert small[0].short == "face 30 px: may blur"
+    assert kinds(character(), good, render_size=(256, 384), drawn=True) == []
     legless = replace(good, scores=np.where(np.isin(np.arange(134), [10, 13]), 0, good.scores))
     assert kinds(character(), legless, render_size=(1024, 1536)) == ["cut"]
     crop = Crop(x=0, y=0, width=384, height=300)

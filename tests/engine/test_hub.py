@@ -413,6 +413,29 @@ def test_a_truncated_file_in_a_folder_is_refused(home: Path, tmp_path: Path) -> 
     assert not (home / "models" / "svd").exists()
 
 
+def test_a_hash_decides_what_a_file_is(home: Path, tmp_path: Path) -> None:
+    # Of the names of ControlNeXt's files, which are all alike, nothing follows.
+    folder = tmp_path / "given" / "ControlAny-SDXL" / "anime_canny"
+    folder.mkdir(parents=True)
+    for name in ("controlnet", "unet"):
+        (folder / f"{name}.safetensors").write_bytes(safetensors(100))
+    with pytest.raises(ModelError, match=r"its hash says that it is another file"):
+        intake.adopt("sdxl-canny", tmp_path / "given")
+    assert not (home / "models" / "sdxl-canny").exists()
+
+
+def test_a_file_that_is_known_as_another_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = next(f for f in bundles.read_card("svd").files if f.path == "controlnet.bin")
+    other = bundles.KnownFile("svd", file, "svd")
+    monkeypatch.setattr(intake, "known_as", lambda _digest: other)
+    for name in ("controlnet", "unet"):
+        (tmp_path / f"{name}.safetensors").write_bytes(safetensors(100))
+    with pytest.raises(ModelError, match=r"says that it is controlnet.bin of Stable Video"):
+        intake.adopt("sd15-pose", tmp_path)
+
+
 def test_the_built_in_model_is_not_fetched(home: Path) -> None:
     with pytest.raises(ModelError, match="part of Marionext"):
         hub.pull("puppet")

@@ -19,6 +19,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from tests.engine.backends.pictures import tiny
 
 from marionext.capture.models import locate_models
 from marionext.errors import ModelError
@@ -143,6 +144,22 @@ def test_planning_and_asking_talk_to_nobody(track_file: Path, tmp_path: Path) ->
     assert engine("models", "list").returncode == 0
     maps = engine("posemap", str(track_file), "-o", str(tmp_path / "maps"))
     assert maps.returncode == 0, maps.stderr
+
+
+@pytest.mark.slow
+def test_making_pictures_talks_to_nobody(track_file: Path, tmp_path: Path) -> None:
+    """From a folder, and from one file with a LoRA, for which the libraries would ask a hub."""
+    base = tiny.make_sd15(tmp_path / "base", width=768)
+    tiny.make_control(tmp_path / "pose", "sd15")
+    tiny.make_lora(tmp_path / "lora.safetensors", base)
+    tiny.make_checkpoint(tmp_path / "all.safetensors", base)
+    usual = ["image", "--prompt", "red", "--steps", "1", "--size", "64x64", "--control"]
+    usual += [f"pose={track_file},weights={tmp_path / 'pose'}", "--base"]
+    lora = ["--lora", str(tmp_path / "lora.safetensors"), "--config", str(base)]
+    for name, options in (("base", []), ("all.safetensors", lora)):
+        done = engine(*usual, str(tmp_path / name), *options, "--out", str(tmp_path / f"to {name}"))
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / f"to {name}" / "pictures" / "000001.png").is_file()
 
 
 @pytest.mark.slow

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be done with a job of the list: cancel, retry, remove."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import StringProperty
 
-from marionext.errors import SettingsError
+from marionext.errors import EngineError, SettingsError
 
+from ..state.translations import say
 from ..work.renders import Render
 from ..work.runner import runner
-from .base import OnJob, seen
+from .base import OnJob, active_render, report_error, seen
 
 __all__: list[str] = []
 
@@ -56,6 +59,71 @@ class MARIONEXT_OT_remove_job(OnJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MARIONEXT_OT_rename_job(OnJob, bpy.types.Operator):
+    """Call a render something else."""
+
+    bl_idname = "marionext.rename_job"
+    bl_label = "Rename"
+    bl_description = "Call this render something else in the list; its folder keeps its name"
+
+    title: StringProperty(name="Name", description="Empty: the name of its folder")
+
+    def invoke(self, context: Any, _event: object) -> set[str]:
+        """Ask for the name."""
+        try:
+            self.title = active_render(context, self.job_id).name
+        except EngineError as error:
+            return report_error(self, error)
+        return set(context.window_manager.invoke_props_dialog(self))
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Rename it."""
+        runner.rename(render, self.title)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_delete_job(OnJob, bpy.types.Operator):
+    """Delete a render from the disk."""
+
+    bl_idname = "marionext.delete_job"
+    bl_label = "Delete from Disk"
+    bl_description = "Delete this render's pictures, videos and job from the disk; asks first"
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Ask first."""
+        return set(context.window_manager.invoke_confirm(self, event))
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Delete it."""
+        left = runner.delete(render)
+        if left:
+            self.report(
+                {"WARNING"},
+                say(
+                    "Kept in {folder}, since Marionext did not write it: {names}",
+                    folder=render.folder, names=", ".join(left[:4]),
+                ),
+            )  # fmt: skip
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_play_video(OnJob, bpy.types.Operator):
+    """Play the video of a render."""
+
+    bl_idname = "marionext.play_video"
+    bl_label = "Play Video"
+    bl_description = "Play the video of this render in the system's player"
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Open it."""
+        if not render.video or not Path(render.video).is_file():
+            raise SettingsError(
+                f"{render.name} has no video yet", hint="It is made when all frames are there."
+            )
+        bpy.ops.wm.path_open(filepath=render.video)
+        return {"FINISHED"}
+
+
 class MARIONEXT_OT_dismiss(bpy.types.Operator):
     """Stop saying in the status bar that a render has ended."""
 
@@ -89,6 +157,9 @@ _CLASSES = (
     MARIONEXT_OT_cancel,
     MARIONEXT_OT_retry,
     MARIONEXT_OT_remove_job,
+    MARIONEXT_OT_rename_job,
+    MARIONEXT_OT_delete_job,
+    MARIONEXT_OT_play_video,
     MARIONEXT_OT_dismiss,
     MARIONEXT_OT_clear_jobs,
 )

@@ -106,7 +106,7 @@ class _OnModel:
                 row.message = say("Every file is what it should be.")
             else:
                 row.failed = True
-                row.message = (answer.errors or unsaid).removeprefix("error: ")
+                row.message = answer.failure or unsaid
                 failed.append(row.message)
             refresh_models()
             try:

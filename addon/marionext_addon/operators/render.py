@@ -6,7 +6,9 @@ and a failure is raised as Blender raises every operator's error.
 """
 
 import contextlib
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,17 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from marionext.errors import EngineError
+from marionext.hosts import Answer
 
 from ..scene.people import add_selected_armatures
+from ..state import changes
 from ..state.paths import RELATIVE, absolute
 from ..state.translations import say
 from ..state.words import wrapped
-from ..work import checking, folders, jobs, shots
+from ..work import checking, engine, folders, jobs, shots
 from ..work.renders import handed_over
 from ..work.runner import runner
+from . import tasks
 from .base import report_error
 
 __all__: list[str] = []
@@ -125,6 +130,43 @@ def _say(text: str) -> None:
     """Write a line to the terminal that a farm or a script reads along."""
     sys.stdout.write(f"Marionext: {text}\n")
     sys.stdout.flush()
+
+
+class MARIONEXT_OT_queue_state(bpy.types.Operator):
+    """Ask this computer's queue what it has to do."""
+
+    bl_idname = "marionext.queue_state"
+    bl_label = "Queue of This Computer"
+    bl_description = "Ask what waits in the queue of this computer, and what is at work"
+    bl_options = {"REGISTER"}
+
+    wait: BoolProperty(
+        name="Wait", description="Return when it is done", default=False, options={"SKIP_SAVE"}
+    )
+
+    def execute(self, _context: Any) -> set[str]:
+        """Ask."""
+        try:
+            arguments = engine.find().call("queue", "ls", "--json")
+        except EngineError as error:
+            return report_error(self, error)
+        tasks.begin("queue", arguments, _understand_queue, wait=self.wait)
+        return {"FINISHED"}
+
+
+def _understand_queue(answer: Answer) -> None:
+    """Bring the counts of the queue to the panel."""
+    session = bpy.context.window_manager.marionext
+    try:
+        told = json.loads(answer.output)
+        jobs_there = told if isinstance(told, list) else told["jobs"]
+        counts = Counter(str(each["state"]) for each in jobs_there)
+    except (ValueError, KeyError, TypeError):
+        session.queue_state = answer.errors or say("The queue gave no answer.")
+    else:
+        parts = [f"{say(state)} {count}" for state, count in sorted(counts.items())]
+        session.queue_state = ", ".join(parts) or say("The queue is empty.")
+    changes.jobs_changed.tell()
 
 
 class MARIONEXT_OT_check_shot(bpy.types.Operator):
@@ -238,6 +280,7 @@ def _shot_root(queue: Path) -> Path:
 
 
 _CLASSES = (
+    MARIONEXT_OT_queue_state,
     MARIONEXT_OT_check_shot,
     MARIONEXT_OT_render,
     MARIONEXT_OT_draft,

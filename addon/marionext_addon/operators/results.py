@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import IntProperty, StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
@@ -17,6 +17,7 @@ from ..state.paths import RELATIVE
 from ..state.translations import say
 from ..work import folders, live, reference, results, shots
 from ..work.renders import Render
+from ..work.runner import runner
 from .base import OnJob, report_error, seen
 
 __all__: list[str] = []
@@ -165,6 +166,53 @@ class MARIONEXT_OT_open_folder(OnJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class MARIONEXT_OT_render_again(OnJob, bpy.types.Operator):
+    """Make a part of a render again."""
+
+    bl_idname = "marionext.render_again"
+    bl_label = "Render Again"
+    bl_description = (
+        "Make some frames of this render again, joined to the frames around them; the frames "
+        "before are kept as a take"
+    )
+
+    first: IntProperty(name="From", description="First frame to make again")
+    last: IntProperty(name="To", description="Last frame to make again, included")
+    seed: IntProperty(
+        name="Seed", description="Of the new frames; -1: the next one", default=-1, min=-1
+    )
+
+    def invoke(self, context: Any, _event: object) -> set[str]:
+        """Offer the preview range, or the frame that is shown and the second around it."""
+        scene = context.scene
+        if scene.use_preview_range:
+            self.first, self.last = scene.frame_preview_start, scene.frame_preview_end
+        else:
+            around = max(1, round(scene.render.fps / 2))
+            self.first, self.last = scene.frame_current - around, scene.frame_current + around
+        return set(context.window_manager.invoke_props_dialog(self))
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Queue it."""
+        runner.again(render, self.first, self.last, None if self.seed < 0 else self.seed)
+        return {"FINISHED"}
+
+
+class MARIONEXT_OT_show_take(OnJob, bpy.types.Operator):
+    """Show another take of a render."""
+
+    bl_idname = "marionext.show_take"
+    bl_label = "Show Take"
+    bl_description = "Show this take of the frames it has, and make the videos anew; 0: the render"
+
+    take: IntProperty(name="Take", description="Number of the take; 0: the render itself", min=0)
+
+    def act(self, _context: Any, render: Render) -> set[str]:
+        """Queue it."""
+        runner.show_take(render, self.take)
+        return {"FINISHED"}
+
+
 class MARIONEXT_OT_render_character(bpy.types.Operator):
     """Make the character's picture from the scene."""
 
@@ -211,6 +259,8 @@ _CLASSES = (
     MARIONEXT_OT_add_strip,
     MARIONEXT_OT_camera_background,
     MARIONEXT_OT_open_folder,
+    MARIONEXT_OT_render_again,
+    MARIONEXT_OT_show_take,
     MARIONEXT_OT_render_character,
 )
 

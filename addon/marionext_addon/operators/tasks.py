@@ -11,7 +11,7 @@ from marionext.hosts import Answer, CommandRun
 
 from ..work import engine
 
-__all__ = ["Task", "begin", "end", "running", "stop_all"]
+__all__ = ["Done", "Task", "begin", "end", "running", "stop_all"]
 
 _INTERVAL = 0.2
 

@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 _MARK = "marionext_temporary"
-_NAME = "Marionext (recording)"
+_NAME = ".Marionext (recording)"
+"""With a dot: Blender's menus leave such names out."""
 
 
 class TemporaryScene(Played):

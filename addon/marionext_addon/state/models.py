@@ -8,10 +8,11 @@ from marionext.settings import DEFAULT_MODEL
 
 from .translations import say
 
-__all__ = ["NUMBER_OF_DEFAULT", "find_models", "refresh_models"]
+__all__ = ["NUMBER_OF_DEFAULT", "find_models", "picture_items", "refresh_models"]
 
 EnumItem = tuple[str, str, str, str, int]
 
+_picture_items: list[EnumItem] = []
 _model_items: list[EnumItem] = []
 """Blender keeps no reference of its own to the texts of a dynamic list: this one does."""
 
@@ -35,15 +36,24 @@ def find_models(_settings: object = None, _context: object = None) -> list[EnumI
     return _model_items
 
 
+def picture_items(_operator: object = None, _context: object = None) -> list[EnumItem]:
+    """Return the models that make characters from words."""
+    if not _model_items:
+        refresh_models()
+    return _picture_items
+
+
 def refresh_models() -> None:
     """Look again which models there are on the disk."""
     found: list[EnumItem] = []
+    pictures: list[EnumItem] = []
     for bundle in bundles.list_bundles():
-        if bundle.card.kind != "video":
-            continue  # it makes characters, and renders none
+        if bundle.card.kind not in {"video", "picture"}:
+            continue  # it steers others
         there = bundle.card.built_in or bundle.folder.is_dir()
         title = bundle.card.title
-        found.append(
+        kind = found if bundle.card.kind == "video" else pictures
+        kind.append(
             (
                 bundle.name,
                 title if there else say("{model} (not fetched yet)", model=say(title)),
@@ -55,3 +65,4 @@ def refresh_models() -> None:
     # The default first: it is built in and works everywhere.
     found.sort(key=lambda item: (item[0] != DEFAULT_MODEL, item[0]))
     _model_items[:] = found
+    _picture_items[:] = pictures

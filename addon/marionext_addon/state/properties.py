@@ -66,6 +66,23 @@ def _is_camera(_settings: object, candidate: Any) -> bool:
     return bool(candidate.type == "CAMERA")
 
 
+def _source_chosen(settings: Any, _context: object) -> None:
+    """A picture of the scene stands where the camera sees it; another wants to be fitted."""
+    if settings.character_source == "SCENE" and settings.pose_fit == "linear":
+        settings.pose_fit = "none"
+    elif settings.character_source == "IMAGE" and settings.pose_fit == "none":
+        settings.pose_fit = "linear"
+
+
+def _has_own_rate(settings: Any) -> bool:
+    return bool(settings.fps > 0)
+
+
+def _set_own_rate(settings: Any, wanted: bool) -> None:
+    render = settings.id_data.render
+    settings.fps = render.fps / render.fps_base if wanted else 0.0
+
+
 def _overlay_switched(_settings: Any, _context: object) -> None:
     changes.overlay_switched.tell()
 
@@ -131,6 +148,14 @@ class MarionextScene(bpy.types.PropertyGroup):
 
     people: CollectionProperty(type=MarionextPerson)
     people_index: IntProperty(options={"HIDDEN"})
+    identity: StringProperty(
+        name="Identity", description="By which the scene's renders are known", options={"HIDDEN"}
+    )
+    identity_name: StringProperty(
+        name="Identity given to",
+        description="The scene that the identity was given to; a copy of it gets another",
+        options={"HIDDEN"},
+    )
 
     frame_range: EnumProperty(
         name="Frames",
@@ -158,6 +183,12 @@ class MarionextScene(bpy.types.PropertyGroup):
         min=0.0,
         max=240.0,
         precision=3,
+    )
+    own_rate: BoolProperty(
+        name="Own rate",
+        description="Render at another rate than the scene's",
+        get=_has_own_rate,
+        set=_set_own_rate,
     )
     size_preset: EnumProperty(
         name="Size",
@@ -216,6 +247,7 @@ class MarionextScene(bpy.types.PropertyGroup):
             ("SCENE", "This scene", "A render of this scene, with the pose read off the rig"),
         ],
         default="IMAGE",
+        update=_source_chosen,
     )
     character: StringProperty(
         name="Picture",
@@ -369,6 +401,10 @@ class MarionextJob(bpy.types.PropertyGroup):
     step: IntProperty(default=1)
     frames_done: IntProperty()
     video: StringProperty(subtype="FILE_PATH")
+    takes: IntProperty()
+    """Beside the render itself."""
+    about: StringProperty()
+    """Date, frames, size, model and seed, for people to read."""
     scene_name: StringProperty()
 
 
@@ -404,6 +440,11 @@ class MarionextSession(bpy.types.PropertyGroup):
 
     jobs: CollectionProperty(type=MarionextJob)
     job_index: IntProperty(options={"HIDDEN"})
+    character_message: StringProperty()
+    """Of a character that is being made; empty: none is."""
+    character_failed: BoolProperty()
+    queue_state: StringProperty()
+    """What this computer's queue has to do, for people to read; empty: nobody asked."""
     notice: StringProperty()
     """Id of the job that ended last and was not looked at yet; empty: none."""
     engine_state: EnumProperty(

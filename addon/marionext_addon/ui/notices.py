@@ -34,8 +34,10 @@ def _ended(render: Any) -> None:
             session.job_index = number
     window = next(iter(bpy.context.window_manager.windows), None)
     if window is not None:
-        _open_sidebar(window)
-        _notify(window, render)
+        # Timers that have opened a file are in no window's context, and Blender would crash.
+        with bpy.context.temp_override(window=window):
+            _open_sidebar(window)
+            _notify(render)
 
 
 def _open_sidebar(window: Any) -> None:
@@ -44,7 +46,8 @@ def _open_sidebar(window: Any) -> None:
     if not views:
         return
     view = max(views, key=lambda area: area.width * area.height)
-    view.spaces.active.show_region_ui = True
+    with bpy.context.temp_override(window=window, area=view):
+        view.spaces.active.show_region_ui = True
     for region in view.regions:
         # Blender before 4.2 keeps the choice of the tab to itself.
         if region.type == "UI" and hasattr(region, "active_panel_category"):
@@ -54,7 +57,7 @@ def _open_sidebar(window: Any) -> None:
                 return
 
 
-def _notify(window: Any, render: Any) -> None:
+def _notify(render: Any) -> None:
     lines = wrapped(f"{translated(render.message)}\n{say(render.hint)}")
 
     def draw(menu: Any, _context: object) -> None:
@@ -62,9 +65,7 @@ def _notify(window: Any, render: Any) -> None:
             menu.layout.label(text=line, translate=False)
 
     title = say("{name} failed", name=render.name)
-    # Outside a window's context Blender has no place for it, and would crash.
-    with bpy.context.temp_override(window=window):
-        bpy.context.window_manager.popup_menu(draw, title=title, icon="ERROR")
+    bpy.context.window_manager.popup_menu(draw, title=title, icon="ERROR")
 
 
 def register() -> None:

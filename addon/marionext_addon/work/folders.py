@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where renders go: a numbered folder each, beside the .blend file or where the user says."""
 
+import contextlib
+import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +20,10 @@ __all__ = [
     "MOTION_FILE",
     "POSE_MAPS",
     "Kind",
+    "delete",
     "new_folder",
     "output_root",
+    "output_roots",
     "plain_name",
 ]
 
@@ -48,9 +53,69 @@ def output_root(scene: Any) -> Path:
     return preferences.data_home() / "renders" / name
 
 
+def output_roots(scene: Any) -> list[Path]:
+    """Return the folders that a scene's renders may lie in, the one of `output_root` first.
+
+    Before a file was saved, and under its earlier names, they went to other folders beside it.
+    """
+    root = output_root(scene)
+    roots = [root]
+    with contextlib.suppress(OSError):
+        if not scene.marionext.output:
+            roots += sorted(path for path in root.parent.iterdir() if path.is_dir())
+    roots.append(preferences.data_home() / "renders" / "unsaved")
+    return list(dict.fromkeys(roots))
+
+
 def plain_name(name: str) -> str:
     """Return a name that every file system takes."""
     return re.sub(r"[^\w.-]+", "_", name).strip("._") or "scene"
+
+
+_OURS = re.compile(
+    r"(job|again)\.json|shot\.json|\.?render\.json|motion\.npz|poses\.npz|rig_\d+\.npz|engine\.json"
+    r"|character\.(\w+\.)?\w+|preview\.png|engine\.log|\.marionext\.lock"
+)
+"""What a render's folder holds beside its pictures and videos."""
+_FOLDERS = ("frames", POSE_MAPS, "takes", "in-sync")
+_INSIDE = re.compile(r"-?\d+\.png|\w+\.(safetensors|npz|npy|json)")
+"""Files in those."""
+
+
+def delete(folder: Path) -> tuple[str, ...]:
+    """Remove what a render wrote into its folder, and the folder where nothing else is in it.
+
+    Returns:
+        Names of what is not a render's, which stays.
+
+    Raises:
+        OutputError: something cannot be removed.
+    """
+    try:
+        made = _recorded(folder)
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink() or not path.is_dir():
+                if path.name in made or _OURS.fullmatch(path.name):
+                    path.unlink()
+            elif path.name in _FOLDERS or path.name == "character.doll":
+                inside = [each for each in path.rglob("*") if not each.is_dir()]
+                if all(_INSIDE.fullmatch(each.name) for each in inside):
+                    shutil.rmtree(path)
+        left = tuple(sorted(path.name for path in folder.iterdir()))
+        if not left:
+            folder.rmdir()
+    except OSError as error:
+        raise explain(error, folder) from None
+    return left
+
+
+def _recorded(folder: Path) -> set[str]:
+    """Return the names of videos and other files that a render's record lists."""
+    try:
+        record = json.loads((folder / "render.json").read_text(encoding="utf-8"))
+        return {Path(name).name for name in (*record["videos"], *record["files"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def new_folder(root: Path, scene: Any, kind: Kind) -> Path:

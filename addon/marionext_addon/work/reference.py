@@ -116,7 +116,7 @@ def _shown(scene: Any, frame: int | None) -> Iterator[bool]:
 def _copied(scene: Any) -> Iterator[Any]:
     """Give a copy of a scene that shares its objects and writes no file, and take it away again."""
     copy = scene.copy()
-    copy.name = "Marionext reference"
+    copy.name = ".Marionext reference"
     trees: list[Any] = []
     try:
         _own_compositor(scene, copy, trees)

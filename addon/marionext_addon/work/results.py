@@ -5,6 +5,7 @@ Everywhere, scene frame F shows the picture of frame F. A render that left frame
 of its own, is given a folder of links in which every scene frame has its picture.
 """
 
+import contextlib
 import math
 import os
 import re
@@ -28,6 +29,7 @@ __all__ = [
     "as_camera_background",
     "as_image",
     "find_pictures",
+    "in_file",
     "is_result",
     "set_image_user",
     "shown_images",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 _LINKS = "in-sync"
+_VIEWED = {"AgX": "AgX Base sRGB", "Filmic": "Filmic sRGB"}
+"""For view transforms, the colour space of pictures that went through them."""
 _MARK = "marionext_result"
 _NUMBER = re.compile(r"-?\d+")
 
@@ -121,6 +125,7 @@ def as_image(pictures: ImageSequence, name: str) -> Any:
         paths = map(pictures.path, range(pictures.count))
         image = bpy.data.images.load(str(next(path for path in paths if path.is_file())))
         image.name = name
+        image.filepath = in_file(Path(image.filepath))
         image[_MARK] = True
     image.source = "SEQUENCE"
     image.reload()
@@ -164,7 +169,7 @@ def add_strip(scene: Any, pictures: ImageSequence, name: str) -> Any:
     last = pictures.first + pictures.count
     strip = strips.new_image(
         name=name,
-        filepath=str(pictures.path(0)),
+        filepath=in_file(pictures.path(0)),
         channel=_free_channel(strips, pictures.first, last),
         frame_start=pictures.first,
         fit_method="FIT",
@@ -173,7 +178,32 @@ def add_strip(scene: Any, pictures: ImageSequence, name: str) -> Any:
         strip.elements.append(pictures.path(index).name)
     # One picture makes a strip of one frame; the others came after.
     setattr(strip, _name(strip, "right_handle", "frame_final_end"), last)
+    _keep_colours(scene, strip)
     return strip
+
+
+def in_file(path: Path) -> str:
+    """Return a path as Blender's preferences want it kept in the file: maybe relative to it."""
+    if bpy.data.filepath and bpy.context.preferences.filepaths.use_relative_paths:
+        try:
+            return str(bpy.path.relpath(str(path)))
+        except ValueError:  # another drive
+            pass
+    return str(path)
+
+
+def _keep_colours(scene: Any, strip: Any) -> None:
+    """Have a strip look as its pictures do, whatever the scene's view makes of a render's light.
+
+    The sequencer lays the view transform over everything. Pictures that are said to have been seen
+    through the same view come out as they are.
+    """
+    inverse = _VIEWED.get(scene.view_settings.view_transform)
+    if inverse is not None:
+        with contextlib.suppress(
+            TypeError
+        ):  # a configuration of the studio's own has no such space
+            strip.colorspace_settings.name = inverse
 
 
 def strip_range(strip: Any) -> tuple[int, int]:

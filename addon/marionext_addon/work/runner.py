@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,19 @@ from marionext.jobs import encode_job, read_job
 from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Progress
 
 from ..scene.choices import file_name
+from ..scene.identity import identity_of
 from ..state import changes, preferences
-from . import engine, folders, handing_over, jobs, preparing, shots
-from .renders import HandOver, Render, handed_over, mirror, read_render, renders_of
+from . import engine, folders, handing_over, jobs, preparing, shots, takes
+from .renders import (
+    HandOver,
+    Render,
+    about,
+    handed_over,
+    is_here,
+    mirror,
+    read_render,
+    renders_of,
+)
 from .shots import Shot
 
 __all__ = ["Runner", "runner"]
@@ -102,6 +113,7 @@ class Runner:
         return render
 
     def _begin_recording(self, render: Render, scene: Any, shot: Shot) -> None:
+        shot = replace(shot, identity=identity_of(scene, make=True))
         render.show(shot)
         command = engine.find() if render.hand_over == "QUEUE" else None
         patience = PATIENCE if render.patient else None
@@ -165,6 +177,42 @@ class Runner:
         self._touch(render)
         self.wake()
 
+    def again(self, render: Render, first: int, last: int, seed: int | None = None) -> None:
+        """Make a part of a finished render again, as a take of its own.
+
+        Raises:
+            EngineError: it is at work, or is no render that is whole.
+        """
+        self._refuse_unfinished(render)
+        takes.write_again(Path(render.folder), first, last, seed)
+        self._do_again(render)
+
+    def show_take(self, render: Render, number: int) -> None:
+        """Show another take of a finished render; its videos are made anew.
+
+        Raises:
+            EngineError: it is at work, or is no render that is whole.
+        """
+        self._refuse_unfinished(render)
+        takes.write_shown(Path(render.folder), number)
+        self._do_again(render)
+
+    @staticmethod
+    def _refuse_unfinished(render: Render) -> None:
+        if render.state != "FINISHED":
+            raise SettingsError(
+                f"{render.name} is not finished", hint="Takes are made of whole renders."
+            )
+
+    def _do_again(self, render: Render) -> None:
+        render.job_file = takes.AGAIN_FILE
+        self._enqueue(render)
+        render.hint = ""
+        render.progress, render.frames_done = 0.0, 0
+        render.warnings.clear()
+        self._touch(render)
+        self.wake()
+
     @staticmethod
     def _scene_to_record(render: Render) -> Any:
         """Return the scene of a job whose motion was not recorded to its end.
@@ -187,6 +235,30 @@ class Runner:
             )
         jobs.check(scene, render.kind)
         return scene
+
+    def rename(self, render: Render, title: str) -> None:
+        """Call a render something else than its folder; kept beside its job.
+
+        Raises:
+            EngineError: its folder cannot be read or written.
+        """
+        folder = Path(render.folder)
+        shots.write_shot(replace(shots.read_shot(folder), title=title.strip()), folder)
+        render.name = title.strip() or folder.name
+        self._touch(render)
+        self._show()
+
+    def delete(self, render: Render) -> tuple[str, ...]:
+        """Take a job off the list, and what was written for it off the disk.
+
+        Returns:
+            Names of what lies in its folder and is not ours: that stays.
+
+        Raises:
+            EngineError: it is at work, or something cannot be removed.
+        """
+        self.remove(render)
+        return folders.delete(Path(render.folder))
 
     def remove(self, render: Render) -> None:
         """Take a job off the list; its folder stays.
@@ -266,6 +338,8 @@ class Runner:
         except StopIteration as end:
             render.preparation = None
             render.warnings.extend(end.value)
+            with suppress(EngineError, OSError):
+                render.about = about(Path(render.folder))
             if render.hand_over:
                 render.progress = 1.0
                 self._close(render, "FINISHED", handed_over(render), "\n".join(render.warnings[:3]))
@@ -297,7 +371,7 @@ class Runner:
             ProtocolError: there is no engine.
         """
         folder = Path(render.folder)
-        job_file = folder / folders.JOB_FILE
+        job_file = folder / render.job_file
         command, settings = engine.find(), engine.engine_settings()
         environment = engine.environment()
         if render.patient and preferences.get().on_close == "LEAVE":
@@ -340,6 +414,8 @@ class Runner:
             case Finished():
                 render.progress, render.video = 1.0, next(iter(event.videos), "")
                 render.frames_done = event.frames
+                render.takes = max(0, len(takes.takes_of(Path(render.folder))) - 1)
+                render.job_file = folders.JOB_FILE
                 text = f"{event.frames} frames in {_duration(event.seconds)}"
                 self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
             case Failed():
@@ -377,9 +453,9 @@ class Runner:
         items = _session().jobs
         for job_id in self._changed:
             item = next((item for item in items if item.job_id == job_id), None)
-            if item is None:
-                item = items.add()
-            mirror(self.renders[job_id], item)
+            if item is None and not is_here(self.renders[job_id]):
+                continue
+            mirror(self.renders[job_id], item or items.add())
         self._changed.clear()
         changes.jobs_changed.tell()
         ended, self._ended = self._ended, []
@@ -387,11 +463,15 @@ class Runner:
             changes.job_ended.tell(render)
 
     def rebuild_mirror(self) -> None:
-        """Rebuild the window manager's list in the order of the renders."""
+        """Rebuild the window manager's list in the order of the renders.
+
+        What has ended and was made of another file is left out: its own file lists it.
+        """
         session = _session()
         session.jobs.clear()
         for render in self.renders.values():
-            mirror(render, session.jobs.add())
+            if render.is_open or is_here(render):
+                mirror(render, session.jobs.add())
         session.job_index = max(0, min(session.job_index, len(session.jobs) - 1))
         changes.jobs_changed.tell()
 
@@ -407,7 +487,7 @@ class Runner:
     def pick_up(self, scene: Any) -> None:
         """List the newest renders of a scene's folder, and follow one that still runs."""
         known = {render.folder for render in self.renders.values()}
-        for folder in renders_of(scene, folders.output_root(scene)):
+        for folder in renders_of(scene, folders.output_roots(scene)):
             if str(folder) not in known:
                 # A folder without a job or a shot that can be read is not listed.
                 with suppress(EngineError, OSError):
@@ -415,6 +495,8 @@ class Runner:
                     self._resume(render)
                     self.renders[render.job_id] = render
         self.rebuild_mirror()
+        session = _session()
+        session.job_index = max(0, len(session.jobs) - 1)  # the newest
         if any(render.is_open for render in self.renders.values()):
             self.wake()
 

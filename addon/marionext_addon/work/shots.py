@@ -27,6 +27,7 @@ from ..scene.choices import (
     scene_range,
     scene_rate,
 )
+from ..scene.identity import identity_of
 from .folders import Kind
 
 __all__ = [
@@ -67,6 +68,10 @@ class Shot:
     """What becomes of the scene's frame where the pictures have another shape."""
     camera: str
     """Name of the one camera that was chosen; empty: the scene's, with its markers."""
+    identity: str = ""
+    """Of the scene; empty in folders of earlier versions."""
+    title: str = ""
+    """What the user calls it; empty: as its folder."""
 
     @property
     def numbers(self) -> range:
@@ -121,6 +126,7 @@ def shot_of(scene: Any, kind: Kind = "RENDER") -> Shot:
         frame=Frame.of(scene),
         fit=settings.fit,
         camera="" if chosen is None else chosen.name,
+        identity=identity_of(scene),
     )
 
 

@@ -61,12 +61,14 @@ class CharacterPoses(QObject):
             return ()
         project = self._document.project
         try:
-            size = settings_of(project.render).size
+            settings = settings_of(project.render)
+            size, drawn = settings.size, settings.kind == "doll"
         except EngineError:
-            size = project.size
+            size, drawn = project.size, False
         return warnings_of(
-            character, self.pose(character), render_size=size, first=self._first_pose()
-        )
+            character, self.pose(character),
+            render_size=size, first=self._first_pose(), drawn=drawn,
+        )  # fmt: skip
 
     def find(self, character: Character) -> None:
         """Look for the pose of a character, unless it is known."""

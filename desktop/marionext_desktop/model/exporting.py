@@ -3,7 +3,8 @@
 Videos and pictures of its takes, poses, job files, a timeline for other editors.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import Literal
 
 from marionext.errors import OutputError
 from marionext.files import replacing, write_json
-from marionext.frames import FrameRange, format_frames
+from marionext.frames import FrameRange, format_frames, frame_name
 from marionext.jobs import ExportJob, Pictures, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_track
 from marionext_desktop.model.project import Project, Take
 from marionext_desktop.model.rendering import MOTION_FILE, Prepared, render_job
-from marionext_desktop.model.takes import frame_file, take_at
+from marionext_desktop.model.takes import frame_folders, take_at
 
 __all__ = [
     "FORMS",
@@ -70,17 +71,16 @@ def exported_pictures(
     Raises:
         OutputError: a frame has not been rendered.
     """
-    missing = missing_frames(project, span, take)
+    shown = dict(_folders(project, span, take))
+    missing = tuple(frame for frame, folder in shown.items() if folder is None)
     if missing:
         raise OutputError(
             f"expected frames {span} to be rendered, {format_frames(missing)} are not",
             hint="Render that range first, or export a shorter one.",
         )
     runs: list[tuple[Path, list[int]]] = []
-    for frame in range(span.start, span.stop):
-        shown = take or take_at(project, frame)
-        assert shown is not None
-        folder = frame_file(shown, frame).parent
+    for frame, folder in shown.items():
+        assert folder is not None
         if runs and runs[-1][0] == folder:
             runs[-1][1].append(frame)
         else:
@@ -92,12 +92,28 @@ def exported_pictures(
 
 def missing_frames(project: Project, span: FrameRange, take: Take | None = None) -> tuple[int, ...]:
     """Return the frames of a range that no take shows."""
-    shown = (take or take_at(project, frame) for frame in range(span.start, span.stop))
-    return tuple(
-        frame
-        for frame, each in zip(range(span.start, span.stop), shown, strict=True)
-        if each is None or frame not in each.span or not frame_file(each, frame).is_file()
-    )
+    return tuple(frame for frame, folder in _folders(project, span, take) if folder is None)
+
+
+def _folders(
+    project: Project, span: FrameRange, take: Take | None
+) -> Iterator[tuple[int, Path | None]]:
+    """Give each frame of a range and the folder that its picture is in; None: there is none.
+
+    Folders are listed once: asking for each of ten thousand files would be felt.
+    """
+    names: dict[Path, set[str]] = {}
+    for frame in range(span.start, span.stop):
+        each = take or take_at(project, frame)
+        found = None
+        for folder in frame_folders(each) if each is not None and frame in each.span else ():
+            if folder not in names:
+                with suppress(OSError):
+                    names[folder] = {each.name for each in folder.iterdir()}
+            if frame_name(frame) in names.setdefault(folder, set()):
+                found = folder
+                break
+        yield frame, found
 
 
 def export_job(

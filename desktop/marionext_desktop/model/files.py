@@ -215,12 +215,17 @@ def from_bytes(content: bytes, path: Path) -> Project:
         DamagedProjectError: it is no project.
         NewerProjectError: it was written by a newer version.
     """
-    hint = "It is left as it is. Recovery may hold a newer state: File > Recover."
+    hint = "It is left as it is. After a crash, the next start offers what was autosaved."
     try:
         data = json.loads(content)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        where = "is empty" if not content.strip() else f"is damaged in line {error.lineno}"
+        if content.strip() and error.pos >= len(error.doc.rstrip()):
+            where = f"breaks off in line {error.lineno}"
+        raise DamagedProjectError(f"expected a project, {path.name} {where}", hint=hint) from None
+    except (ValueError, RecursionError):
         raise DamagedProjectError(
-            f"{path.name} is damaged or no project: {error}", hint=hint
+            f"expected a project, {path.name} holds something else", hint=hint
         ) from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         raise DamagedProjectError(f"{path.name} is no Marionext project", hint=hint)

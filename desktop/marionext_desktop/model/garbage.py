@@ -23,14 +23,21 @@ class GarbageCollector(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         """Switch the automatic search off."""
         super().__init__(parent)
-        # What was made while starting stays: it need never be looked through again.
-        gc.collect()
-        gc.freeze()
         gc.disable()
+        self.keep()
         self._rounds = 0
         self._timer = QTimer(self, interval=_MS)
         self._timer.timeout.connect(self.check)
         self._timer.start()
+
+    def keep(self) -> None:
+        """Say that what there is now stays: it is never looked through again.
+
+        Called when the window has been made, since looking through all of it takes longer than the
+        window may stand still.
+        """
+        gc.collect()
+        gc.freeze()
 
     def check(self) -> None:
         """Look for garbage among what is new; now and then among all."""

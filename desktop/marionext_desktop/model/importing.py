@@ -167,4 +167,6 @@ def _video(path: Path, stamp: Stamp) -> Found:
         size=info.size,
         sound=info.has_audio,
     )
-    return Found(source=source, notes=(*info.notes, *info.warnings))
+    # An even rate is what one expects: the library names it.
+    notes = info.notes if info.variable_rate else ()
+    return Found(source=source, notes=(*notes, *info.warnings))

@@ -46,6 +46,7 @@ def warnings_of(
     *,
     render_size: tuple[int, int],
     first: FoundPose | None = None,
+    drawn: bool = False,
 ) -> tuple[Warned, ...]:
     """Return what is worth a word about a character.
 
@@ -54,6 +55,8 @@ def warnings_of(
         found: its pose, as found or as changed by hand; None: nobody was found.
         render_size: width and height of what is rendered.
         first: the pose of the sequence's first frame, on any canvas; None: not known.
+        drawn: whether frames are drawn of the picture itself (a paper doll), not denoised: nothing
+            of it blurs, and any pose may come first.
     """
     if found is None or not (found.scores[BODY] >= SEEN_SCORE).any():
         return (
@@ -76,9 +79,11 @@ def warnings_of(
     if width > 0 and height > 0:
         # The picture covers the frame, as the engine lays it.
         scale = max(render_size[0] / width, render_size[1] / height)
-        told += _small(points, scores, scale)
+        if not drawn:
+            told += _small(points, scores, scale)
         told += _cut(points, scores, (width, height))
-    if first is not None and (apart := how_far(found, first)) is not None and apart > _FAR:
+    apart = None if first is None or drawn else how_far(found, first)
+    if apart is not None and apart > _FAR:
         told.append(
             Warned(
                 "far",

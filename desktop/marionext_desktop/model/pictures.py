@@ -8,6 +8,7 @@ bytes, and an idle loader reads ahead in the direction of the playhead.
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -33,10 +34,12 @@ __all__ = ["CACHE_BYTES", "Picture", "PictureCache", "PictureKey", "Pictures"]
 
 logger = logging.getLogger(__name__)
 
-CACHE_BYTES = 256 << 20
+CACHE_BYTES = 128 << 20
 _AHEAD = 24
 _OPEN_PIECES = 3
 _OPEN_VIDEOS = 2
+_REST_SECONDS = 3.0
+"""From when on a decoder that is not used is let go."""
 
 Picture = NDArray[np.uint8]
 """(height, width, 4): blue, green, red and 255, row by row, as a QImage of Format_RGB32 has it."""
@@ -212,16 +215,21 @@ class Pictures(QObject):
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._closed and not self._wanted and not self._ahead:
-                    self._wake.wait()
+                if not self._closed and not self._wanted and not self._ahead:
+                    self._wake.wait(_REST_SECONDS if self._reader.decoding else None)
                 if self._closed:
                     self._reader.forget()
                     return
                 generation = self._generation
+                task = None
                 if self._wanted:
-                    (key, source), now = self._wanted.pop(0), True
-                else:
-                    (key, source), now = self._ahead.pop(0), False
+                    task, now = self._wanted.pop(0), True
+                elif self._ahead:
+                    task, now = self._ahead.pop(0), False
+            self._reader.rest()
+            if task is None:
+                continue
+            key, source = task
             if self.cache.holds(key) or key in self._refused:
                 continue
             try:
@@ -257,6 +265,22 @@ class _Reader:
         self._proxies = proxies
         self._pieces: OrderedDict[Path, _Piece] = OrderedDict()
         self._videos: OrderedDict[str, VideoFrames] = OrderedDict()
+        self._decoding: dict[str, float] = {}
+        """When videos were last read themselves whose decoders are open."""
+
+    @property
+    def decoding(self) -> bool:
+        """Whether a video's own decoder is open."""
+        return bool(self._decoding)
+
+    def rest(self) -> None:
+        """Let go of decoders that are not used any more: since proxies are there, say."""
+        now = time.monotonic()
+        for path, used in list(self._decoding.items()):
+            if now - used > _REST_SECONDS:
+                del self._decoding[path]
+                if path in self._videos:
+                    self._videos[path].rest()
 
     def read(
         self, key: PictureKey, source: Source | None, cancelled: Callable[[], bool]
@@ -293,8 +317,9 @@ class _Reader:
         if video is None:
             video = VideoFrames(path, longest=PROXY_SIDE * 2)
         self._videos[path] = video
+        self._decoding[path] = time.monotonic()
         while len(self._videos) > _OPEN_VIDEOS:
-            self._videos.popitem(last=False)
+            self._decoding.pop(self._videos.popitem(last=False)[0], None)
         return video
 
     def forget(self) -> None:
@@ -303,6 +328,7 @@ class _Reader:
             piece.close()
         self._pieces.clear()
         self._videos.clear()
+        self._decoding.clear()
 
 
 class _Piece:

@@ -9,12 +9,14 @@ they have in common, so keeping old ones for undo is cheap.
 where they belong.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from marionext import limits
 from marionext.edits import PoseEdit
@@ -378,7 +380,18 @@ class Project:
 
     def step(self, clip: Clip) -> Fraction:
         """Return how many frames of its source a clip goes on by in a frame of the timeline."""
-        return _step(clip.speed, self.source(clip.source).rate.fraction, self.rate.fraction)
+        return clip.speed * self.source(clip.source).rate.fraction / self.rate.fraction
+
+    def _place(self, clip: Clip) -> tuple[int, int, int]:
+        """Return (start, step, below): a clip shows (start + n step) / below in its frame n.
+
+        Whole numbers, since fractions are a hundred times slower.
+        """
+        speed, rate, own = clip.speed, self.source(clip.source).rate.fraction, self.rate.fraction
+        step = speed.numerator * rate.numerator * own.denominator
+        below = speed.denominator * rate.denominator * own.numerator
+        first = clip.first
+        return first.numerator * below, step * first.denominator, below * first.denominator
 
     def source_frame(self, clip: Clip, frame: int) -> int:
         """Return which frame of its source a clip shows.
@@ -390,26 +403,20 @@ class Project:
         source = self.source(clip.source)
         if clip.hold is not None:
             return min(max(clip.hold, 0), source.frames - 1)
-        step, first = self.step(clip), clip.first
-        # Whole numbers, since fractions are a hundred times slower.
-        across = (frame - clip.at) * step.numerator * first.denominator
-        below = first.denominator * step.denominator
-        place = (first.numerator * step.denominator + across) // below
-        return min(max(place, 0), source.frames - 1)
+        start, step, below = self._place(clip)
+        return min(max((start + (frame - clip.at) * step) // below, 0), source.frames - 1)
 
-    def source_frames(self, clip: Clip) -> Iterator[int]:
-        """Go through the frames of its source that a clip shows, one a frame of the timeline."""
+    def source_frames(self, clip: Clip) -> NDArray[np.int64]:
+        """Return which frame of its source a clip shows in each of its own: (count,)."""
         last = self.source(clip.source).frames - 1
         if clip.hold is not None:
-            held = min(max(clip.hold, 0), last)
-            yield from (held for _ in range(clip.count))
-            return
-        step = self.step(clip)
-        below = clip.first.denominator * step.denominator
-        start = clip.first.numerator * step.denominator
-        across = step.numerator * clip.first.denominator
-        for index in range(clip.count):
-            yield min(max((start + index * across) // below, 0), last)
+            return np.full(clip.count, min(max(clip.hold, 0), last), np.int64)
+        start, step, below = self._place(clip)
+        most = max(abs(start), abs(start + clip.count * step), below)
+        # Odd fractions go beyond 64 bits; Python's own numbers have no end.
+        numbers = np.arange(clip.count, dtype=np.int64 if most < 2**62 else object)
+        places: NDArray[np.int64] = np.clip((start + numbers * step) // below, 0, last)
+        return places.astype(np.int64)
 
     def timeline_frame(self, clip: Clip, source_frame: int) -> int | None:
         """Return the first frame of the timeline in which a clip shows a frame of its source.
@@ -419,14 +426,14 @@ class Project:
         """
         if clip.hold is not None:
             return clip.at if clip.hold == source_frame else None
-        step, first = self.step(clip), clip.first
+        start, step, below = self._place(clip)
+        last = self.source(clip.source).frames - 1
         # The frame is shown while its number is the floor of the place.
         edge = source_frame if step > 0 else source_frame + 1
-        away = (edge * first.denominator - first.numerator) * step.denominator
-        near = away // (first.denominator * step.numerator)
-        for frame in (clip.at + near + offset for offset in (-1, 0, 1, 2)):
-            if clip.at <= frame < clip.stop and self.source_frame(clip, frame) == source_frame:
-                return frame
+        near = (edge * below - start) // step
+        for index in range(max(near - 1, 0), min(near + 3, clip.count)):
+            if min(max((start + index * step) // below, 0), last) == source_frame:
+                return clip.at + index
         return None
 
     def with_clips(self, clips: Mapping[str, Clip | None]) -> "Project":
@@ -442,11 +449,6 @@ class Project:
                 sorted(all_of_them, key=lambda clip: (lanes.get(clip.source, "motion"), clip.at))
             ),
         )
-
-
-@lru_cache(maxsize=1024)
-def _step(speed: Fraction, source: Fraction, sequence: Fraction) -> Fraction:
-    return speed * source / sequence
 
 
 def _found(items: tuple[_Named, ...], name: str) -> _Named:

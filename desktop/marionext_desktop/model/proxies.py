@@ -92,6 +92,10 @@ class VideoFrames:
         """
         return self._shown.picture(self._index(frame), cancelled=cancelled)  # type: ignore[arg-type]
 
+    def rest(self) -> None:
+        """Let go of the decoder, which holds a hundred megabytes; the next picture opens it."""
+        self._shown.rest()
+
     @property
     def proxy_size(self) -> tuple[int, int]:
         """Width and height of its proxy: even, in its shape."""

@@ -58,6 +58,7 @@ _MENUS = {
         _command("save", "Save", "Ctrl+S", picture="save"),
         _command("save_as", "Save as …", "Ctrl+Shift+S"),
         _command("import", "Import media …", "Ctrl+I", picture="import"),
+        _command("make_character", "Make character …", picture="image"),
         _command("relink", "Find missing media …"),
         _command("export", "Export …", "Ctrl+M", "Ctrl+E", picture="download"),
         _command("sample", "Open the sample project"),

@@ -9,7 +9,6 @@ from outside is ever unpickled.
 """
 
 import contextlib
-import io
 import logging
 import os
 import pickle
@@ -141,19 +140,34 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _write(stream: IO[bytes], value: object) -> None:
-    content = io.BytesIO()
-    pickle.dump(value, content, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(_HEAD.pack(content.tell()))
-    stream.write(content.getbuffer())
+    """Write a value, its arrays beside the rest: copying them would hold Python's lock."""
+    arrays: list[pickle.PickleBuffer] = []
+    content = pickle.dumps(value, protocol=5, buffer_callback=arrays.append)
+    parts = [memoryview(content), *(array.raw() for array in arrays)]
+    stream.write(_HEAD.pack(len(parts)))
+    stream.write(b"".join(_HEAD.pack(part.nbytes) for part in parts))
+    for part in parts:
+        stream.write(part)
     stream.flush()
 
 
 def _read(stream: IO[bytes]) -> Any:
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        raise EOFError
-    content = stream.read(_HEAD.unpack(head)[0])
-    return pickle.loads(content)
+    (count,) = _HEAD.unpack(_exactly(stream, _HEAD.size))
+    sizes = struct.unpack(f"<{count}Q", _exactly(stream, count * _HEAD.size))
+    content, *arrays = (_exactly(stream, size) for size in sizes)
+    return pickle.loads(content, buffers=arrays)
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytearray:
+    """Read that many bytes into memory that can be written to, as arrays want it."""
+    content = bytearray(size)
+    view = memoryview(content)
+    while view:
+        count = stream.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise EOFError
+        view = view[count:]
+    return content
 
 
 def main() -> int:

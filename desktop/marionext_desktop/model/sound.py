@@ -100,9 +100,11 @@ def _decoded(path: Path) -> Iterator[Pcm]:
         origin = None
     try:
         with open_media(path) as container:
-            stream = next(iter(container.streams.audio), None)
+            # Phones add tracks of codecs that FFmpeg does not know.
+            known = (s for s in container.streams.audio if s.codec_context is not None)
+            stream = next(known, None)
             if stream is None:
-                raise MotionError(f"expected a sound, {path.name} has none")
+                raise MotionError(f"expected a sound, {path.name} has none that can be decoded")
             if origin is None:
                 origin = Fraction(container.start_time or 0, av.time_base)
             # One channel is given to both ears as it is; FFmpeg would take 3 dB off.
@@ -183,9 +185,11 @@ def _beats(samples: Pcm) -> tuple[NDArray[np.float64], float]:
     mono = samples[: len(samples) // _SLOWED * _SLOWED].astype(np.float32).mean(1)
     mono = mono.reshape(-1, _SLOWED).mean(1) / 32768
     rate = SAMPLE_RATE / _SLOWED
-    onsets = _onsets(mono)
     pace = rate / _HOP
-    if len(onsets) < 4 * pace or onsets.max(initial=0) <= 0:
+    if len(mono) < 4 * rate + _WINDOW:
+        return np.zeros(0), 0.0
+    onsets = _onsets(mono)
+    if onsets.max(initial=0) <= 0:
         return np.zeros(0), 0.0
     period = _period(onsets, pace)
     if not period:

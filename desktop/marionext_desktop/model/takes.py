@@ -22,6 +22,7 @@ from marionext_desktop.model.project import Clip, Project, Take
 __all__ = [
     "Segment",
     "frame_file",
+    "frame_folders",
     "is_stale",
     "next_name",
     "poses_key",
@@ -143,12 +144,18 @@ def preview_file(take: Take) -> Path:
 
 def frame_file(take: Take, frame: int) -> Path:
     """Return the picture of a frame of the timeline; it need not be there yet."""
+    *others, last = frame_folders(take)
+    name = frame_name(frame)
+    return next((each / name for each in others if (each / name).is_file()), last / name)
+
+
+def frame_folders(take: Take) -> tuple[Path, ...]:
+    """Return the folders in which a take's frames are looked for, one after the other."""
     folder = render_folder(take)
     if take.part:
-        return folder / "takes" / f"{take.part:03d}" / frame_name(frame)
+        return (folder / "takes" / f"{take.part:03d}",)
     # Where a joined take is shown, the engine keeps what it stands in for as take 0.
-    first = folder / "takes" / "000" / frame_name(frame)
-    return first if first.is_file() else folder / "frames" / frame_name(frame)
+    return folder / "takes" / "000", folder / "frames"
 
 
 def take_at(project: Project, frame: int, without: Iterable[str] = ()) -> Take | None:

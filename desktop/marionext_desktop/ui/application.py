@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     window.resize(1600, 960)
     window.restore_layout()
     window.show()
+    garbage.keep()
     if options.files:
         window.open_files([str(Path(path).absolute()) for path in options.files])
     QTimer.singleShot(0, window.begin)

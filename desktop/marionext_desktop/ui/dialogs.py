@@ -39,6 +39,7 @@ from marionext_desktop.ui.theme import font
 
 __all__ = [
     "ExportDialog",
+    "Form",
     "KeysDialog",
     "MarkerDialog",
     "PreferencesDialog",
@@ -48,7 +49,7 @@ __all__ = [
 ]
 
 
-class _Form(QDialog):
+class Form(QDialog):
     """Lines of names and fields above the buttons."""
 
     def __init__(self, parent: QWidget, title: str, yes: str, *, width: int = 420) -> None:
@@ -84,7 +85,7 @@ class _Form(QDialog):
         self.words.setVisible(bool(words))
 
 
-class ProjectDialog(_Form):
+class ProjectDialog(Form):
     """Rate, size and timecode of a project."""
 
     def __init__(self, parent: QWidget, project: Project) -> None:
@@ -133,7 +134,7 @@ class ProjectDialog(_Form):
         return replace(project, size=size, drop_frame=drop)
 
 
-class SpeedDialog(_Form):
+class SpeedDialog(Form):
     """How fast a clip is played."""
 
     def __init__(self, parent: QWidget, speed: Fraction) -> None:
@@ -153,7 +154,7 @@ class SpeedDialog(_Form):
         return -speed if self.reverse.isChecked() else speed
 
 
-class MarkerDialog(_Form):
+class MarkerDialog(Form):
     """Name and colour of a marker."""
 
     removed = Signal()
@@ -178,7 +179,7 @@ class MarkerDialog(_Form):
         self.reject()
 
 
-class ExportDialog(_Form):
+class ExportDialog(Form):
     """What is made of the sequence, and where."""
 
     KINDS = (
@@ -289,7 +290,7 @@ class ExportDialog(_Form):
         self.say(problem or count, "warn" if problem else "faint")
 
 
-class PreferencesDialog(_Form):
+class PreferencesDialog(Form):
     """What the user chooses about the window."""
 
     def __init__(self, parent: QWidget, settings: UserSettings) -> None:

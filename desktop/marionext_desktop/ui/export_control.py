@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QWidget
 
 from marionext.errors import EngineError
 from marionext.frames import FrameRange
+from marionext.jobs import Pictures
 from marionext.protocol import Failed, Finished
 from marionext_desktop.model import exporting
 from marionext_desktop.model.exporting import FORMS
@@ -26,12 +27,14 @@ class ExportControl(QObject):
     finished = Signal(object)
     """Path of what was made."""
     _done = Signal(object, object)
+    _looked = Signal(object, object)
 
     def __init__(self, window: QWidget, session: Session) -> None:
         super().__init__(window)
         self._window, self._session = window, session
         self._folder: Path | None = None
         self._done.connect(self._tell)
+        self._looked.connect(lambda do, result: do(result))
         self.mix: Callable[[Project, FrameRange, Callable[[object], None]], None] | None = None
         """Writes the sound of a range of the timeline to a file, and calls back with its path."""
 
@@ -95,14 +98,15 @@ class ExportControl(QObject):
         self, project: Project, kind: str, path: Path, span: FrameRange, take: Take | None,
         quality: str, *, sound: bool,
     ) -> None:  # fmt: skip
-        try:
-            exporting.check_free(path)
-            pictures = exporting.exported_pictures(project, span, take)
-        except EngineError as error:
-            self._tell(path, error)
-            return
+        def looked(pictures: object) -> None:
+            if not isinstance(pictures, tuple):
+                self._tell(path, pictures)
+            elif sound and kind in {"mp4", "prores", "webm"} and self.mix is not None:
+                self.mix(project, span, lambda mix: make(pictures, mix))
+            else:
+                make(pictures, None)
 
-        def make(mix: object) -> None:
+        def make(pictures: tuple[Pictures, ...], mix: object) -> None:
             if isinstance(mix, EngineError):
                 self._tell(path, mix)
                 return
@@ -114,10 +118,11 @@ class ExportControl(QObject):
             task.finished.connect(lambda event: self._made(path, mix, event))
             task.failed.connect(lambda event: self._made(path, mix, event))
 
-        if sound and kind in {"mp4", "prores", "webm"} and self.mix is not None:
-            self.mix(project, span, make)
-        else:
-            make(None)
+        # Beside the window: each of ten thousand frames is looked for on the disk.
+        self._session.side.call(
+            _free_and_pictures, path, project, span, take,
+            done=lambda result: self._looked.emit(looked, result),
+        )  # fmt: skip
 
     def _made(self, path: Path, mix: object, event: Finished | Failed) -> None:
         if isinstance(mix, Path):
@@ -146,3 +151,11 @@ class ExportControl(QObject):
         elif isinstance(result, Finished) or result is None or result:
             self._session.told.emit("good", say("{name} is there", name=path.name))
             self.finished.emit(path)
+
+
+def _free_and_pictures(
+    path: Path, project: Project, span: FrameRange, take: Take | None
+) -> tuple[Pictures, ...]:
+    """Return the pictures of a range, after a look whether their place is free."""
+    exporting.check_free(path)
+    return exporting.exported_pictures(project, span, take)

@@ -1,6 +1,7 @@
 """What looks wrong: badges on the timeline, the list, the keys that go through it."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -101,7 +102,9 @@ class FindingsControl(QObject):
         found: list[tuple[int, int, str, Clip, Finding]] = []
         for clip, findings in each_clip:
             for finding in findings:
-                span = self._span(project, clip, finding)
+                # Minor ones, of which there are many, are not shown: their order is enough.
+                shown = not finding.minor
+                span = self._span(project, clip, finding) if shown else finding.frames
                 if span is not None:
                     key = f"{clip.id}:{finding.key(clip.source)}"
                     found.append((span.start, span.stop, key, clip, finding))
@@ -110,7 +113,7 @@ class FindingsControl(QObject):
         self._timeline.badges = tuple(
             Badge(
                 key,
-                _rows(finding),
+                _rows(finding.points),
                 start,
                 stop,
                 _ICONS[finding.kind],
@@ -297,9 +300,10 @@ class FindingsControl(QObject):
         self.look_at(after)
 
 
-def _rows(finding: Finding) -> tuple[str, ...]:
-    """Return the rows of the timeline that show a finding."""
-    if not finding.points or len(finding.points) > 100:
+@lru_cache(maxsize=1024)
+def _rows(points: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the rows of the timeline that show a finding about some points."""
+    if not points or len(points) > 100:
         return ("torso",)
-    limbs = dict.fromkeys(limb_of(point) for point in finding.points)
+    limbs = dict.fromkeys(limb_of(point) for point in points)
     return tuple(dict.fromkeys(_FEET.get(limb, limb) for limb in limbs))

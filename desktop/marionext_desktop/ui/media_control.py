@@ -265,7 +265,8 @@ class MediaControl(QObject):
             source = project.source(clip.source)
             if source.kind == "video":
                 has = self.proxies.has(source, project.source_frame(clip, self._showing.frame))
-                words = say("Proxy {n}p", n=PROXY_SIDE) if has else say("Original")
+                side = min(PROXY_SIDE, max(source.size))
+                words = say("Proxy {n}p", n=side) if has else say("Original")
         self._transport.show_health(words, self.player.dropped, float(self.player.speed or 1))
         self._transport.show_playing(float(self.player.speed))
 

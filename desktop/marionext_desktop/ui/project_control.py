@@ -267,6 +267,8 @@ class ProjectControl(QObject):
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.NoIcon)
         box.setWindowTitle("Marionext")
+        # Names of files may look like markup.
+        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(error.message)
         box.setInformativeText(error.hint or "")
         box.setStandardButtons(QMessageBox.StandardButton.Ok)

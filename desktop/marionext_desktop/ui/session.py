@@ -113,7 +113,7 @@ class Session(QObject):
         if result.source is not None and result.source.has_poses:
             self.captures.start(result.source)
         for note in result.notes:
-            self.told.emit("warn", f"{name}: {note}")
+            self.told.emit("warn", note if note.startswith(name) else f"{name}: {note}")
         self.imported.emit(result)
 
     def _capture_failed(self, name: str, error: EngineError) -> None:

@@ -142,6 +142,9 @@ class Theme(QObject):
         self._wish: Scheme = "system"
         self.colours = DARK
         self._made: dict[tuple[str, int], QColor] = {}
+        self._styled: QApplication | None = None
+        self._shown: Colours | None = None
+        """The scheme that the application has been given."""
 
     @property
     def dark(self) -> bool:
@@ -168,22 +171,28 @@ class Theme(QObject):
         application = QApplication.instance()
         if not isinstance(application, QApplication):
             return
-        hints = QGuiApplication.styleHints()
-        hints.colorSchemeChanged.connect(self._follow, Qt.ConnectionType.UniqueConnection)
-        application.setStyle("Fusion")
+        if application is not self._styled:
+            hints = QGuiApplication.styleHints()
+            hints.colorSchemeChanged.connect(self._follow, Qt.ConnectionType.UniqueConnection)
+            application.setStyle("Fusion")
+            self._styled, self._shown = application, None
         self._follow()
 
     def _follow(self) -> None:
         light = self._wish == "light"
         if self._wish == "system":
             light = QGuiApplication.styleHints().colorScheme() is Qt.ColorScheme.Light
-        self.colours = LIGHT if light else DARK
+        colours = LIGHT if light else DARK
+        if colours is self._shown:
+            return  # a style sheet goes through every widget there is
+        self.colours = colours
         self._made.clear()
         application = QApplication.instance()
         if isinstance(application, QApplication):
             application.setFont(font(12))
             application.setPalette(self._palette())
             application.setStyleSheet(_style_sheet(self.colours))
+            self._shown = colours
         self.changed.emit()
 
     def _palette(self) -> QPalette:
@@ -325,6 +334,7 @@ QPushButton:focus { border-color: $accent; }
 QPushButton:default { background: $accent; color: $on_accent; border-color: $accent; }
 QPushButton:disabled { color: $faint; }
 QPushButton:default:disabled { background: $raised; color: $faint; border-color: $edge; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QCheckBox, QRadioButton { color: $text; spacing: 8px; }
 QScrollArea, QWidget#inner { background: transparent; border: 0; }
 QScrollBar:vertical { background: transparent; width: 8px; margin: 0; }

@@ -42,6 +42,7 @@ from marionext_desktop.ui.inspector.selection import SelectionPage
 from marionext_desktop.ui.library import LibraryPanel
 from marionext_desktop.ui.library_control import LibraryControl
 from marionext_desktop.ui.loading import PictureFiles
+from marionext_desktop.ui.making_control import MakingControl
 from marionext_desktop.ui.media_control import MediaControl
 from marionext_desktop.ui.menus import Menus
 from marionext_desktop.ui.models_control import ModelsControl
@@ -94,7 +95,7 @@ _SPACE_COMMANDS: dict[str, Space] = {
     "render_space": "render",
 }
 _SPACE_LAYOUTS = {"edit": "side", "clean": "overlay", "render": "wipe"}
-_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 408
+_LEFT_WIDTH, _RIGHT_WIDTH, _BOTTOM_HEIGHT = 236, 336, 426
 
 
 class Window(QMainWindow):
@@ -203,6 +204,7 @@ class Window(QMainWindow):
             actions, session, showing, self.timeline_control, self.viewer.canvas,
             self.findings_control, self.render_control,
         )  # fmt: skip
+        self.making = MakingControl(self, session, showing)
         self.models_control = ModelsControl(self.models, session.models, session)
         self.timeline.sheet.dropped.connect(self.library_control.drop)
         self.models_control.wanted.connect(lambda: self.library.turn("models"))
@@ -267,6 +269,7 @@ class Window(QMainWindow):
             "open": self.projects.open,
             "save": self.projects.save,
             "save_as": self.projects.save_as,
+            "make_character": self.making.ask,
             "relink": self.projects.relink,
             "export": self.exports.ask,
             "sample": lambda: self.projects.when_safe(self.open_sample),
@@ -475,7 +478,8 @@ class Window(QMainWindow):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape lets go of what is dragged, then chooses nothing."""
         if event.key() == Qt.Key.Key_Escape:
-            if not (self.timeline.sheet.drop_gesture() or self.viewer.canvas.drop_gesture()):
+            held = (self.timeline.sheet, self.viewer.canvas, self.character.canvas)
+            if not any(each.drop_gesture() for each in held):
                 self.editing.select_none()
             return
         super().keyPressEvent(event)
@@ -631,6 +635,7 @@ class Window(QMainWindow):
         geometry = bytes(self.saveGeometry().toBase64().data()).decode("ascii")
         write_settings(replace(self.settings, window=geometry, panels=panels))
         self.media.close()
+        self.making.close()
         self.projects.close()
         self.files.close()
         self.session.close(keep_rendering=self.settings.keep_rendering)

@@ -236,12 +236,14 @@ class EventPrinter:
     Args:
         as_json: print the events themselves.
         results: print where the results are, on stdout.
+        unit: what is made, one of them.
     """
 
-    def __init__(self, *, as_json: bool, results: bool = True) -> None:
+    def __init__(self, *, as_json: bool, results: bool = True, unit: str = "frame") -> None:
         """Begin with nothing shown."""
         self._as_json = as_json
         self._results = results
+        self._unit = unit
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -255,8 +257,8 @@ class EventPrinter:
             case Log():
                 say(("warning: " if event.level == "warning" else "") + event.text)
             case Finished():
-                frames = "1 frame" if event.frames == 1 else f"{event.frames} frames"
-                say(f"{frames} in {event.seconds:.1f} s: {event.directory}")
+                made_of = f"{event.frames} {self._unit}{'s' * (event.frames != 1)}"
+                say(f"{made_of} in {event.seconds:.1f} s: {event.directory}")
                 for made in (event.videos or (event.directory,)) if self._results else ():
                     show_result(made)
             case Failed():

@@ -109,7 +109,7 @@ def _image(options: argparse.Namespace) -> int:
         write_json(user_path(options.save_job), encode_job(job))
         console.show_result(options.save_job)
         return 0
-    return run_jobs([job], engine_settings(options), as_json=options.json)
+    return run_jobs([job], engine_settings(options), as_json=options.json, unit="picture")
 
 
 def _job(options: argparse.Namespace) -> PictureJob:

@@ -17,7 +17,12 @@ PARTIAL = 6
 
 
 def run_jobs(
-    jobs: Sequence[Job], engine: EngineSettings, *, as_json: bool = False, results: bool = True
+    jobs: Sequence[Job],
+    engine: EngineSettings,
+    *,
+    as_json: bool = False,
+    results: bool = True,
+    unit: str = "frame",
 ) -> int:
     """Do jobs in order; the first Ctrl-C stops cleanly, the second at once.
 
@@ -26,13 +31,14 @@ def run_jobs(
         engine: which machine to use.
         as_json: print the events as JSON lines instead of text.
         results: print where the results are.
+        unit: what they make, one of them.
 
     Returns:
         The exit status of the command.
     """
     from marionext.local import LocalEngine  # noqa: PLC0415 - its session loads torch
 
-    printer = console.EventPrinter(as_json=as_json, results=results)
+    printer = console.EventPrinter(as_json=as_json, results=results, unit=unit)
     settings = encode(engine)
     statuses: list[int] = []
     with LocalEngine() as local:

@@ -1,6 +1,7 @@
 """``marionext verify``: is what was rendered still what it was, and if not, make it so again."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import add_engine_options, engine_settings
 from marionext.errors import EngineError, JobCancelled, OutputError
-from marionext.jobs import EngineSettings
+from marionext.jobs import EngineSettings, PictureJob, decode_job
 from marionext.paths import user_path
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "verify",
         help="compare frames and videos with their record, and repair what is damaged",
         description="Compare every frame, video and other result of the renders in DIR, or below "
-        "it, with the hashes in their render.json. With --repair, what is damaged is made again.",
+        "it, with the hashes in their render.json, and pictures with those in picture.json. With "
+        "--repair, what is damaged is made again.",
     )
     verify.add_argument("folders", nargs="+", metavar="DIR", help="folder of a render, or above")
     verify.add_argument(
@@ -37,11 +39,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from marionext.verifying import find_renders, verify  # noqa: PLC0415 - pictures
+    from marionext.verifying import verify  # noqa: PLC0415 - pictures
 
-    folders = [
-        render for given in options.folders for render in find_renders(user_path(given).resolve())
-    ]
+    folders, pictures = _found(options)
     rows: list[dict[str, Any]] = []
     damaged = 0
     for place, folder in enumerate(folders):
@@ -62,11 +62,97 @@ def _verify(options: argparse.Namespace) -> int:
         _tell(verdict, row, as_json=options.json)
         damaged += not verdict.whole
         rows.append(row)
+    for folder in pictures:
+        row = _pictures(folder, options)
+        damaged += not row["whole"]
+        rows.append(row)
     if options.json:
         console.show_json(rows)
     if damaged and not options.repair:
-        console.say(f"{damaged} of {len(folders)} are damaged; --repair makes that again.")
+        console.say(f"{damaged} of {len(rows)} are damaged; --repair makes that again.")
     return OutputError.exit_status if damaged else 0
+
+
+def _found(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return the folders of renders and those of pictures that are meant.
+
+    Raises:
+        OutputError: at a place there is neither.
+    """
+    from marionext.runs.picture_folder import find_pictures  # noqa: PLC0415 - pictures
+    from marionext.verifying import find_renders  # noqa: PLC0415
+
+    renders: list[Path] = []
+    pictures: list[Path] = []
+    for given in options.folders:
+        place = user_path(given).resolve()
+        own = find_pictures(place)
+        pictures += own
+        try:
+            renders += find_renders(place)
+        except OutputError:
+            if not own:
+                raise
+    return renders, pictures
+
+
+def _pictures(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Compare a folder of pictures with its record, and have what is damaged made again."""
+    from marionext.runs.picture_folder import damages_of  # noqa: PLC0415 - pictures
+
+    row: dict[str, Any] = {"folder": str(folder), "whole": False, "damages": []}
+    try:
+        record, damages = damages_of(folder)
+        row["damages"] = _listed(damages)
+        if damages and options.repair:
+            _tell_pictures(folder, row, as_json=options.json)
+            row["damaged"] = row["damages"]
+            _repair_pictures(folder, list(damages), options)
+            record, damages = damages_of(folder)
+            row |= {"repaired": not damages, "damages": _listed(damages)}
+    except EngineError as error:
+        console.show_error(error)
+        return row
+    row["whole"] = not damages
+    _tell_pictures(folder, row, as_json=options.json, count=len(record.seeds))
+    return row
+
+
+def _listed(damages: dict[str, str]) -> list[dict[str, str]]:
+    return [{"what": "file", "name": name, "fault": fault} for name, fault in damages.items()]
+
+
+def _tell_pictures(folder: Path, row: dict[str, Any], *, as_json: bool, count: int = 0) -> None:
+    """Say what a folder of pictures is like."""
+    if as_json:
+        return
+    if row["whole"]:
+        done = "repaired" if row.get("repaired") else "whole"
+        console.show_result(f"{done:<9} {folder}: {count} picture{'s' * (count != 1)}")
+        return
+    console.show_result(f"damaged   {folder}: {len(row['damages'])} of its files")
+    for damage in row["damages"][:_MOST_LINES]:
+        console.show_result(f"          {damage['name']} is {damage['fault']}")
+    if (more := len(row["damages"]) - _MOST_LINES) > 0:
+        console.show_result(f"          and {more} more")
+
+
+def _repair_pictures(folder: Path, names: list[str], options: argparse.Namespace) -> None:
+    """Have files of a folder of pictures made again by the job that made them.
+
+    Raises:
+        OutputError: the record's job is none of pictures.
+    """
+    from marionext.runs.picture_folder import damages_of, release  # noqa: PLC0415 - pictures
+    from marionext.verifying import engine_of  # noqa: PLC0415
+
+    record, _ = damages_of(folder)
+    job = decode_job(record.job)
+    if not isinstance(job, PictureJob):
+        raise OutputError(f"{folder}: expected the job of pictures, got one of kind {job.kind!r}")
+    release(folder, names)
+    engine = engine_of(record, engine_settings(options))
+    run_jobs([replace(job, output=str(folder))], engine, results=False, unit="picture")
 
 
 def _row(verdict: "Verdict") -> dict[str, Any]:

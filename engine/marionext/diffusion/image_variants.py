@@ -162,13 +162,16 @@ class _Adder:
 
 def _matched(variant: ImageVariant, control: Tensor, features: Tensor) -> Tensor:
     """Return what is added at a scale of 1."""
-    control = control.to(features.dtype)
     size = (features.shape[-2], features.shape[-1])
     if variant.config.zero_convolution:
-        return pooled(control, size)
+        return pooled(control.to(features.dtype), size)
+    # In single precision: in half, 1e-12 is 0, and the deviation of a plain map may be, too.
+    control, wide = control.float(), features.float()
     if variant.pool_first:
-        return cross_normalise(pooled(control, size), features, eps=EPS)
-    return pooled(cross_normalise(control, features, eps=EPS), size)
+        matched = cross_normalise(pooled(control, size), wide, eps=EPS)
+    else:
+        matched = pooled(cross_normalise(control, wide, eps=EPS), size)
+    return matched.to(features.dtype)
 
 
 def _hook(network: Any, place: str, block: int, adder: _Adder) -> Any:

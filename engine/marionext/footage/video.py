@@ -503,6 +503,10 @@ class Shown:
         picture = av.VideoFrame.from_ndarray(found.picture(), format="rgb24")
         return picture.reformat(*size, format="yuv420p", interpolation="AREA")
 
+    def rest(self) -> None:
+        """Let go of the decoder and its memory; the next picture is sought anew."""
+        self._frames, self._at, self._next = iter(()), None, None
+
     def _found(self, index: int) -> "_Decoded":
         """Return the frame that is shown at a place."""
         index = max(index, self._info.held)

@@ -1,5 +1,6 @@
 """Commands of the engine that run for a while and then answer: the doctor, fetching a model."""
 
+import json
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,18 @@ class Answer:
     output: str
     errors: str
     """The end of its stderr, or why it could not be started."""
+
+    @property
+    def failure(self) -> str:
+        """Why it failed, for people to read: what its last event says, else its stderr."""
+        for line in reversed(self.output.splitlines()):
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and told.get("type") == "failed":
+                return "\n".join(filter(None, (told.get("message"), told.get("hint"))))
+        return self.errors.removeprefix("error: ") or f"It ended with status {self.status}."
 
 
 class CommandRun:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
+from marionext.files import reading
 from marionext.motion.animation import JointAnimation
 from marionext.motion.camera import Camera
 from marionext.motion.gltf import Moment, moment_of
@@ -30,7 +31,11 @@ _NEAREST = 0.01
 """Metres in front of the camera within which nothing is seen."""
 _SAMPLES = 1 << 21
 """Points that are looked at at once: some hundred megabytes."""
+_SMALL = 64
+"""Pixels of triangles that are drawn many at once."""
 _MOST_FACES = 5_000_000
+_FARTHEST = 1e9
+"""Nothing in a sound file is as far as this; numbers beyond it overflow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,11 +100,16 @@ def read_surface(
             f"{path.name} has no surface: expected a glTF, GLB or VRM file with a mesh",
             hint="Give its depth or outline as a picture, or export the character as GLB.",
         )
-    moment = moment_of(path, index, clip=clip, rate=animation.rate)
+    with reading(path, MotionError, "a glTF file with a mesh"):
+        return _read(moment_of(path, index, clip=clip, rate=animation.rate), animation, index)
+
+
+def _read(moment: Moment, animation: JointAnimation, index: int) -> Surface:
+    name = moment.file.path.name
     parts = list(_parts(moment))
     if not parts:
         raise MotionError(
-            f"{path.name} has no mesh of triangles", hint="Export the character with its mesh."
+            f"{name} has no mesh of triangles", hint="Export the character with its mesh."
         )
     starts = np.cumsum([0, *(len(points) for points, _ in parts)])
     points = np.concatenate([points for points, _ in parts])
@@ -108,10 +118,10 @@ def read_surface(
     )
     if len(faces) > _MOST_FACES:
         raise MotionError(
-            f"{path.name}: expected at most {_MOST_FACES:,} triangles, found {len(faces):,}"
+            f"{name}: expected at most {_MOST_FACES:,} triangles, found {len(faces):,}"
         )
-    if not np.isfinite(points).all():
-        raise MotionError(f"{path.name}: its mesh is not finite")
+    if not (np.abs(points) < _FARTHEST).all():  # NaN neither
+        raise MotionError(f"{name}: its mesh is not finite")
     matrix, move = _to_animation(moment, animation, index)
     return Surface(points @ matrix.T + move, faces)
 
@@ -248,14 +258,24 @@ def rasterise(surface: Surface, camera: Camera, index: int, size: tuple[int, int
     first = np.clip(np.floor(low[seen] - 0.5).astype(np.int64), 0, np.array(size) - 1)
     last = np.clip(np.ceil(high[seen] - 0.5).astype(np.int64), 0, np.array(size) - 1)
     spans = (last - first + 1).max(axis=1)
+    # Small ones many at once, in squares that they fit into; large ones by themselves.
     side = 1
-    while len(spans) and side < 2 * spans.max():
+    while side <= _SMALL:
         of_side = np.flatnonzero((spans <= side) & (spans > side // 2))
-        step = max(1, _SAMPLES // side**2)
+        step = _SAMPLES // side**2
         for start in range(0, len(of_side), step):
             part = of_side[start : start + step]
-            _draw(buffer, size, corners[part], values[part], first[part], side, flat=flat)
+            square = (side, side)
+            _draw(buffer, size, corners[part], values[part], first[part], square, flat=flat)
         side *= 2
+    for number in np.flatnonzero(spans > _SMALL):
+        one = slice(number, number + 1)
+        width, height = (last[number] - first[number] + 1).tolist()
+        band = max(1, _SAMPLES // width)
+        for top in range(0, height, band):
+            corner = first[one] + np.array([0, top])
+            part_of = (width, min(band, height - top))
+            _draw(buffer, size, corners[one], values[one], corner, part_of, flat=flat)
     if not np.isfinite(buffer).any():
         raise MotionError(
             "nothing of the rig's surface is in the picture",
@@ -284,22 +304,22 @@ def _draw(
     corners: Floats,
     values: Floats,
     first: NDArray[np.int64],
-    side: int,
+    box: tuple[int, int],
     *,
     flat: bool,
 ) -> None:
-    """Draw triangles that fit into squares of ``side`` pixels, nearest wins.
+    """Draw what of triangles lies in boxes of one size, nearest wins.
 
     Args:
         buffer: (height * width,) distances, changed.
         size: width and height.
         corners: (triangles, 3, 2) in pixels.
         values: (triangles, 3), what is straight across them.
-        first: (triangles, 2), the upper left pixel of each one's square.
-        side: of the squares.
+        first: (triangles, 2), the upper left pixel of each one's box.
+        box: width and height of the boxes.
         flat: whether the values are distances, or one over them.
     """
-    offsets = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)
+    offsets = np.stack(np.meshgrid(*map(np.arange, box)), axis=-1).reshape(-1, 2)
     places = first[:, None] + offsets
     centres = places + 0.5
     a, b, c = (corners[:, None, corner] for corner in range(3))

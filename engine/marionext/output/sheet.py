@@ -12,6 +12,7 @@ __all__ = ["contact_sheet"]
 
 _CELL = 384
 """Pixels of the longer side of a picture on the sheet at most."""
+_LEAST_CELL = 96
 _WIDEST = 4096
 """Pixels of the sheet's width at most."""
 _GAP = 12
@@ -33,6 +34,7 @@ def contact_sheet(
     Returns:
         (height, width, 3) RGB.
     """
+    cell = min(cell, max(_LEAST_CELL, round(_WIDEST / math.sqrt(len(pictures)))))
     scale = min(1.0, cell / max(max(picture.shape[:2]) for picture in pictures))
     small = [_scaled(picture, scale) for picture in pictures]
     width = max(picture.shape[1] for picture in small) + _GAP

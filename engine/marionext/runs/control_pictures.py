@@ -4,7 +4,7 @@ Each comes to the size of the result, and whatever is cut off, added or guessed 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from marionext.character import Character, crop_geometry, read_character
 from marionext.errors import CharacterError, MotionError, SettingsError
 from marionext.frames import FrameRange
 from marionext.jobs import PictureControl, PoseSettings
+from marionext.motion import MOTION_SUFFIXES
 from marionext.pose import PoseTrack, select
 from marionext.pose.formats import read_track
 from marionext.posemap import SmallDrawer, is_pose_map
@@ -32,6 +33,7 @@ Palette = Literal["controlnext", "openpose"]
 Fit = Literal["cut", "whole"]
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+_NO_VIDEO = MOTION_SUFFIXES | {".json", ".npz", ".fbx", ".blend"}
 _SAME_SHAPE = 0.01
 """Difference of two aspects, in logarithms, that nobody sees."""
 _MOST_CUT = 0.5
@@ -80,7 +82,10 @@ class ControlSource:
 
     @cached_property
     def picture(self) -> Character:
-        """The picture, upright and opaque."""
+        """The picture, upright and opaque; of a video that of the frame."""
+        if not self.is_picture:
+            self.motion.tell(self.report)
+            return Character(self.motion.picture(self.frame), ())
         read = read_character(self.path, what=f"the {self.name}")
         if self.control.frame is not None:
             raise SettingsError(f"{self.name}: a picture has no frames, got @{self.control.frame}")
@@ -89,7 +94,15 @@ class ControlSource:
     @cached_property
     def motion(self) -> OpenMotion:
         """The motion, opened."""
-        return open_motion(self.control.source)
+        source = self.control.source
+        if self.control.kind != "pose" and source.kind == "auto" and self._may_be_video:
+            # On black ground it would be taken for pose maps, which nobody wants edges of.
+            source = replace(source, kind="video")
+        return open_motion(source)
+
+    @property
+    def _may_be_video(self) -> bool:
+        return self.path.is_file() and self.path.suffix.lower() not in _NO_VIDEO
 
     @cached_property
     def files(self) -> tuple[Path, ...]:
@@ -120,6 +133,9 @@ class ControlSource:
             return width, height
         if self.motion.kind == "rig":
             return None
+        if self.motion.kind == "video" and self.control.kind != "pose":
+            height, width = self.picture.pixels.shape[:2]
+            return width, height
         maps = self.motion.maps()
         return self._poses((576, 1024)).size if maps is None else maps.size
 
@@ -171,6 +187,10 @@ class ControlSource:
         track = self.track(size)
         drawn = SmallDrawer(size).draw(track.points[0], track.scores[0], size)
         return _in_palette(drawn, palette)
+
+    def known_track(self, size: tuple[int, int]) -> PoseTrack | None:
+        """Return the pose as `track` does, or None where the control picture was drawn already."""
+        return self._fitted.get(size)
 
     def track(self, size: tuple[int, int]) -> PoseTrack:
         """Return the pose, a track of one frame in a picture of that size.
@@ -226,7 +246,9 @@ class ControlSource:
         """Return the pose of the frame, a track of one frame."""
         if self._kept is None or (self.motion.kind == "rig" and self._kept[0] != size):
             span = FrameRange(self.frame, self.frame + 1)
-            track = self.motion.poses(PoseSettings(fit="none"), size, self.report, frames=span)
+            track = self.motion.poses(
+                PoseSettings(fit="none"), size, self.report, frames=span, alone=True
+            )
             self._kept = (size, select(track, (self.frame,)))
         return self._kept[1]
 
@@ -249,8 +271,7 @@ class ControlSource:
         return np.repeat(np.asarray(found, np.uint8)[..., None], 3, axis=2)
 
     def _depth(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        if not self.is_picture:
-            self.motion.tell(self.report)
+        if self._has_surface:
             return _as_picture(self.motion.surface(self.frame, size).depth)
         pixels = self.picture.pixels
         shown = self._bring(pixels, size, smooth=True)
@@ -266,9 +287,16 @@ class ControlSource:
 
         return _as_picture(estimate_depth(shown, Path(self.control.estimator)))
 
+    @property
+    def _has_surface(self) -> bool:
+        """Whether depth and outline are those of a mesh, and not of something in a picture."""
+        if self.is_picture or self.motion.kind == "video":
+            return False
+        self.motion.tell(self.report)
+        return True
+
     def _mask(self, size: tuple[int, int]) -> NDArray[np.uint8]:
-        if not self.is_picture:
-            self.motion.tell(self.report)
+        if self._has_surface:
             return _as_picture(self.motion.surface(self.frame, size).mask)
         read = self.picture
         if read.mask is not None and self.control.ready != "yes":
@@ -392,7 +420,8 @@ def _is_grey(pixels: NDArray[np.uint8]) -> bool:
 
 def _is_two_valued(pixels: NDArray[np.uint8]) -> bool:
     grey = pixels.max(axis=2)
-    return float(((grey < _NEAR) | (grey > 255 - _NEAR)).mean()) >= _TWO_VALUED
+    black, white = grey < _NEAR, grey > 255 - _NEAR
+    return bool(black.any() and white.any()) and float((black | white).mean()) >= _TWO_VALUED
 
 
 def _as_picture(values: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -6,7 +6,7 @@ that the record does not list is replaced or removed.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +21,20 @@ from marionext.files import read_json, sha256_of, write_json
 from marionext.frames import frame_name
 from marionext.output import FolderLock, write_png
 from marionext.paths import is_inside
+from marionext.pose import PoseTrack
+from marionext.pose.formats import write_native
 
-__all__ = ["PICTURE_RECORD", "PictureFolder", "PictureRecord"]
+__all__ = [
+    "PICTURE_RECORD",
+    "PictureFolder",
+    "PictureRecord",
+    "begun_with",
+    "damages_of",
+    "find_pictures",
+    "read_record",
+    "release",
+    "started",
+]
 
 PICTURE_RECORD = "picture.json"
 """Name of the record in the folder of pictures."""
@@ -99,6 +111,33 @@ def identity_of(
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def read_record(path: Path) -> PictureRecord | None:
+    """Read the record of a folder of pictures, or return None where there is none.
+
+    Raises:
+        OutputError: it cannot be read, or is none.
+    """
+    try:
+        data = read_json(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path}: not a record of pictures: {error}", hint=_HINT) from None
+    version = data.get("version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise OutputError(
+            f"{path}: expected a record of version {SCHEMA_VERSION}, got {version}",
+            hint="It was written by another version of Marionext; choose another folder.",
+        )
+    try:
+        record = decode(PictureRecord, data)
+    except SettingsError as error:
+        raise OutputError(f"{path}: not a record of pictures: {error.message}") from None
+    if record.schema != SCHEMA or not all(map(is_inside, (*record.files, *record.seeds))):
+        raise OutputError(f"{path}: not a record of pictures")
+    return record
+
+
 class PictureFolder:
     """Holds the folder for one run; a context manager.
 
@@ -132,7 +171,7 @@ class PictureFolder:
 
     def _opened(self, wanted: PictureRecord, *, overwrite: bool) -> PictureRecord:
         path = self.folder / PICTURE_RECORD
-        found = self._read(path)
+        found = read_record(path)
         if found is None:
             self._refuse_strangers()
             record = wanted
@@ -151,27 +190,6 @@ class PictureFolder:
         else:
             raise OutputError(f"{self.folder} holds the pictures of another job", hint=_HINT)
         write_json(path, encode(record))
-        return record
-
-    def _read(self, path: Path) -> PictureRecord | None:
-        try:
-            data = read_json(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{path}: not a record of pictures: {error}", hint=_HINT) from None
-        version = data.get("version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise OutputError(
-                f"{path}: expected a record of version {SCHEMA_VERSION}, got {version}",
-                hint="It was written by another version of Marionext; choose another folder.",
-            )
-        try:
-            record = decode(PictureRecord, data)
-        except SettingsError as error:
-            raise OutputError(f"{path}: not a record of pictures: {error.message}") from None
-        if record.schema != SCHEMA or not all(map(is_inside, (*record.files, *record.seeds))):
-            raise OutputError(f"{path}: not a record of pictures")
         return record
 
     def _is(self, name: str, hashed: str) -> bool:
@@ -237,24 +255,101 @@ class PictureFolder:
         new = tuple(note for note in dict.fromkeys(notes) if note not in known)
         self._keep(replace(self.record, notes=(*known, *new)))
 
+    def put_pose(self, number: int, track: PoseTrack) -> Path:
+        """Write the pose that a picture was asked for beside it, as a render looks for it there."""
+        name = Path(f"{_PICTURES}/{frame_name(number)}").with_suffix(".pose.npz").as_posix()
+
+        def write(path: Path) -> str:
+            write_native(track, path)
+            return sha256_of(path)
+
+        return self._written(name, write)
+
     def _put(
         self, name: str, picture: NDArray[np.uint8], text: Mapping[str, str] | None = None
     ) -> Path:
+        return self._written(name, lambda path: write_png(path, picture, text=text))
+
+    def _written(self, name: str, write: Callable[[Path], str]) -> Path:
+        """Write a file whose name the record has before the file has it.
+
+        Args:
+            name: of the file in the folder.
+            write: does it, and returns its sha256.
+        """
         path = self.folder / name
-        ours = name in self.record.files or name in self._claimed
-        if path.exists() and not ours:
+        if path.exists() and name not in self.record.files and name not in self._claimed:
             raise OutputError(
                 f"{path} is there already, and is not as Marionext wrote it",
                 hint="Choose another folder, or move it away.",
             )
         self._keep(replace(self.record, files={**self.record.files, name: ""}))
-        hashed = write_png(path, picture, text=text)
+        hashed = write(path)
         self._keep(replace(self.record, files={**self.record.files, name: hashed}))
         return path
 
     def _keep(self, record: PictureRecord) -> None:
         self.record = record
         write_json(self.folder / PICTURE_RECORD, encode(record))
+
+
+def find_pictures(folder: Path) -> tuple[Path, ...]:
+    """Return the folders of pictures at a place: itself, or all below it."""
+    if (folder / PICTURE_RECORD).is_file():
+        return (folder,)
+    return tuple(sorted(path.parent for path in folder.rglob(PICTURE_RECORD)))
+
+
+def damages_of(folder: Path) -> tuple[PictureRecord, dict[str, str]]:
+    """Compare every file of a folder of pictures with its record; nothing is changed.
+
+    Returns:
+        The record, and what is wrong with each file that is not as it was made: ``missing``,
+        ``changed``, or ``unfinished`` where a run died.
+
+    Raises:
+        OutputError: the record cannot be read.
+    """
+    record = read_record(folder / PICTURE_RECORD)
+    if record is None:
+        raise OutputError(f"{folder / PICTURE_RECORD} is not there any more")
+    found = {}
+    for name, hashed in record.files.items():
+        path = folder / name
+        if not path.is_file():
+            found[name] = "missing"
+        elif not hashed:
+            found[name] = "unfinished"
+        elif sha256_of(path) != hashed:
+            found[name] = "changed"
+    return record, found
+
+
+def release(folder: Path, names: Iterable[str]) -> None:
+    """Let files of a folder of pictures be made again, whatever is there under their names now.
+
+    Raises:
+        OutputError: another run is at work there, or it cannot be written.
+    """
+    with FolderLock(folder):
+        record = read_record(folder / PICTURE_RECORD)
+        if record is not None:
+            hurt = dict.fromkeys(names, "")
+            files = {**record.files, **{name: "" for name in hurt if name in record.files}}
+            write_json(folder / PICTURE_RECORD, encode(replace(record, files=files)))
+
+
+def begun_with(folder: Path) -> int | None:
+    """Return the threads of the processor that pictures in a folder were made with, if any."""
+    try:
+        data = read_json(folder / PICTURE_RECORD)
+    except (OSError, ValueError):
+        return None  # said when it is opened
+    computed = data.get("computed") if isinstance(data, dict) else None
+    number = computed.get("threads") if isinstance(computed, dict) else None
+    if isinstance(number, str) and number.isdecimal() and 0 < int(number) < 1000:
+        return int(number)
+    return None
 
 
 def started(

@@ -1,5 +1,6 @@
 """Make pictures from words and controls: a character in the right pose, or many to choose from."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +17,8 @@ from marionext.backends import Renderers
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.pictures.families import FamilyName, nearest_bucket, rounded
 from marionext.backends.pictures.recognise import base_family, refuse_other_lora
-from marionext.backends.processor import threads
-from marionext.casting import open_doll
+from marionext.backends.processor import computing_with, threads
+from marionext.casting import find_files, open_doll
 from marionext.character import read_character
 from marionext.codec import decode
 from marionext.doll import DollDrawer
@@ -27,9 +28,10 @@ from marionext.job_files import inputs_of, is_weight_file
 from marionext.jobs import EngineSettings, PictureJob, encode_job
 from marionext.output import contact_sheet
 from marionext.paths import refuse_overlap, user_path
+from marionext.pose import PoseTrack
 from marionext.reporting import Reporter
 from marionext.runs.control_pictures import ControlSource, fitted
-from marionext.runs.picture_folder import PictureFolder, started
+from marionext.runs.picture_folder import PictureFolder, begun_with, started
 from marionext.runs.result import Result
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ __all__ = ["make_pictures"]
 
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
+_MOST_SHOWN = 100
+"""Pictures on a contact sheet, the first."""
 _READ = frozenset({".json", ".model", ".safetensors", ".txt"})
 _OWN_SETTINGS = "marionext.toml"
 
@@ -131,6 +135,8 @@ def make_pictures(
     reads: dict[str, Sequence[Path]] = {what: (path,) for what, path in inputs_of(job).items()}
     for place, source in enumerate(controls, start=1):
         reads[f"control {place} ({source.control.kind})"] = source.files
+    if job.draft is not None and job.draft.kind == "doll":
+        reads["the draft"] = find_files(Path(job.draft.path)).all
     refuse_overlap(reads, (), (output,))
     maker = _open(base, engine, report, renderers)
     size = _size(job, maker, controls, report)
@@ -141,20 +147,25 @@ def make_pictures(
         guidance=usual.guidance if job.guidance is None else job.guidance,
     )
     wish = _wish(job, maker, size, controls, networks, report)
+    # Bytes depend on the threads: what goes on takes those that it was begun with.
+    number = engine.threads or begun_with(output) or threads()
     record = started(
         job=encode_job(job),
-        inputs=_hashes(reads),
+        inputs={**_hashes(reads), **_drawn(wish)},
         models=_hashes({**base.files, **_named(networks)}, known=_recorded(base.path)),
         versions=_versions(),
-        computed=_computed(maker),
+        computed=_computed(maker, number),
         size=size,
     )
-    with PictureFolder(output, record, overwrite=engine.overwrite) as folder:
+    with (
+        PictureFolder(output, record, overwrite=engine.overwrite) as folder,
+        computing_with(number),
+    ):
         for place, control in enumerate(wish.controls, start=1):
             folder.put_control(place, job.controls[place - 1].kind, control.picture)
         if wish.draft is not None:
             folder.put_draft(wish.draft)
-        _make_missing(job, maker, wish, folder, report)
+        _make_missing(job, maker, wish, folder, report, _pose_asked_for(controls, wish))
         _sheet(job, wish, folder)
         folder.note(tuple(report.said))
     return Result(output, job.count)
@@ -258,15 +269,13 @@ def _size(
                 f"the model wants multiples of {maker.side_step}"
             )
         return size
-    side = maker.side
-    if not controls:
-        shape = (1, 1)
-    elif (known := controls[0].shape) is not None:
-        shape = known
+    own = maker.own_size
+    if not controls or own[0] != own[1]:
+        size, why = rounded(own, maker.side_step), "the base's own size"
     else:
-        shape = (2, 3)  # a figure stands upright
-    size = rounded(nearest_bucket(side, shape), maker.side_step)
-    why = "the base's own size" if not controls else f"the size nearest to {controls[0].name}"
+        shape = controls[0].shape or (2, 3)  # a figure stands upright
+        size = rounded(nearest_bucket(own[0], shape), maker.side_step)
+        why = f"the size nearest to {controls[0].name}"
     report.log(f"{size[0]}x{size[1]}: {why} (--size says another)")
     return size
 
@@ -381,6 +390,14 @@ def _hashes(
     return found
 
 
+def _drawn(wish: "Wish") -> dict[str, str]:
+    """Return hashes of what is drawn of the inputs: what found a pose or depth counts as well."""
+    shown = {f"control {n} as drawn": each.picture for n, each in enumerate(wish.controls, start=1)}
+    if wish.draft is not None:
+        shown["the draft as drawn"] = wish.draft
+    return {name: hashlib.sha256(each.tobytes()).hexdigest() for name, each in shown.items()}
+
+
 def _recorded(folder: Path) -> dict[Path, str]:
     """Return the hashes that were recorded as a base was fetched, of files of their size still."""
     if not folder.is_dir():
@@ -408,19 +425,34 @@ def _versions() -> dict[str, str]:
     return dict(versions())
 
 
-def _computed(maker: "PictureMaker") -> dict[str, str]:
+def _computed(maker: "PictureMaker", number: int) -> dict[str, str]:
     """Return how this machine computes it, as far as that changes bits."""
     computed = {
         "device": maker.device.type,
         "dtype": str(maker.dtype).removeprefix("torch."),
     }
     if maker.device.type == "cpu":
-        computed["threads"] = str(threads())
+        computed["threads"] = str(number)
     return computed
 
 
+def _pose_asked_for(controls: Sequence[ControlSource], wish: "Wish") -> PoseTrack | None:
+    """Return the keypoints of the one pose that pictures are to have, where they are known."""
+    poses = [
+        source
+        for source, control in zip(controls, wish.controls, strict=True)
+        if source.control.kind == "pose" and control.strength > 0
+    ]
+    return poses[0].known_track(wish.size) if len(poses) == 1 else None
+
+
 def _make_missing(
-    job: PictureJob, maker: "PictureMaker", wish: "Wish", folder: PictureFolder, report: Reporter
+    job: PictureJob,
+    maker: "PictureMaker",
+    wish: "Wish",
+    folder: PictureFolder,
+    report: Reporter,
+    pose: PoseTrack | None,
 ) -> None:
     """Make the pictures that are not there yet, so many at a time."""
     seeds = [job.seed + number for number in range(job.count)]
@@ -436,6 +468,8 @@ def _make_missing(
         for seed, picture in zip(part, pictures, strict=True):
             number = seed - job.seed + 1
             path = folder.put_picture(number, seed, picture, _text(job, seed))
+            if pose is not None:
+                folder.put_pose(number, pose)
             report.frame(number, str(path))
 
 
@@ -477,7 +511,7 @@ def _sheet(job: PictureJob, wish: "Wish", folder: PictureFolder) -> None:
     ]
     if wish.draft is not None:
         shown.append((wish.draft, "draft"))
-    for number in range(job.count):
+    for number in range(min(job.count, _MOST_SHOWN)):
         seed = job.seed + number
         shown.append((_pixels(folder.path_of(seed)), f"{number + 1}: seed {seed}"))
     if len(shown) > 1:

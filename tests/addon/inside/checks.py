@@ -155,6 +155,33 @@ def models(answer):
     answer["checked"] = [row.busy, row.failed, row.message]
 
 
+def character(answer):
+    """A picture from words, by a model of random weights; and what the queue has to do."""
+    scene, _ = fresh()
+    try:
+        bpy.ops.marionext.make_character(prompt=" ", wait=True)
+    except RuntimeError as error:
+        answer["no words"] = str(error)
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", base="sd15", wait=True)
+    except RuntimeError as error:
+        answer["no model"] = str(error)
+    scene.marionext.output = "//renders"
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "made.blend"))
+    base = kit.REQUEST["base"]
+    bpy.ops.marionext.make_character(
+        prompt="a dancer in red", folder=base, steps=1, posed=False, wait=True
+    )
+    chosen = Path(bpy.path.abspath(scene.marionext.character))
+    answer["character"] = [chosen.is_file(), scene.marionext.character_source]
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", folder=str(kit.FOLDER), wait=True)
+    except RuntimeError as error:
+        answer["no such base"] = str(error)
+    bpy.ops.marionext.queue_state(wait=True)
+    answer["queue"] = session().queue_state
+
+
 def story():
     kit.empty_file()
     kit.install()
@@ -163,6 +190,7 @@ def story():
     estimate(answer)
     cameras(answer)
     models(answer)
+    character(answer)
     return answer
 
 

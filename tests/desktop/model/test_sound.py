@@ -145,3 +145,11 @@ def test_sound_is_decoded_once_and_told(folder: Path, tmp_path: Path, qtbot: QtB
         again.want(replace(tone, id="x", path=str(tmp_path / "gone.mp4"), stamp=None))
     assert "gone.mp4" in str(told.args[1])
     again.close()
+
+
+def test_a_sound_of_half_a_second_has_no_beats_and_is_decoded(tmp_path: Path) -> None:
+    path = write_clicks(tmp_path / "short.wav", 0.4)
+    decode(str(path), str(tmp_path / "short.pcm"))
+    wave = read_wave(tmp_path / "short.npz")
+    assert len(wave.beats) == 0
+    assert len(wave.peaks) == 80

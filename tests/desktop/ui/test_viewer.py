@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 from tests.desktop.ui.conftest import Hand, settle
 
@@ -150,3 +152,28 @@ def test_ghosts_are_of_the_keys_around(window: Window, canvas: Canvas, qtbot: Qt
     for pose, ghost in zip(poses, shown, strict=True):
         assert pose is not None
         assert np.array_equal(pose.points[0], ghost)
+
+
+def test_a_characters_crop_is_drawn_with_the_mouse(
+    window: Window, qtbot: QtBot, hand: Callable[[QWidget], Hand]
+) -> None:
+    window.inspector.turn("character")
+    canvas = window.character.canvas
+    qtbot.waitUntil(lambda: canvas.stage.source is not None, timeout=5000)
+    settle(qtbot)
+    _, area = canvas.panes()[0]
+    start, stop = canvas._to(area, 100, 50), canvas._to(area, 400, 500)
+    canvas.draw_part()
+    hand(canvas).press(start.x(), start.y()).move(stop.x(), stop.y()).release()
+    crop = window.session.project.characters[0].crop
+    assert crop is not None
+    drawn = (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)
+    assert drawn == pytest.approx((100, 50, 400, 500), abs=3)
+    settle(qtbot)
+    assert canvas.part is not None
+    canvas.draw_part()
+    QTest.keyClick(window, Qt.Key.Key_Escape)
+    hand(canvas).press(start.x(), start.y()).move(stop.x() - 50, stop.y()).release()
+    assert window.session.project.characters[0].crop == crop
+    window.session.document.undo()
+    assert window.session.project.characters[0].crop is None

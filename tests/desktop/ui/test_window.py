@@ -1,18 +1,24 @@
 import ast
+import errno
+import os
+import re
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QColor, QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QSlider
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QSlider
 from pytestqt.qtbot import QtBot
 from tests.desktop.ui.conftest import settle
 
 import marionext_desktop.ui
-from marionext_desktop.model import words
+from marionext.skeleton import POINT_NAMES
+from marionext_desktop.model import exporting, words
 from marionext_desktop.model.chinese import CHINESE
+from marionext_desktop.model.files import open_project, read_project, save_as
 from marionext_desktop.model.settings import UserSettings, read_settings, write_settings
 from marionext_desktop.model.shortcuts import COMMANDS, KEY_SETS, conflicts, keys_of
 from marionext_desktop.ui.controls import Button
@@ -20,6 +26,7 @@ from marionext_desktop.ui.dialogs import ExportDialog, KeysDialog, ProjectDialog
 from marionext_desktop.ui.help import help_page
 from marionext_desktop.ui.queue_panel import JobCard
 from marionext_desktop.ui.theme import DARK, LIGHT, theme
+from marionext_desktop.ui.timeline.rows import LIMBS
 from marionext_desktop.ui.window import Window
 
 
@@ -181,6 +188,71 @@ def test_saved_projects_are_opened_again(window: Window, qtbot: QtBot, tmp_path:
     assert window.session.project == project
 
 
+def test_a_damaged_project_is_refused_and_what_is_open_stays(
+    window: Window, qtbot: QtBot, tmp_path: Path
+) -> None:
+    damaged, before = tmp_path / "damaged.marionext", window.session.project
+    damaged.write_text('{"schema": "marionext.project",\n "version": 1, "clips": [')
+    told: list[str] = []
+    window.session.told.connect(lambda _tone, words: told.append(words))
+    window.projects.open(damaged)
+    qtbot.waitUntil(lambda: bool(told), timeout=5000)
+    assert told == ["expected a project, damaged.marionext breaks off in line 2"]
+    assert window.session.project is before
+    box = next(w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox))
+    box.reject()
+    assert damaged.read_text().endswith("[")
+
+
+def test_a_second_window_looks_and_saves_under_another_name(
+    window: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, mine = tmp_path / "dance.marionext", tmp_path / "mine.marionext"
+    save_as(window.session.project, path).close()
+    held = open_project(path)[1]
+    with qtbot.waitSignal(window.projects.opened, timeout=5000):
+        window.projects.open(path)
+    assert "read only" in window.projects.words
+    window.go_to(30)
+    window.actions_["marker"].trigger()
+    theirs = path.read_bytes()
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(mine), ""))
+    with qtbot.waitSignal(window.projects.opened, timeout=5000):
+        window.actions_["save"].trigger()
+    assert path.read_bytes() == theirs
+    assert read_project(mine).markers
+    assert not window.session.document.dirty
+    held.close()
+
+
+def test_a_disk_that_is_full_keeps_the_work_in_the_window(
+    window: Window, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dance.marionext"
+    with qtbot.waitSignal(window.projects.opened, timeout=5000):
+        window.projects.save_as(path)
+    before = path.read_bytes()
+    window.go_to(30)
+    window.actions_["marker"].trigger()
+    told: list[str] = []
+    window.session.told.connect(lambda _tone, words: told.append(words))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        window.actions_["save"].trigger()
+        qtbot.waitUntil(lambda: bool(told), timeout=5000)
+    assert "the disk is full" in told[0]
+    assert path.read_bytes() == before
+    assert window.session.document.dirty
+    next(w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox)).reject()
+    with qtbot.waitSignal(window.projects.opened, timeout=5000):
+        window.actions_["save"].trigger()
+    assert read_project(path).markers
+
+
 def test_queue_cards_offer_what_can_be_done(window: Window) -> None:
     asked: list[tuple[str, str]] = []
     window.queue.asked.disconnect()
@@ -280,7 +352,20 @@ def said() -> set[str]:
                 first = node.args[0]
                 if isinstance(first, ast.Constant) and isinstance(first.value, str):
                     found.add(first.value)
-    return found | {command.words for command in COMMANDS.values()}
+    names = (name.replace("_", " ").capitalize() for name in (*POINT_NAMES, *LIMBS))
+    points = {re.sub(r" \d+$", "", name) for name in names}
+    forms = {words for words, _ in exporting.FORMS.values()}
+    return found | {command.words for command in COMMANDS.values()} | points | forms
+
+
+@pytest.mark.parametrize("space", ["edit", "clean", "render"])
+def test_help_is_there_in_chinese_with_the_same_keys(space: str) -> None:
+    folder = resources.files("marionext_desktop.ui.help")
+    english, chinese = (
+        re.findall(r"\{key:\w+\}", folder.joinpath(f"{space}.{each}.md").read_text("utf-8"))
+        for each in ("en", "zh")
+    )
+    assert sorted(english) == sorted(chinese)
 
 
 def test_all_that_is_said_is_said_in_chinese() -> None:

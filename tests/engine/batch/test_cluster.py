@@ -90,24 +90,24 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster of two machines with a processor each."""
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster of two machines with a processor each; its last test kills one of them."""
     pytest.importorskip("ray")
-    for name, value in CALM.items():
-        monkeypatch.setenv(name, value)
     # Ray makes sockets there, whose paths have to be short.
     folder = Path(tempfile.mkdtemp(prefix="mxt-"))
-    monkeypatch.setenv("RAY_TMPDIR", str(folder))
     (folder / "ray").mkdir()
-    made = Cluster()
-    try:
-        made.add()
-        made.add()
-        yield made
-    finally:
-        made.end()
-        shutil.rmtree(folder, ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**CALM, "RAY_TMPDIR": str(folder)}.items():
+            patch.setenv(name, value)
+        made = Cluster()
+        try:
+            made.add()
+            made.add()
+            yield made
+        finally:
+            made.end()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def command(*arguments: object) -> list[str]:
@@ -145,35 +145,6 @@ def events_until(
 
 def finished(events: Sequence[dict[str, Any]]) -> list[str]:
     return sorted(event["job_id"] for event in events if event["type"] == "finished")
-
-
-def test_a_machine_is_killed_at_work_and_every_job_is_done_once_to_the_same_bytes(
-    cluster: Cluster, tmp_path: Path, write_job
-) -> None:
-    puppet = {"model": "puppet", "settings": {"steps": 6, "window": 8}}
-    jobs = [*(write_job(name) for name in "abc"), *(write_job(name, **puppet) for name in "de")]
-    assert batch(*jobs).returncode == 0
-    calm = {name: results(tmp_path / "out" / name) for name in "abcde"}
-    shutil.rmtree(tmp_path / "out")
-    line = command(*jobs, "--ray", cluster.address, "--json", "--ray-cpus", 1)
-    with subprocess.Popen(
-        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **CALM}
-    ) as running:
-        events = events_until(running, lambda e: e.get("stage") == "denoise" and e["done"] > 1)
-        (working,) = {e["job_id"] for e in events[-1:]}
-        pid = holder_of(tmp_path / working)
-        (killed,) = [m for m in cluster.machines if pid in children_of(raylet_of(m))]
-        cluster.kill(killed)
-        events += events_until(running, lambda _: False)
-        assert running.stderr is not None
-        said = running.stderr.read()
-    assert running.returncode == 0, said
-    assert "Traceback" not in said
-    assert finished(events) == [f"out/{name}" for name in "abcde"]
-    assert {name: results(tmp_path / "out" / name) for name in "abcde"} == calm
-    assert any("its worker was lost" in event.get("text", "") for event in events)
-    record = Record.read(tmp_path / working / "render.json")
-    assert record.stage.name == "finished"
 
 
 def raylet_of(node: Any) -> int:
@@ -232,6 +203,35 @@ def test_a_job_that_fails_takes_no_other_along_and_what_is_whole_is_skipped(
     roomless = batch(jobs[0], "--ray", cluster.address, "--ray-cpus", 64)
     assert roomless.returncode == 5
     assert "no machine of the cluster has room for a worker with 64 CPUs" in roomless.stderr
+
+
+def test_a_machine_is_killed_at_work_and_every_job_is_done_once_to_the_same_bytes(
+    cluster: Cluster, tmp_path: Path, write_job
+) -> None:
+    puppet = {"model": "puppet", "settings": {"steps": 6, "window": 8}}
+    jobs = [*(write_job(name) for name in "abc"), *(write_job(name, **puppet) for name in "de")]
+    assert batch(*jobs).returncode == 0
+    calm = {name: results(tmp_path / "out" / name) for name in "abcde"}
+    shutil.rmtree(tmp_path / "out")
+    line = command(*jobs, "--ray", cluster.address, "--json", "--ray-cpus", 1)
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **CALM}
+    ) as running:
+        events = events_until(running, lambda e: e.get("stage") == "denoise" and e["done"] > 1)
+        (working,) = {e["job_id"] for e in events[-1:]}
+        pid = holder_of(tmp_path / working)
+        (killed,) = [m for m in cluster.machines if pid in children_of(raylet_of(m))]
+        cluster.kill(killed)
+        events += events_until(running, lambda _: False)
+        assert running.stderr is not None
+        said = running.stderr.read()
+    assert running.returncode == 0, said
+    assert "Traceback" not in said
+    assert finished(events) == [f"out/{name}" for name in "abcde"]
+    assert {name: results(tmp_path / "out" / name) for name in "abcde"} == calm
+    assert any("its worker was lost" in event.get("text", "") for event in events)
+    record = Record.read(tmp_path / working / "render.json")
+    assert record.stage.name == "finished"
 
 
 @pytest.mark.parametrize("interrupts", [1, 2])

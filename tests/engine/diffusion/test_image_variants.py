@@ -162,6 +162,15 @@ def test_a_control_without_normalisation_is_added_as_it_is(unet: Any) -> None:
         assert torch.equal(run(unet), plain)
 
 
+@pytest.mark.parametrize("number", [torch.float16, torch.float32])
+def test_a_plain_control_map_is_no_catastrophe(unet: Any, number: torch.dtype) -> None:
+    network = diffusers.UNet2DConditionModel.from_config(unet.config).to(number)
+    sample, context = noise(1, 4, 16, 8).to(number), noise(1, 5, 16, seed=2).to(number)
+    with steered(network, SDXL, torch.full((1, 32, 9, 7), 0.5, dtype=number)):
+        output = network(sample, torch.tensor(500), context).sample
+    assert torch.isfinite(output).all()
+
+
 def test_places_that_a_network_has_not_are_refused(unet: Any, transformer: Any) -> None:
     with pytest.raises(ModelError, match="does not belong to a UNet2DConditionModel"):
         steered(unet, SD_3, noise(1, 32, 4, 4)).__enter__()

@@ -1,12 +1,14 @@
 """Surfaces of rigs: bent as their joints are, and seen through a camera."""
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine.motion.test_gltf import Builder, about
+from tests.engine.motion.test_gltf import Builder, about, walk
 
 from marionext.errors import MotionError
 from marionext.motion import Camera, Surface, rasterise, read_gltf, read_surface
@@ -174,6 +176,39 @@ def test_meshes_that_cannot_be_read_are_named(tmp_path: Path, change: str, words
     animation = read_gltf(path, clip="bend")[0]
     with pytest.raises(MotionError, match=words):
         read_surface(path, animation, 0, clip="bend")
+
+
+def test_a_triangle_larger_than_the_picture_covers_it() -> None:
+    wide = plane([(-90.0, -90.0, 0.0), (90.0, -90.0, 0.0), (0.0, 90.0, 0.0)], (0, 1, 2))
+    raster = rasterise(wide, looking_down(), 0, (300, 200))
+    assert raster.mask.all()
+    assert raster.distance == pytest.approx(2.0)
+    small = plane([(-0.3, -0.3, 0.0), (0.3, -0.3, 0.0), (0.0, 0.3, 0.0)], (0, 1, 2))
+    one, many = (rasterise(small, looking_down(), 0, (side, side)) for side in (96, 640))
+    assert one.mask.mean() == pytest.approx(many.mask.mean(), rel=0.1)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_no_damage_raises_anything_but_a_motion_error(tmp_path: Path, data: st.DataObject) -> None:
+    builder = Builder()
+    arm(builder)
+    whole = builder.glb(tmp_path / "whole.glb")
+    animation = read_gltf(whole, clip="bend")[0]
+    places = [place for place in walk(builder.json) if place[0] in {"meshes", "skins", "accessors"}]
+    where = data.draw(st.sampled_from(places))
+    junk = st.one_of(
+        st.none(), st.integers(-3, 1000), st.floats(), st.text(max_size=3), st.just([])
+    )
+    target: Any = builder.json
+    for step in where[:-1]:
+        target = target[step]
+    target[where[-1]] = data.draw(junk)
+    damaged = builder.glb(tmp_path / "damaged.glb")
+    with contextlib.suppress(MotionError), np.errstate(over="ignore", invalid="ignore"):
+        rasterise(read_surface(damaged, animation, 0, clip="bend"), looking_down(9), 0, (32, 32))
 
 
 def test_a_file_without_surfaces_says_what_would_have_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.engine.conftest import dancing_track
+from tests.engine.conftest import Clips, dancing_track
 from tests.engine.motion.test_gltf import Builder
 from tests.engine.motion.test_surface import arm
 
@@ -200,6 +200,25 @@ def test_pictures_have_no_frames_and_small_ones_no_use(source: Source, tmp_path:
     tiny = save(tmp_path / "tiny.png", box((20, 20)))
     with pytest.raises(CharacterError, match=r"the canny control tiny.png is at least 64 pixels"):
         source("canny", tiny).draw(SIZE, "openpose")
+
+
+def test_a_frame_of_a_video_is_a_picture(source: Source, tmp_path: Path) -> None:
+    pictures = [np.full((96, 64, 3), grey, np.uint8) for grey in (20, 20, 20)]
+    pictures[1][30:60, 20:44] = 220
+    video = Clips.write(tmp_path / "clip.mp4", pictures, options={"crf": "5"})
+    found = source("canny", video, frame=2).draw((64, 96), "openpose")
+    rows, columns = np.nonzero(found[..., 0])
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx(
+        (30, 60, 20, 44), abs=2
+    )
+    shown = source("other", video, frame=2)
+    assert shown.shape == (64, 96)
+    assert abs(shown.draw((64, 96), "openpose").astype(int) - pictures[1]).mean() < 4
+    with pytest.raises(CharacterError, match="no edges are found"):
+        source("canny", video, frame=1).draw((64, 96), "openpose")
+    write_track(dancing_track(2), tmp_path / "wave.npz")
+    with pytest.raises(MotionError, match=r"wave.npz shows nothing: expected a picture"):
+        source("canny", tmp_path / "wave.npz").draw((64, 96), "openpose")
 
 
 def test_networks_of_the_users_find_depth_and_figure(source: Source, tmp_path: Path) -> None:

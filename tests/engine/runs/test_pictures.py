@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from safetensors.torch import save_file
 from tests.engine.backends.pictures import tiny
 from tests.engine.conftest import dancing_track
 
+from marionext.casting import doll_pose, open_doll
+from marionext.cli import main
 from marionext.errors import OutputError, SettingsError
 from marionext.job_files import inputs_of, model_of, refuse_missing, results_of
 from marionext.jobs import PictureJob, decode_job, encode_job, read_job
 from marionext.local import LocalEngine
-from marionext.pose.formats import write_track
+from marionext.pose.formats import read_native, write_track
 from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -84,8 +87,9 @@ def test_pictures_are_made_with_a_record_and_a_sheet(
     assert fractions == sorted(fractions)
     record = json.loads((out / "picture.json").read_text())
     assert record["seeds"] == dict(zip(names, (11, 12, 13), strict=True))
-    assert set(record["files"]) == {*names, "controls/1-pose.png", "sheet.png"}
-    assert record["inputs"].keys() == {"control 1 (pose)"}
+    poses = {name.replace(".png", ".pose.npz") for name in names}
+    assert set(record["files"]) == {*names, *poses, "controls/1-pose.png", "sheet.png"}
+    assert record["inputs"].keys() == {"control 1 (pose)", "control 1 as drawn"}
     assert record["models"]["control 1/controlnext.safetensors"]
     assert record["computed"]["dtype"] == "float32"
     with Image.open(out / names[1]) as picture:
@@ -348,3 +352,70 @@ def test_a_lora_of_another_family_is_refused_by_name(
     assert isinstance(failed, Failed)
     assert failed.code == "model"
     assert "a LoRA for Stable Diffusion 1.5, this one is for Stable Diffusion XL" in failed.message
+
+
+def test_a_job_goes_on_with_the_threads_that_it_was_begun_with(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    assert isinstance(run(engine, job_of(), threads=1)[-1], Finished)
+    torch.set_num_threads(2)  # as another machine might have it
+    try:
+        events = run(engine, job_of(count=2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert isinstance(events[-1], Finished), events[-1]
+    record = json.loads((tmp_path / "out" / "picture.json").read_text())
+    assert record["computed"]["threads"] == "1"
+    refused = run(engine, job_of(count=2), threads=3)[-1]
+    assert isinstance(refused, Failed)
+    assert "pictures of another job" in refused.message
+
+
+def test_a_picture_is_the_character_of_a_render_in_its_pose(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    assert isinstance(run(engine, job_of(width=96, height=128))[-1], Finished)
+    made = tmp_path / "out" / "pictures" / "000001.png"
+    track = read_native(made.with_suffix(".pose.npz"))
+    assert (track.size, len(track), track.people) == ((96, 128), 1, 1)
+    still = [0, 1, 2, 5, 8, 11]  # the arm that waves is smoothed
+    assert np.allclose(track.points[0, 0, still], dancing_track(7).points[2, 0, still], atol=1)
+    doll = open_doll(made, print)
+    assert np.array_equal(doll_pose(doll).points, track.points)
+    # A pose that was drawn already is only a picture of keypoints.
+    drawn = tmp_path / "out" / "controls" / "1-pose.png"
+    shutil.copy(drawn, tmp_path / "drawn.png")
+    control = {"kind": "pose", "source": {"path": str(tmp_path / "drawn.png")}, "ready": "yes"}
+    again = job_of(width=96, height=128, controls=[control], output=str(tmp_path / "b"))
+    assert isinstance(run(engine, again)[-1], Finished)
+    assert [path.name for path in (tmp_path / "b" / "pictures").iterdir()] == ["000001.png"]
+
+
+def test_damaged_pictures_are_found_and_made_again(
+    engine: LocalEngine,
+    job_of: Callable[..., dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert isinstance(run(engine, job_of(count=2))[-1], Finished)
+    out = tmp_path / "out"
+    assert main(["verify", str(tmp_path)]) == 0
+    assert f"whole     {out}: 2 pictures" in capsys.readouterr().out
+    first, second = (out / "pictures" / f"00000{number}.png" for number in (1, 2))
+    before = first.read_bytes(), second.read_bytes()
+    first.write_bytes(b"painted over")
+    second.unlink()
+    assert main(["verify", str(out)]) == 1
+    said = capsys.readouterr()
+    assert "pictures/000001.png is changed" in said.out
+    assert "pictures/000002.png is missing" in said.out
+    assert "1 of 1 are damaged; --repair" in said.err
+    assert first.read_bytes() == b"painted over"
+    assert main(["verify", str(out), "--repair", "--json", "--device", "cpu"]) == 0
+    assert (first.read_bytes(), second.read_bytes()) == before
+    rows = json.loads(capsys.readouterr().out)
+    assert (rows[0]["whole"], rows[0]["repaired"], len(rows[0]["damaged"])) == (True, True, 2)
+    (out / "picture.json").write_text("{}")
+    assert main(["verify", str(out)]) == 1
+    assert "not a record of pictures" in capsys.readouterr().err

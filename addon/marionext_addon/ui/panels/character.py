@@ -32,6 +32,7 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
             layout.prop(settings, "character", text="")
         else:
             self._draw_scene_source(context, layout, settings)
+        _draw_making(context, layout)
         self._draw_picture(context, layout, settings)
         layout.prop(settings, "pose_fit", text="", icon="ARMATURE_DATA")
         draw_live(context, layout)
@@ -73,6 +74,18 @@ class MARIONEXT_PT_character(SidebarPanel, bpy.types.Panel):
             )
         elif icon != thumbnails.WAITING:
             layout.template_icon(icon_value=icon, scale=8.0)
+
+
+def _draw_making(context: Any, layout: Any) -> None:
+    """Draw the button beside the choice, and how far a picture is."""
+    session = context.window_manager.marionext
+    row = layout.row(align=True)
+    row.operator("marionext.make_character", icon="BRUSH_DATA")
+    if session.character_message and session.character_failed:
+        write_problem(layout, context, session.character_message)
+    elif session.character_message:
+        row.operator("marionext.cancel_character", text="", icon="CANCEL")
+        write(layout, context, session.character_message, icon="TIME")
 
 
 def draw_live(context: Any, layout: Any) -> None:

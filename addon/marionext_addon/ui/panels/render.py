@@ -66,6 +66,9 @@ class MARIONEXT_PT_render(SidebarPanel, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(context.scene.marionext, "output")
         column.prop(context.scene.marionext, "queue_folder", text="Queue")
+        layout.operator("marionext.queue_state", icon="LINENUMBERS_ON")
+        if session.queue_state:
+            write(layout, context, session.queue_state, icon="INFO")
 
     def _draw_buttons(self, layout: Any, *, poses: bool, renders: bool) -> None:
         column = layout.column(align=True)

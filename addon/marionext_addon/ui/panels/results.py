@@ -44,10 +44,11 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         )  # fmt: skip
         buttons = row.column(align=True)
         buttons.operator("marionext.remove_job", text="", icon="REMOVE")
-        buttons.operator("marionext.clear_jobs", text="", icon="TRASH")
+        buttons.operator("marionext.clear_jobs", text="", icon="X")
         if not 0 <= session.job_index < len(session.jobs):
             return
         job = session.jobs[session.job_index]
+        self._draw_about(layout, job)
         if job.state == "QUEUED":
             layout.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
         elif job.state == "FAILED":
@@ -59,6 +60,23 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             self._draw_retry(layout, job)
         elif job.state == "FINISHED":
             self._draw_finished(context, layout, job)
+
+    def _draw_about(self, layout: Any, job: Any) -> None:
+        """Draw when it was made and of what, and what concerns its folder."""
+        if not job.about:
+            return
+        row = layout.row(align=True)
+        row.label(text=job.about, translate=False)
+        row.operator("marionext.rename_job", text="", icon="GREASEPENCIL").job_id = job.job_id
+        if job.state not in {"RECORDING", "QUEUED", "RUNNING"}:
+            row.operator("marionext.delete_job", text="", icon="TRASH").job_id = job.job_id
+
+    def _draw_takes(self, layout: Any, job: Any) -> None:
+        row = layout.row(align=True)
+        row.operator("marionext.render_again", icon="FILE_REFRESH").job_id = job.job_id
+        for number in range(job.takes + 1) if job.takes else ():
+            button = row.operator("marionext.show_take", text=str(number))
+            button.job_id, button.take = job.job_id, number
 
     def _draw_failed(self, context: Any, layout: Any, job: Any) -> None:
         box = write_problem(layout, context, translated(job.message), say(job.hint))
@@ -81,6 +99,10 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             # What had to be left out, or what the engine warned of.
             write(layout, context, translated(job.hint), icon="INFO")
         column = layout.column(align=True)
+        if job.kind != "POSE_MAPS":
+            self._draw_takes(layout, job)
+        if job.video:
+            column.operator("marionext.play_video", icon="PLAY").job_id = job.job_id
         for name, symbol in (
             ("marionext.show_result", "IMAGE_DATA"),
             ("marionext.add_strip", "SEQUENCE"),

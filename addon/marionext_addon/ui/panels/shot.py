@@ -56,7 +56,12 @@ class MARIONEXT_PT_shot(SidebarPanel, bpy.types.Panel):
             pair.prop(settings, "frame_start")
             pair.prop(settings, "frame_end", text="End")
         column.prop(settings, "frame_step")
-        column.prop(settings, "fps")
+        row = column.row(align=True)
+        if settings.own_rate:
+            row.prop(settings, "fps")
+            row.prop(settings, "own_rate", text="", icon="X")
+        else:
+            row.prop(settings, "own_rate", text=say("Rate: as the scene"), toggle=True)
         self._draw_frames(context, summary.frames(scene))
         column = settings_column(self.layout)
         column.prop(settings, "size_preset")

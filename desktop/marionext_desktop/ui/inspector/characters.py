@@ -25,6 +25,10 @@ from marionext_desktop.ui.viewer.canvas import Canvas, Person, Picture, Stage
 __all__ = ["CharacterPage"]
 
 
+_LEAST_CROP = 16
+"""Pixels; less was a click."""
+
+
 class CharacterPage(Scrolled):
     """The inspector's page of a character."""
 
@@ -53,6 +57,7 @@ class CharacterPage(Scrolled):
         self.canvas.drag_begun.connect(self._begin)
         self.canvas.dragged.connect(self._go_on)
         self.canvas.drag_ended.connect(self._end)
+        self.canvas.part_drawn.connect(self._tell_part)
         self._held: tuple[int, float, float] | None = None
         self._to = (0.0, 0.0)
         self.name = QLineEdit()
@@ -87,6 +92,12 @@ class CharacterPage(Scrolled):
                 field(say("From"), self.crop[0], self.crop[1]),
                 field(say("Size"), self.crop[2], self.crop[3]),
                 row(
+                    Button(
+                        words=say("Draw it"),
+                        tip=say("Drag over the picture above what is to be used of it"),
+                        kind="soft",
+                        pressed=self.canvas.draw_part,
+                    ),
                     Button(
                         "crop",
                         say("To the render's size"),
@@ -126,6 +137,7 @@ class CharacterPage(Scrolled):
         people = () if person is None else (person,)
         if self.canvas.stage.size != size:
             self.canvas.fit()
+        self.canvas.show_part(None if crop is None else QRectF(*crop))
         stage = replace(self.canvas.stage, size=size, source=picture, people=people)
         self.canvas.show_stage(stage)
         for one, value in zip(self.crop, crop or (0, 0, *size), strict=True):
@@ -147,6 +159,12 @@ class CharacterPage(Scrolled):
             self._warnings.append(line)
         good = say("Nothing that should go wrong.")
         self.words.setText(facts if self._warnings else f"{good} {facts}".strip())
+
+    def _tell_part(self, part: QRectF) -> None:
+        used = part & QRectF(0, 0, *self.canvas.stage.size)
+        if min(used.width(), used.height()) >= _LEAST_CROP:
+            sides = (used.x(), used.y(), used.width(), used.height())
+            self.cropped.emit(*(round(side) for side in sides))
 
     def _tell_crop(self) -> None:
         left, top, width, height = (int(one.value()) for one in self.crop)

@@ -24,7 +24,6 @@ from marionext_desktop.ui.inspector.plots import Curves
 from marionext_desktop.ui.inspector.selection import ClipFacts, JointFacts, SelectionPage, State
 from marionext_desktop.ui.session import Session
 from marionext_desktop.ui.showing import Showing
-from marionext_desktop.ui.timeline.reading import frames_shown
 from marionext_desktop.ui.timeline.rows import point_title, row_title, side_of
 
 __all__ = ["InspectorControl", "Target", "target_of"]
@@ -228,7 +227,7 @@ class InspectorControl(QObject):
             start, stop = clip.at, clip.stop
         number = chosen[0]
         shown = np.minimum(
-            frames_shown(project, clip)[start - clip.at : stop - clip.at], len(found) - 1
+            project.source_frames(clip)[start - clip.at : stop - clip.at], len(found) - 1
         )
         after = found.points[shown, target.person, number, 1].astype(np.float32)
         after[found.scores[shown, target.person, number] <= 0] = np.nan

@@ -134,8 +134,7 @@ class FindingsSection(Section):
         self._lines: dict[str, _Line] = {}
         self._shown: tuple[FindingLine, ...] | None = None
         self._words = label("", "faint", 11, wrapped=True)
-        self.lines.addWidget(holder)
-        self.lines.addWidget(self._words)
+        # Above the list: they are in sight however long it is.
         self.lines.addWidget(
             row(
                 Button("wand-sparkles", words=say("Mend"), kind="soft", action=actions["mend"]),
@@ -144,6 +143,8 @@ class FindingsSection(Section):
                 Button(words=say("Mend all"), kind="deep", action=actions["mend_all"]),
             )
         )
+        self.lines.addWidget(holder)
+        self.lines.addWidget(self._words)
 
     def show_findings(self, findings: Iterable[FindingLine], words: str = "") -> None:
         """Show other findings.

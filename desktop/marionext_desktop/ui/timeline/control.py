@@ -38,7 +38,6 @@ from marionext_desktop.ui.timeline.reading import (
     MARKER_COLOURS,
     KeyTable,
     clip_bars,
-    frames_shown,
     read_keys,
     sequence_scores,
     take_bars,
@@ -209,7 +208,7 @@ class TimelineControl(QObject):
         found = self._session.poses.keypoints(clip)
         if found is None:
             return
-        shown = np.minimum(frames_shown(project, clip), len(found) - 1)
+        shown = np.minimum(project.source_frames(clip), len(found) - 1)
         places = np.flatnonzero((shown >= span.start) & (shown < span.stop))
         if len(places):
             first, last = int(places[0]), int(places[-1]) + 1
@@ -237,7 +236,7 @@ class TimelineControl(QObject):
                 who = min(
                     self._showing.person if clip.person is None else clip.person, found.people - 1
                 )
-                shown = np.minimum(frames_shown(project, clip), len(found) - 1)
+                shown = np.minimum(project.source_frames(clip), len(found) - 1)
                 place = slice(clip.at, clip.stop)
                 after[place] = found.points[shown, who, number]
                 after[place][found.scores[shown, who, number] <= 0] = np.nan

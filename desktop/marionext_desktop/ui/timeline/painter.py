@@ -14,7 +14,16 @@ from marionext.frames import FrameRate
 from marionext_desktop.model.timecode import format_timecode, frames_a_second
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.icons import icon_picture
-from marionext_desktop.ui.painting import BOLD, MEDIUM, NORMAL, box, diamond, text, text_width
+from marionext_desktop.ui.painting import (
+    BOLD,
+    MEDIUM,
+    NORMAL,
+    box,
+    diamond,
+    painting,
+    text,
+    text_width,
+)
 from marionext_desktop.ui.theme import theme
 from marionext_desktop.ui.timeline.bands import LEFT, RULER, Band, Span
 from marionext_desktop.ui.timeline.contents import ClipBar, Contents, SoundBar
@@ -290,13 +299,13 @@ class SheetPainter:
 
     def _cover(self, picture: QPixmap, area: QRectF) -> None:
         """Draw a picture so that it covers an area, cut where it is too tall or too wide."""
-        w, h = picture.width(), picture.height()
-        if not w or not h:
-            return
-        scale = max(area.width() / w, area.height() / h)
-        wide, tall = area.width() / scale, area.height() / scale
-        # People's heads are in the upper half.
-        self.p.drawPixmap(area, picture, QRectF((w - wide) / 2, (h - tall) * 0.3, wide, tall))
+        ratio = self.p.device().devicePixelRatioF()
+        key = (picture.cacheKey(), round(area.width()), round(area.height()), ratio)
+        found = _covers.pop(key, None) or _cut(picture, *key[1:])
+        _covers[key] = found
+        if len(_covers) > _MOST_COVERS:
+            del _covers[next(iter(_covers))]
+        self.p.drawPixmap(round(area.x()), round(area.y()), found)
 
     def _pose(self, band: Band, top: int) -> None:
         area = QRectF(LEFT, top, self.width - LEFT, band.height)
@@ -663,6 +672,26 @@ class SheetPainter:
             p.drawLine(QLineF(x, 2, x, RULER - 9))
             p.drawLine(QLineF(x, 2, x + way, 2))
             p.drawLine(QLineF(x, RULER - 9, x + way, RULER - 9))
+
+
+_MOST_COVERS = 400
+_covers: dict[tuple[int, int, int, float], QPixmap] = {}
+"""Pictures as large as they are shown, those used last at the end: scaling takes a while."""
+
+
+def _cut(picture: QPixmap, width: int, height: int, ratio: float) -> QPixmap:
+    """Return what is shown of a picture where it covers an area, in the display's pixels."""
+    w, h = max(picture.width(), 1), max(picture.height(), 1)
+    scale = max(width / w, height / h)
+    wide, tall = width / scale, height / scale
+    cut = QPixmap(max(round(width * ratio), 1), max(round(height * ratio), 1))
+    cut.setDevicePixelRatio(ratio)
+    with painting(cut) as painter:
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        # People's heads are in the upper half.
+        part = QRectF((w - wide) / 2, (h - tall) * 0.3, wide, tall)
+        painter.drawPixmap(QRectF(0, 0, width, height), picture, part)
+    return cut
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,6 @@ __all__ = [
     "MARKER_COLOURS",
     "KeyTable",
     "clip_bars",
-    "frames_shown",
     "read_keys",
     "sequence_scores",
     "speed_words",
@@ -36,11 +35,6 @@ MARKER_COLOURS = {
     "grey": "faint",
 }
 """Colours of markers by the names that a project gives them."""
-
-
-def frames_shown(project: Project, clip: Clip) -> NDArray[np.int64]:
-    """Return which frame of its source a clip shows in each of its frames: (count,)."""
-    return np.fromiter(project.source_frames(clip), np.int64, clip.count)
 
 
 def speed_words(clip: Clip) -> str:
@@ -103,7 +97,7 @@ def sequence_scores(
             continue
         known = True
         who = min(person if clip.person is None else clip.person, found.people - 1)
-        shown = np.minimum(frames_shown(project, clip), len(found) - 1)
+        shown = np.minimum(project.source_frames(clip), len(found) - 1)
         strips[:, clip.at : clip.stop] = row_scores(found.scores[shown, who], rows)
     return strips if known else None
 

@@ -61,7 +61,10 @@ def side_of(name: str) -> Side:
 
 def row_title(name: str) -> str:
     """Return how a point or limb is called in the window."""
-    return say(name.replace("_hand_", " hand ").replace("_", " ").capitalize())
+    words = name.replace("_", " ").capitalize()
+    # Points of hands and faces are numbered: their names are said once.
+    said = words.rstrip("0123456789").rstrip()
+    return say(said) + words[len(said) :]
 
 
 def pose_rows(opened: Collection[str]) -> tuple[Row, ...]:

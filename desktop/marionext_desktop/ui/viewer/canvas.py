@@ -18,6 +18,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QMouseEvent,
     QPainter,
+    QPainterPath,
     QPaintEvent,
     QPen,
     QPixmap,
@@ -132,6 +133,8 @@ class Canvas(QWidget):
     drag_ended = Signal(bool)
     """The joint was let go; False: it shall be where it was."""
     person_chosen = Signal(int)
+    part_drawn = Signal(QRectF)
+    """A part of the canvas was marked, in its pixels; see `draw_part`."""
     view_changed = Signal()
     menu_wanted = Signal(int, QPoint)
     """The point under the mouse, or -1, and where on the screen."""
@@ -154,6 +157,9 @@ class Canvas(QWidget):
         """Pixels of the widget for one of the canvas; 0: fitted."""
         self.plain = False
         """Show the picture as it is below the pose, without labels: a character's."""
+        self.part: QRectF | None = None
+        """What is used of the canvas, in its pixels; the rest is dimmed. None: all of it."""
+        self._drawing_part = False
         self._middle = QPointF(540, 960)
         self._back: QPixmap | None = None
         self._hovered = -1
@@ -350,6 +356,7 @@ class Canvas(QWidget):
                 painter.save()
                 painter.setClipRect(area)
                 self._paint_people(painter, name, area)
+                self._paint_part(painter, area)
                 painter.restore()
                 self._paint_chips(painter, name, area)
             if self._box is not None:
@@ -360,6 +367,30 @@ class Canvas(QWidget):
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(QPen(theme().colour("accent", 130), 1))
                 painter.drawLine(QPointF(0, 0.5), QPointF(self.width(), 0.5))
+
+    def draw_part(self) -> None:
+        """Let the next drag of the mouse mark a part of the canvas; Escape forgets it."""
+        self._drawing_part = True
+        self.setCursor(Qt.CursorShape.CrossCursor)
+
+    def show_part(self, part: QRectF | None) -> None:
+        """Show that only a part of the canvas is used."""
+        if part != self.part:
+            self.part = part
+            self.update()
+
+    def _paint_part(self, painter: QPainter, area: QRectF) -> None:
+        if self.part is None:
+            return
+        corners = (self.part.topLeft(), self.part.bottomRight())
+        used = QRectF(*(self._to(area, corner.x(), corner.y()) for corner in corners))
+        outside = QPainterPath()
+        outside.addRect(area)
+        outside.addRect(used)
+        painter.fillPath(outside, QColor(0, 0, 0, 140))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(theme().colour("accent"), 1.5))
+        painter.drawRect(used)
 
     def _paint_back(self, painter: QPainter) -> None:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -633,6 +664,9 @@ class Canvas(QWidget):
             return
         if event.button() is not Qt.MouseButton.LeftButton:
             return
+        if self._drawing_part:
+            self._press = _Hold("part", at, at)
+            return
         name, area = self._pane_at(at)
         if name == "wipe":
             self._press = _Hold("wipe", at, at)
@@ -676,7 +710,7 @@ class Canvas(QWidget):
             self._view_moved()
         elif press.kind == "wipe":
             self.show_wipe((at.x() - area.x()) / area.width())
-        elif press.kind == "box" and press.moved:
+        elif press.kind in {"box", "part"} and press.moved:
             self._box = QRectF(press.at, at).normalized()
             self.update()
         elif press.kind == "joint" and press.moved:
@@ -693,6 +727,14 @@ class Canvas(QWidget):
             return
         if press.kind == "pan":
             self.unsetCursor()
+        elif press.kind == "part":
+            drawn, self._box = self._box, None
+            self._drawing_part = False
+            self.unsetCursor()
+            if drawn is not None:
+                _, pane = self._pane_at(press.at)
+                ends = (self._from(pane, at) for at in (drawn.topLeft(), drawn.bottomRight()))
+                self.part_drawn.emit(QRectF(*ends))
         elif press.kind == "box":
             area, self._box = self._box, None
             self._choose_in(area, add=press.add)
@@ -704,10 +746,13 @@ class Canvas(QWidget):
         """Forget a drag that is under way; tell whether there was one."""
         press, self._press = self._press, None
         self._box = None
+        waiting, self._drawing_part = self._drawing_part, False
+        if waiting:
+            self.unsetCursor()
         self.update()
         if press is not None and press.told:
             self.drag_ended.emit(False)
-        return press is not None
+        return press is not None or waiting
 
     def _choose_in(self, area: QRectF | None, *, add: bool) -> None:
         person = self._person()

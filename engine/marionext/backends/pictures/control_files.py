@@ -13,8 +13,8 @@ from typing import Literal
 
 from marionext import bundles, presets
 from marionext.backends.pictures.families import FAMILIES, FamilyName
-from marionext.backends.pictures.recognise import known_file, read_configuration, read_shapes
-from marionext.bundles import ModelCard
+from marionext.backends.pictures.recognise import read_configuration, read_shapes
+from marionext.bundles import ModelCard, known_file
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
 from marionext.files import is_folder

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from marionext.backends.pictures.control_files import ControlFiles
 from marionext.backends.pictures.families import FAMILIES, FamilyName
 from marionext.backends.pictures.recognise import read_configuration
+from marionext.backends.pictures.schedulers import scheduler_names
 from marionext.codec import decode
 from marionext.diffusion.controlnext import ControlNeXt, ControlNeXtConfig
 from marionext.diffusion.image_variants import (
@@ -33,6 +34,7 @@ from marionext.diffusion.image_variants import (
 )
 from marionext.diffusion.weights import as_safetensors, fill
 from marionext.errors import ModelError, SettingsError
+from marionext.limits import quoted
 
 __all__ = ["ControlNetwork", "load_base", "load_control", "quiet_libraries"]
 
@@ -43,6 +45,8 @@ _PIPELINES = {
     "sdxl": "StableDiffusionXLPipeline",
     "sd3": "StableDiffusion3Pipeline",
 }
+_TEXT_ENCODERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel")
+"""What a configuration may name: nothing else of a library is made because a file says so."""
 _FAILURES = (
     AttributeError,
     EnvironmentError,
@@ -158,9 +162,12 @@ def _network(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
 
 def _text_encoder(folder: Path, dtype: torch.dtype) -> Any:
     names = read_configuration(folder / "config.json").get("architectures") or [""]
-    kind = getattr(transformers, str(names[0]), None)
-    if kind is None or ("Text" not in str(names[0]) and "Encoder" not in str(names[0])):
-        raise ModelError(f"{folder}: expected a text encoder, the configuration is of {names[0]!r}")
+    if names[0] not in _TEXT_ENCODERS:
+        raise ModelError(
+            f"{folder}: expected a text encoder among {', '.join(_TEXT_ENCODERS)}, the "
+            f"configuration is of {quoted(names[0])}"
+        )
+    kind = getattr(transformers, names[0])
     return _whole(
         folder,
         lambda: kind.from_pretrained(
@@ -227,12 +234,13 @@ def _tokenizer(folder: Path) -> Any:
 
 def _scheduler(base: Path) -> Any:
     config = read_configuration(base / "scheduler" / "scheduler_config.json")
-    name = str(config.get("_class_name", ""))
-    kind = getattr(diffusers, name, None)
-    if kind is None:
+    name = str(config.get("_class_name"))
+    if name not in scheduler_names().values():
         raise ModelError(
-            f"{base / 'scheduler'}: {name!r} is none of diffusers {diffusers.__version__}"
+            f"{base / 'scheduler'}: {quoted(name)} is no scheduler of diffusers "
+            f"{diffusers.__version__}"
         )
+    kind = getattr(diffusers, name)
     return kind.from_config(config)
 
 

@@ -138,12 +138,15 @@ class PictureMaker:
         return getattr(self.pipeline, FAMILIES[self.family].network)
 
     @property
-    def side(self) -> int:
-        """Pixels of a side of the squares that the base was trained at."""
+    def own_size(self) -> tuple[int, int]:
+        """Width and height that the base was trained at: most at squares of many shapes' pixels."""
         sample = getattr(self.network.config, "sample_size", None)
         if isinstance(sample, int):
-            return sample * self._factor
-        return FAMILIES[self.family].side
+            return sample * self._factor, sample * self._factor
+        if isinstance(sample, tuple | list) and len(sample) == 2:
+            return int(sample[1]) * self._factor, int(sample[0]) * self._factor
+        side = FAMILIES[self.family].side
+        return side, side
 
     @property
     def side_step(self) -> int:

@@ -2,26 +2,21 @@
 
 Names and shapes tell the families of bases, LoRAs and control networks apart. They do not tell
 ControlNeXt's releases for SVD, SDXL and SD 1.5's training code apart, which are of one shape: a
-known hash does, and without one the base decides.
+known hash does (`marionext.bundles.known_file`), and without one the base decides.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from marionext import bundles, presets
 from marionext.backends.pictures.families import FAMILIES, FamilyName
 from marionext.errors import ModelError
-from marionext.files import open_file, read_json, sha256_of
+from marionext.files import open_file, read_json
 
 __all__ = [
-    "KnownFile",
     "Shapes",
     "base_family",
-    "known_file",
     "lora_family",
     "read_configuration",
     "read_shapes",
@@ -79,7 +74,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelError(f"no such file: {path}") from None
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         raise ModelError(
             f"{path}: not a safetensors file: its header cannot be read",
             hint="Checkpoints in pickles (.ckpt) are not opened: take the .safetensors of the same "
@@ -106,8 +101,10 @@ def _family_of_folder(folder: Path) -> FamilyName:
     name = config.get("_class_name", "UNet2DConditionModel")
     if name != "UNet2DConditionModel":
         raise _other(folder, f"a {name}, which makes videos or something else")
-    if config.get("in_channels", 4) != 4:
-        raise _other(folder, f"a UNet of {config['in_channels']} channels, as for inpainting")
+    entering, leaving = config.get("in_channels", 4), config.get("out_channels", 4)
+    if entering != leaving:
+        what = f"a UNet that takes {entering} channels and returns {leaving}, as for inpainting"
+        raise _other(folder, what)
     return "sdxl" if config.get("addition_embed_type") == "text_time" else "sd15"
 
 
@@ -196,29 +193,3 @@ def refuse_other_lora(path: Path, family: FamilyName) -> None:
             f"{path}: expected a LoRA for {FAMILIES[family].title}, this one is for {title}",
             hint="Take a base of its family, or another LoRA.",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class KnownFile:
-    """A published file that a card of ours names with its hash."""
-
-    card: str
-    file: bundles.ModelFile
-    architecture: str
-
-
-@cache
-def _known() -> dict[str, KnownFile]:
-    found = {}
-    for name in presets.names("models"):
-        card = bundles.read_card(name)
-        for file in card.files:
-            for digest in (file.sha256, *file.known):
-                if digest is not None:
-                    found[digest] = KnownFile(name, file, card.architecture)
-    return found
-
-
-def known_file(path: Path) -> KnownFile | None:
-    """Return what a file is by its hash, or None where no card of ours names it."""
-    return _known().get(sha256_of(path))

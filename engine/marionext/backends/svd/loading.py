@@ -22,7 +22,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from marionext.backends.svd.budget import estimate, what_would_fit
 from marionext.backends.svd.shape import BundleShape, read_configuration
-from marionext.bundles import INCREMENTS, layers
+from marionext.bundles import INCREMENTS, known_file, layers
 from marionext.codec import decode
 from marionext.diffusion.controlnext import ControlNeXtConfig, ControlNeXtSVD
 from marionext.diffusion.lossless import make_lossless, use_channels_last
@@ -220,7 +220,16 @@ class NetworkFiles:
         """Load the control network."""
         with torch.device("meta"):
             network = ControlNeXtSVD(self.control_configuration())
-        filled: ControlNeXtSVD = self._filled(network, self._weights(_control_weights))
+        weights = self._weights(_control_weights)
+        known = known_file(weights)
+        if known is not None and known.architecture != "svd":
+            # Names and shapes are those of the video's network: it would load, and steer nothing.
+            raise ModelError(
+                f"{weights}: expected the control network of a video model, its hash says that it "
+                f"is {known}",
+                hint="Put the file for Stable Video Diffusion there.",
+            )
+        filled: ControlNeXtSVD = self._filled(network, weights)
         return filled
 
     def scheduler(self) -> dict[str, Any]:

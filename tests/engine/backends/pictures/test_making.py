@@ -1,5 +1,6 @@
 """Pictures of tiny random bases: steered where they should be, and the base the same afterwards."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,10 +20,15 @@ from marionext.backends.pictures.control_files import find_control
 from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.loading import load_base, load_control
 from marionext.backends.pictures.making import Control, PictureMaker, Wish, open_maker
+from marionext.backends.pictures.recognise import base_family
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import steered
-from marionext.errors import JobCancelled, ModelError, SettingsError
+from marionext.errors import DeviceError, JobCancelled, ModelError, SettingsError
 from marionext.jobs import EngineSettings, LoraFile, MotionSource, PictureControl
+from marionext.training.picture.captions import WORDS
+from marionext.training.picture.export import export_pipeline
+from marionext.training.picture.networks import PictureNetworks, PictureSizes
+from marionext.training.picture.tokenizer import make_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -420,6 +426,23 @@ def test_parts_that_are_missing_are_named(copied: Path, part: str, words: str) -
         load_base(copied, "sd15", torch.float32)
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "name", "words"),
+    [
+        ("text_encoder/config.json", "architectures", ["BertModel"], "of 'BertModel'"),
+        ("scheduler/scheduler_config.json", "_class_name", "DiffusionPipeline", "no scheduler"),
+        ("scheduler/scheduler_config.json", "_class_name", 7, "is no scheduler"),
+    ],
+)
+def test_configurations_name_nothing_else_of_a_library(
+    copied: Path, part: str, key: str, name: object, words: str
+) -> None:
+    path = copied / part
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: name}))
+    with pytest.raises(ModelError, match=words):
+        load_base(copied, "sd15", torch.float32)
+
+
 def test_another_autoencoder_has_to_fit(tiny_base: Bases, tmp_path: Path) -> None:
     torch.manual_seed(9)
     tiny.autoencoder().save_pretrained(tmp_path / "fits")
@@ -503,6 +526,20 @@ def test_sdxl_in_one_file_is_the_same_too(tiny_base: Bases, tmp_path: Path) -> N
         assert all(torch.equal(value, found[key]) for key, value in expected.items())
 
 
+def test_sd3_in_one_file_is_the_same_too(tiny_base: Bases, tmp_path: Path) -> None:
+    base = tiny_base("sd3")
+    path = tiny.make_sd3_checkpoint(tmp_path / "sd3.safetensors", base)
+    assert base_family(path) == "sd3"
+    whole, single = (
+        load_base(each, "sd3", torch.float32, config=config)
+        for each, config in ((base, None), (path, base))
+    )
+    for name in ("transformer", "vae", "text_encoder_2"):
+        found, expected = (getattr(each, name).state_dict() for each in (single, whole))
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(value, found[key]) for key, value in expected.items())
+
+
 def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(
     one_file: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -515,3 +552,90 @@ def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(
     save_file(values, tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match=r"missing|cannot be loaded"):
         load_base(tmp_path / "cut.safetensors", "sd15", torch.float32, config=base)
+
+
+def test_what_the_trainer_writes_is_a_base_with_a_control_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = PictureSizes(
+        latent_channels=8, unet=(32, 64), heads=(2, 2), stem=(8, 8, 8), blocks=(8, 16),
+        text_width=32, text_layers=1,
+    )  # fmt: skip
+    networks = PictureNetworks(sizes, len(make_tokenizer(WORDS)))
+    export_pipeline(tmp_path, tiny.autoencoder(8), networks, {"seed": 0})
+    assert base_family(tmp_path) == "sd15"
+    asked = PictureControl(kind="pose", source=MotionSource(path="a.bvh"))
+    files = find_control(asked, "sd15", tmp_path)
+    assert (files.settings.variant, files.settings.palette) == ("sd15_training", "controlnext")
+    maker = open_maker(tmp_path, "sd15", EngineSettings(device="cpu"), Path(), print)
+    assert maker.own_size == (64, 96)
+    steer = Control(files=files, picture=stripes(), strength=1.0, start=0.0, stop=1.0)
+    plain, steered_one = (
+        make(maker, wish(steps=2, controls=controls))[0] for controls in ((), (steer,))
+    )
+    assert not np.array_equal(plain, steered_one)
+
+
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [("sd15", torch.float16), ("sdxl", torch.float16), ("sd3", torch.bfloat16)],
+)
+def test_numbers_may_be_of_half_precision(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    controls: Callable[[str], Path],
+    family: FamilyName,
+    number: torch.dtype,
+) -> None:
+    pipeline = load_base(tiny_base(family), family, number)
+    maker = PictureMaker(pipeline, family, torch.device("cpu"), number, Path(), print)
+    before = all_bits(maker)
+    steer = (control(controls(family), family),)
+    picture = make(maker, wish(steps=2, controls=steer))[0]
+    assert picture.std() > 0
+    exact = make(makers(family), wish(steps=2, controls=steer))[0]
+    assert np.abs(picture.astype(int) - exact).mean() < 6
+    assert_untouched(maker, before)
+
+
+def test_memory_that_runs_out_is_said_with_what_helps(
+    makers: Callable[[FamilyName], PictureMaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = makers("sd15")
+    before = all_bits(maker)
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("out of memory: tried to allocate 9 GiB")
+
+    monkeypatch.setattr(maker.network, "forward", full)
+    with pytest.raises(DeviceError, match=r"cpu ran out of memory: .* 9 GiB") as caught:
+        make(maker, wish())
+    assert "--size" in str(caught.value.hint)
+    monkeypatch.undo()
+    assert_untouched(maker, before)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_seed_is_the_same_picture_on_a_card_and_when_its_memory_is_short(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    controls: Callable[[str], Path],
+    family: FamilyName,
+) -> None:
+    steer = (control(controls(family), family),)
+    exact = make(makers(family), wish(controls=steer))[0]
+    engine = EngineSettings(device="cuda", dtype="float32")
+    maker = open_maker(tiny_base(family), family, engine, Path(), print)
+    assert np.abs(make(maker, wish(controls=steer))[0].astype(int) - exact).mean() < 2
+    denoise, calls = maker._denoise, []
+
+    def short(*arguments: Any) -> Tensor:
+        calls.append(1)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoise(*arguments)
+
+    maker._denoise = short  # type: ignore[method-assign]
+    assert np.abs(make(maker, wish(controls=steer))[0].astype(int) - exact).mean() < 2
+    assert len(calls) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from marionext import bundles, presets
-from marionext.backends.pictures import control_files, recognise
+from marionext.backends.pictures import control_files
 from marionext.backends.pictures.control_files import find_control
 from marionext.backends.pictures.families import FamilyName, buckets, nearest_bucket, rounded
 from marionext.backends.pictures.recognise import base_family, lora_family, refuse_other_lora
@@ -90,7 +90,8 @@ def test_files_that_are_none_are_said_to_be_none(tmp_path: Path, content: bytes)
         ("transformer", {"_class_name": "SD3Transformer2DModel"}, "sd3"),
         ("transformer", {"_class_name": "FluxTransformer2DModel"}, "a Flux"),
         ("unet", {"_class_name": "UNetSpatioTemporalConditionModel"}, "a UNetSpatio"),
-        ("unet", {"in_channels": 9}, "inpainting"),
+        ("unet", {"in_channels": 9}, "takes 9 channels and returns 4, as for inpainting"),
+        ("unet", {"in_channels": 16, "out_channels": 16}, "sd15"),
     ],
 )
 def test_folders_tell_their_family(
@@ -168,14 +169,14 @@ def test_a_known_hash_decides_what_a_file_is(
     shapes = json.loads((DATA / "sdxl_controlnext.json").read_text())["shapes"]
     path = header(tmp_path / "mine.safetensors", shapes)
     card = bundles.read_card("sdxl-canny")
-    known = recognise.KnownFile("sdxl-canny", card.files[0], card.architecture)
+    known = bundles.KnownFile("sdxl-canny", card.files[0], card.architecture)
     monkeypatch.setattr(control_files, "known_file", lambda _path: known)
     found = find_control(control(weights=str(path)), "sdxl", None)
     assert (found.name, found.settings.kinds) == ("sdxl-canny", ("canny",))
     # By its shapes alone it might be one for SD 1.5, in the training code's form.
     with pytest.raises(ModelError, match=r"for Stable Diffusion 1.5, this one is for .* XL"):
         find_control(control(weights=str(path)), "sd15", None)
-    svd = recognise.KnownFile("svd", bundles.read_card("svd").files[-1], "svd")
+    svd = bundles.KnownFile("svd", bundles.read_card("svd").files[-1], "svd")
     monkeypatch.setattr(control_files, "known_file", lambda _path: svd)
     with pytest.raises(ModelError, match=r"says that it is controlnet.bin of Stable Video"):
         find_control(control(weights=str(path)), "sdxl", None)

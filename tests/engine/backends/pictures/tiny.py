@@ -140,9 +140,9 @@ def make_sd3(folder: Path, seed: int = 0) -> Path:
         num_layers=3,
         attention_head_dim=8,
         num_attention_heads=4,
-        joint_attention_dim=2 * WIDTH,
+        joint_attention_dim=WIDTH + WIDTH_2,
         caption_projection_dim=32,
-        pooled_projection_dim=2 * WIDTH,
+        pooled_projection_dim=WIDTH + WIDTH_2,
         out_channels=4,
         pos_embed_max_size=32,
     )
@@ -150,7 +150,7 @@ def make_sd3(folder: Path, seed: int = 0) -> Path:
         transformer=transformer,
         vae=autoencoder(use_quant_conv=False, use_post_quant_conv=False, shift_factor=0.06),
         text_encoder=text_encoder(words, projected=True),
-        text_encoder_2=text_encoder(words, projected=True),
+        text_encoder_2=text_encoder(words, projected=True, width=WIDTH_2),
         text_encoder_3=None,
         tokenizer=words,
         tokenizer_2=words,
@@ -263,6 +263,22 @@ def make_checkpoint(path: Path, base: Path) -> Path:
         },
         skipped="transformer_blocks",
     )  # fmt: skip
+    vae = _vae_of(base)
+    values = {f"model.diffusion_model.{name}": value for name, value in unet.items()}
+    values |= {f"first_stage_model.{name}": value for name, value in vae.items()}
+    text = _state(transformers.CLIPTextModel, base / "text_encoder")
+    prefix = "" if any(name.startswith("text_model.") for name in text) else "text_model."
+    is_xl = (base / "text_encoder_2").is_dir()
+    home = "conditioner.embedders.0" if is_xl else "cond_stage_model"
+    values |= {f"{home}.transformer.{prefix}{name}": value for name, value in text.items()}
+    if is_xl:
+        values |= _open_clip(base / "text_encoder_2")
+    save_file(values, path)
+    return path
+
+
+def _vae_of(base: Path) -> dict[str, torch.Tensor]:
+    """Return an autoencoder's weights under the names of its first authors."""
     vae = _renamed(
         _state(diffusers.AutoencoderKL, base / "vae"),
         {
@@ -287,15 +303,59 @@ def make_checkpoint(path: Path, base: Path) -> Path:
     for name, value in vae.items():
         if ".attn_1." in name and name.endswith("weight") and ".norm." not in name:
             vae[name] = value[..., None, None]
-    values = {f"model.diffusion_model.{name}": value for name, value in unet.items()}
-    values |= {f"first_stage_model.{name}": value for name, value in vae.items()}
-    text = _state(transformers.CLIPTextModel, base / "text_encoder")
-    prefix = "" if any(name.startswith("text_model.") for name in text) else "text_model."
-    is_xl = (base / "text_encoder_2").is_dir()
-    home = "conditioner.embedders.0" if is_xl else "cond_stage_model"
-    values |= {f"{home}.transformer.{prefix}{name}": value for name, value in text.items()}
-    if is_xl:
-        values |= _open_clip(base / "text_encoder_2")
+    return vae
+
+
+def make_sd3_checkpoint(path: Path, base: Path) -> Path:
+    """Write a tiny SD 3 as one file, under the names of its authors."""
+    state = _state(diffusers.SD3Transformer2DModel, base / "transformer")
+    ends = {
+        "pos_embed.pos_embed": "pos_embed",
+        "pos_embed.proj": "x_embedder.proj",
+        "context_embedder": "context_embedder",
+        "proj_out": "final_layer.linear",
+        "norm_out.linear": "final_layer.adaLN_modulation.1",
+        **{f"time_text_embed.timestep_embedder.linear_{n + 1}": f"t_embedder.mlp.{2 * n}"
+           for n in (0, 1)},
+        **{f"time_text_embed.text_embedder.linear_{n + 1}": f"y_embedder.mlp.{2 * n}"
+           for n in (0, 1)},
+    }  # fmt: skip
+    parts = {
+        "norm1.linear": "x_block.adaLN_modulation.1", "attn.to_out.0": "x_block.attn.proj",
+        "norm1_context.linear": "context_block.adaLN_modulation.1",
+        "attn.to_add_out": "context_block.attn.proj", "ff.net.0.proj": "x_block.mlp.fc1",
+        "ff.net.2": "x_block.mlp.fc2", "ff_context.net.0.proj": "context_block.mlp.fc1",
+        "ff_context.net.2": "context_block.mlp.fc2",
+    }  # fmt: skip
+    joined = {
+        "x_block": ("to_q", "to_k", "to_v"),
+        "context_block": ("add_q_proj", "add_k_proj", "add_v_proj"),
+    }
+    found = {}
+    layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("transformer_b"))
+    for name, value in state.items():
+        start = next((each for each in ends if name == each or name.startswith(f"{each}.")), None)
+        if start is not None:
+            found[ends[start] + name[len(start) :]] = value
+    for layer in range(layers):
+        old, new = f"transformer_blocks.{layer}", f"joint_blocks.{layer}"
+        for kind in ("weight", "bias"):
+            for side, names in joined.items():
+                qkv = torch.cat([state[f"{old}.attn.{each}.{kind}"] for each in names])
+                found[f"{new}.{side}.attn.qkv.{kind}"] = qkv
+            for part, other in parts.items():
+                if f"{old}.{part}.{kind}" in state:
+                    found[f"{new}.{other}.{kind}"] = state[f"{old}.{part}.{kind}"]
+    # Scale and shift stand the other way round where they are the last.
+    last = f"joint_blocks.{layers - 1}.context_block.adaLN_modulation.1"
+    for name in ("final_layer.adaLN_modulation.1", last):
+        for kind in ("weight", "bias"):
+            found[f"{name}.{kind}"] = torch.cat(found[f"{name}.{kind}"].chunk(2)[::-1])
+    values = {f"model.diffusion_model.{name}": value for name, value in found.items()}
+    values |= {f"first_stage_model.{name}": value for name, value in _vae_of(base).items()}
+    for folder, name in (("text_encoder", "clip_l"), ("text_encoder_2", "clip_g")):
+        text = _state(transformers.CLIPTextModelWithProjection, base / folder)
+        values |= {f"text_encoders.{name}.transformer.{key}": value for key, value in text.items()}
     save_file(values, path)
     return path
 

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from marionext import bundles, presets
 from marionext.backends.svd import denoise, load_models
+from marionext.backends.svd.loading import NetworkFiles
 from marionext.diffusion.memory import choose_device, choose_dtype
 from marionext.errors import DeviceError, ModelError
 from marionext.settings import SvdSettings
@@ -199,3 +201,15 @@ def test_the_older_form_of_pickled_files_is_read_too(bundle: Path) -> None:
     torch.save(values, path, _use_new_zipfile_serialization=False)
     load_models(bundle, device="cpu")
     assert (bundle / "controlnet.converted.safetensors").is_file()
+
+
+def test_a_control_network_that_is_known_as_a_pictures_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Names and shapes of ControlNeXt's files for SVD v2 and SDXL are the same.
+    card = bundles.read_card("sdxl-depth")
+    known = bundles.KnownFile("sdxl-depth", card.files[0], card.architecture)
+    monkeypatch.setattr("marionext.backends.svd.loading.known_file", lambda _path: known)
+    files = NetworkFiles(presets.folder("puppet"), torch.float32)
+    with pytest.raises(ModelError, match=r"its hash says that it is controlnet.* for SDXL: depth"):
+        files.controlnext()

@@ -1,0 +1,40 @@
+"""Renders are found again with their scene, and with no other; what the list says and does."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.blender
+
+
+@pytest.mark.parametrize("series", ["4.2", "5.2"])
+def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, series) -> None:
+    found = new_inside(series).run("belonging")
+
+    assert found["a new file"] == []
+    assert found["saved as"] == ["before saving", "saved"]
+    assert found["opened again"] == ["before saving", "saved"]
+    assert found["newest"] == "saved"
+    assert found["copied scene"] == [True, False]
+    assert (found["opened b"], found["opened c"]) == (["of b"], ["of c"])
+
+    about = r"\d{4}-\d\d-\d\d \d\d:\d\d   101-102   128 × 192   doll"
+    assert re.fullmatch(about, found["about"])
+    assert found["video"] == ".mp4"
+
+    # What somebody else has put there stays, with what is around it.
+    assert "notes of mine.txt" in found["left"]
+    assert "frames/paint over.kra" in found["left"]
+    assert not any(name.endswith((".json", ".mp4", ".npz")) for name in found["left"])
+    assert "of c" not in found["list after"]
+    assert not found["nothing left"]
+
+    assert found["again"][:2] == ["FINISHED", 1]
+    assert found["changed"] == [False, True]
+    assert found["brought back"] == ["FINISHED", True]
+    assert "no frames from 500 to 510" in found["no such frames"]
+
+    assert found["strip folder"].startswith("//")
+    assert found["image path"].startswith("//")
+    assert found["colours AgX"] < 0.012
+    assert found["colours Standard"] < 0.004
