@@ -81,7 +81,8 @@ def tell(
         folder: for everything: user folders, renders, pictures.
         last_frame: of the shot; the shot starts at 101.
         seconds: that the story may last.
-        width: of the window; a narrow one is drawn sooner, a wide one makes better pictures.
+        width: of the window; a narrow one is drawn sooner, and rendered for in a small size. A wide
+            one makes pictures to show.
 
     Raises:
         StoryError: something is missing, or was not as it should be.
@@ -102,6 +103,7 @@ def tell(
         "folder": str(folder),
         "last_frame": last_frame,
         "screen": (width, SCREEN[1]),
+        "quick": width < SCREEN[0],
     }
     write_json(folder / "request.json", request)
     environment = _environment(folder, blender)

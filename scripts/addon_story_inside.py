@@ -246,7 +246,7 @@ def choose_rig() -> Steps:
     wide, _, left, top = box(sidebar())
     for _ in range(3):  # the first click may do no more than bring the window to the front
         if not settings().people:
-            yield from click(left + wide // 2 - 10, top + 45)
+            yield from click(left + wide // 2 - 10, top + 69)
             yield from settle()
     check(len(settings().people) == 1, "a click on 'Use Dancer' to add it")
     person = settings().people[0]
@@ -287,12 +287,14 @@ def set_up() -> Steps:
     chosen.show_advanced = False
     # A doll would be done before anybody could stop it.
     chosen.model = "puppet"
+    if REQUEST["quick"]:
+        chosen.size_preset, chosen.width, chosen.height = "CUSTOM", 128, 192
     yield from settle()
     wide, _, left, top = box(sidebar())
-    yield from click(left + 60, top + 186)  # the header of Bones
+    yield from click(left + 60, top + 210)  # the header of Bones
     yield from settle(1.5)
     picture("blender-bones.png", (wide, 490, left, top))
-    yield from click(left + 60, top + 186)
+    yield from click(left + 60, top + 210)
     hand("mousemove", 300, 500)
     yield from resize(1000)
 
@@ -318,6 +320,7 @@ def test_engine() -> Steps:
     with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
         bpy.ops.preferences.addon_show(module=MODULE)
     yield from settle(1.5)
+    yield from settle(1.5)  # the preferences may have come in a window of their own first
     # Further down are the folders of this computer.
     picture("blender-preferences.png", upper(place, 526 if IS_EXTENSION else 480))
     for other in bpy.context.window_manager.windows[1:]:
@@ -357,6 +360,10 @@ def lose_the_engine() -> Steps:
     os.kill(runner().engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
+    # The notice goes when the pointer does.
+    for place in ((320, 700), (700, 900)):
+        hand("mousemove", *place)
+        yield 0.3
     yield from resize(REQUEST["screen"][1])
     wide, _, left, top = box(sidebar())
     picture("blender-failed.png", (wide, 260, left, top + 1148))  # the panel Results
