@@ -22,7 +22,18 @@ if "_MODULES" in globals():
     for _name in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
         del sys.modules[_name]
 
-from .operators import camera, character, command, engine, jobs, mapping, models, render, results
+from .operators import (
+    camera,
+    character,
+    command,
+    engine,
+    jobs,
+    mapping,
+    models,
+    motion,
+    render,
+    results,
+)
 from .scene import identity, own, people, temporary
 from .state import properties, translations
 from .ui import (
@@ -65,6 +76,7 @@ _MODULES = (
     results,
     engine,
     models,
+    motion,
     mapping,
     command,
     translations,

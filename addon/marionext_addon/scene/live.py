@@ -26,7 +26,14 @@ from .played import Key, key_of
 from .skeletons import Skeleton, animation_of, skeleton_of
 from .visibility import Eyes
 
-__all__ = ["Shown", "Watcher", "drawable", "picture_corners"]
+__all__ = [
+    "Shown",
+    "Watcher",
+    "drawable",
+    "look_through",
+    "picture_corners",
+    "places_in_picture",
+]
 
 _RATE = FrameRate(Fraction(24))
 _NECK = BODY_NAMES.index("neck")
@@ -246,6 +253,27 @@ def drawable(figure: Figure) -> NDArray[np.bool_]:
     known = figure.anchors >= 0
     known[_NECK] = True
     return np.asarray(known)
+
+
+def places_in_picture(
+    look: cameras.Look, size: tuple[int, int], points: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return where in the world points of the picture (..., 2) lie on a plane before the camera."""
+    corners = picture_corners(look, size)
+    across = points[..., :1] / size[0]
+    up = 1 - points[..., 1:] / size[1]
+    right, above = corners[1] - corners[0], corners[3] - corners[0]
+    return np.asarray(corners[0] + across * right + up * above)
+
+
+def look_through(scene: Any, layer: Any, size: tuple[int, int]) -> cameras.Look:
+    """Return what the scene's camera sees now.
+
+    Raises:
+        MotionError: there is no camera.
+    """
+    eye = _eye(scene).evaluated_get(layer.depsgraph)
+    return cameras.look_of(cameras.Frame.of(scene), eye, size, scene.marionext.fit)
 
 
 def picture_corners(look: cameras.Look, size: tuple[int, int]) -> NDArray[np.float64]:

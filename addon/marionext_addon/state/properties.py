@@ -148,6 +148,32 @@ class MarionextScene(bpy.types.PropertyGroup):
 
     people: CollectionProperty(type=MarionextPerson)
     people_index: IntProperty(options={"HIDDEN"})
+    motion_source: EnumProperty(
+        name="Motion",
+        description="Where the motion comes from",
+        items=[
+            ("RIG", "Rig", "Armatures of this scene"),
+            ("FILE", "Video or file", "A dance video, or a file of poses or motion"),
+        ],
+        default="RIG",
+    )
+    motion_file: StringProperty(
+        name="Motion",
+        description="Dance video, pose track, BVH, glTF or VRM",
+        subtype="FILE_PATH",
+        options=RELATIVE,
+    )
+    motion_track: StringProperty(
+        name="Poses",
+        description="The poses that were read of the motion",
+        subtype="FILE_PATH",
+        options={"HIDDEN", *RELATIVE},
+    )
+    motion_start: IntProperty(
+        name="Begins at",
+        description="Frame of the scene at which the motion's first frame lies",
+        default=1,
+    )
     identity: StringProperty(
         name="Identity", description="By which the scene's renders are known", options={"HIDDEN"}
     )
@@ -440,6 +466,9 @@ class MarionextSession(bpy.types.PropertyGroup):
 
     jobs: CollectionProperty(type=MarionextJob)
     job_index: IntProperty(options={"HIDDEN"})
+    motion_message: StringProperty()
+    """Of poses that are being read; empty: none are."""
+    motion_failed: BoolProperty()
     character_message: StringProperty()
     """Of a character that is being made; empty: none is."""
     character_failed: BoolProperty()

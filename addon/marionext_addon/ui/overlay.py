@@ -6,6 +6,7 @@ anyway and changes nothing.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import blf
@@ -17,7 +18,16 @@ from numpy.typing import NDArray
 
 from marionext.errors import EngineError
 
-from ..scene.live import Shown, Watcher, drawable, picture_corners
+from ..scene import filmed
+from ..scene.choices import render_size, scene_rate
+from ..scene.live import (
+    Shown,
+    Watcher,
+    drawable,
+    look_through,
+    picture_corners,
+    places_in_picture,
+)
 from ..state import changes
 from .strokes import Strokes, figure_strokes, frame_strokes, to_region, together
 
@@ -46,6 +56,9 @@ class _Overlay:
             return
         if not context.scene.marionext.overlay:
             return
+        if filmed.is_filmed(context.scene):
+            self._draw_file(context, view, region)
+            return
         try:
             now = self.watcher.look(context.scene, context.view_layer)
         except EngineError as error:
@@ -56,6 +69,42 @@ class _Overlay:
         through_camera = view.view_perspective == "CAMERA"
         size = (region.width, region.height)
         _fill(together(list(_strokes(now, matrix, size, scale, through_camera))))
+
+    def _draw_file(self, context: Any, view: Any, region: Any) -> None:
+        """Draw the keypoints of a file's motion, in views through the camera."""
+        if view.view_perspective != "CAMERA":
+            return
+        matrix = np.array(view.perspective_matrix, dtype=np.float64)
+        scale, size = context.preferences.system.ui_scale, (region.width, region.height)
+        try:
+            strokes = list(_filmed_strokes(context.scene, context.view_layer, matrix, size, scale))
+        except EngineError as error:
+            _write(error.message)
+            return
+        _fill(together(strokes))
+
+
+def _filmed_strokes(
+    scene: Any, layer: Any, matrix: NDArray[np.float64], size: tuple[int, int], scale: float
+) -> Iterator[Strokes]:
+    """Yield the keypoints of a file's motion in the camera's frame.
+
+    Raises:
+        EngineError: there are none yet, or there is no camera.
+    """
+    picture = render_size(scene)
+    now = scene.frame_current + Fraction(float(scene.frame_subframe))
+    track = filmed.poses_at(
+        scene, (now,), picture, fit=scene.marionext.fit, rate=scene_rate(scene), first=0
+    )
+    look = look_through(scene, layer, picture)
+    corners, before = to_region(picture_corners(look, picture), matrix, size)
+    if before.all():
+        yield frame_strokes(corners, scale=scale)
+    for points, scores in zip(track.points[0], track.scores[0], strict=True):
+        places = places_in_picture(look, picture, points.astype(np.float64))
+        flat, ahead = to_region(places, matrix, size)
+        yield figure_strokes(flat, scores, ahead & (scores > 0), scale=scale)
 
 
 def _strokes(

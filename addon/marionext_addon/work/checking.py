@@ -19,11 +19,11 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Planned
 
-from ..scene import preflight, reach, recording, rig
+from ..scene import filmed, preflight, reach, recording, rig
 from ..scene.choices import armatures, camera_of, chosen_camera, groups_of_rays
 from ..state import changes
 from ..state.translations import say
-from . import engine, folders, jobs, shots
+from . import engine, folders, jobs, preparing, shots
 from .runner import runner
 from .shots import Shot
 
@@ -45,6 +45,10 @@ def check(scene: Any, shot: Shot, *, poses: int = _POSES) -> list[preflight.Find
     Raises:
         EngineError: a rig cannot be recorded.
     """
+    if filmed.is_filmed(scene):
+        found = _looked_at_file(scene, shot)
+        _keep(scene, found)
+        return found
     people = armatures(scene)
     found = list(preflight.of_actions(people, shot.first, shot.last_frame))
     eyes = [] if camera_of(scene) is None else [camera_of(scene)]
@@ -52,13 +56,27 @@ def check(scene: Any, shot: Shot, *, poses: int = _POSES) -> list[preflight.Find
     if asked or not reach.reasons(scene, (*people, *eyes)):
         # What is played in the user's scene moves the timeline: only where it was asked for.
         found += _looked_at(scene, shot, poses, may_move=asked)
+    _keep(scene, found)
+    return found
+
+
+def _keep(scene: Any, found: list[preflight.Finding]) -> None:
+    """Bring what was found to the panel."""
     session = bpy.context.window_manager.marionext
     session.findings.clear()
     for finding in found:
         item = session.findings.add()
         item.text, item.pointless = finding.text, finding.pointless
     session.checked, session.estimate = _form(scene), ""
-    return found
+
+
+def _looked_at_file(scene: Any, shot: Shot) -> list[preflight.Finding]:
+    track = filmed.poses_at(
+        scene, shot.times, shot.size, fit=shot.fit, rate=shot.rendered_rate, first=shot.first
+    )
+    as_it_is = scene.marionext.pose_fit == "none"
+    names = preparing.filmed_names(track)
+    return list(preflight.of_track(track, shot.times, names, as_it_is=as_it_is))
 
 
 def _looked_at(scene: Any, shot: Shot, poses: int, *, may_move: bool) -> list[preflight.Finding]:
@@ -108,6 +126,8 @@ def _form(scene: Any) -> str:
         *(shot.frame, camera.name if camera else "", scene.marionext.pose_fit),
         *(scene.marionext.model, scene.marionext.quality, scene.marionext.steps),
         *(armature.name for armature in armatures(scene)),
+        *(scene.marionext.motion_source, scene.marionext.motion_track),
+        scene.marionext.motion_start,
     )
     return repr(parts)
 

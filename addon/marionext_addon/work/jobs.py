@@ -14,6 +14,7 @@ from marionext.errors import CharacterError, ModelError, MotionError
 from marionext.jobs import MotionSource, OutputSettings, PoseMapJob, PoseSettings, RenderJob
 from marionext.settings import Settings, SvdSettings, default_settings
 
+from ..scene import filmed
 from ..scene.choices import (
     armatures,
     camera_of,
@@ -42,8 +43,9 @@ def check(scene: Any, kind: Kind) -> None:
         EngineError: something is missing; the message says what, the hint where to give it.
     """
     settings = scene.marionext
-    people = armatures(scene)
-    if not people:
+    filmed_track = filmed.track_of(scene) if filmed.is_filmed(scene) else None
+    people = () if filmed_track is not None else armatures(scene)
+    if not people and filmed_track is None:
         raise MotionError(
             "no armature is chosen",
             hint="Pick one in the sidebar's Rig panel, or select it before you press Render.",
@@ -55,7 +57,7 @@ def check(scene: Any, kind: Kind) -> None:
                 hint="Leave Edit Mode (Tab) and press the button again.",
             )
     frame_numbers(scene)
-    if camera_of(scene) is None:
+    if filmed_track is None and camera_of(scene) is None:
         if settings.camera == "OBJECT":
             raise MotionError(
                 "no camera is chosen",

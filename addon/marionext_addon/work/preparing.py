@@ -19,13 +19,14 @@ from marionext.jobs import Job, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
-from ..scene import preflight, recording, rig
+from ..scene import filmed, preflight, recording, rig
 from ..scene.choices import armatures, chosen_camera, groups_of_rays
+from ..state.translations import say
 from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot
 
-__all__ = ["Preparation", "prepare", "prepared"]
+__all__ = ["Preparation", "filmed_names", "prepare", "prepared"]
 
 Preparation = Generator[recording.Progress, None, tuple[str, ...]]
 """Yields how far it is; its value is what there is to know about the shot, for people to read."""
@@ -106,6 +107,11 @@ def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | No
     Raises:
         EngineError: a rig cannot be recorded; while it is done, also: a file cannot be written.
     """
+    if filmed.is_filmed(scene):
+        track = filmed.poses_at(
+            scene, shot.times, shot.size, fit=shot.fit, rate=shot.rendered_rate, first=shot.first
+        )
+        return _filmed(track, shot, folder, as_it_is=scene.marionext.pose_fit == "none")
     steps = recording.record_in_steps(
         scene,
         rig.people_of(scene),
@@ -119,6 +125,23 @@ def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | No
     names = [armature.name for armature in armatures(scene)]
     as_it_is = scene.marionext.pose_fit == "none"
     return _pieces(steps, shot, folder, patience, names, as_it_is=as_it_is)
+
+
+def _filmed(track: PoseTrack, shot: Shot, folder: Path, *, as_it_is: bool) -> Preparation:
+    """Write the poses of a file; there is nothing to wait for."""
+    yield recording.Progress(len(shot.times), len(shot.times))
+    if shot.step > 1:
+        track = _on_its_own_numbers(track, shot)
+    write_native(track, folder / MOTION_FILE)
+    found = preflight.of_track(track, shot.times, filmed_names(track), as_it_is=as_it_is)
+    return tuple(finding.text for finding in found)
+
+
+def filmed_names(track: PoseTrack) -> list[str]:
+    """Return what the people of a file are called."""
+    if track.people == 1:
+        return [say("The dancer")]
+    return [say("Dancer {number}", number=number + 1) for number in range(track.people)]
 
 
 def _pieces(

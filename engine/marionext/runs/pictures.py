@@ -16,7 +16,7 @@ from marionext import bundles, presets
 from marionext.backends import Renderers
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.pictures.families import FamilyName, nearest_bucket, rounded
-from marionext.backends.pictures.recognise import base_family, refuse_other_lora
+from marionext.backends.pictures.recognise import base_family, refuse_other_lora, text_width
 from marionext.backends.processor import computing_with, threads
 from marionext.casting import find_files, open_doll
 from marionext.character import read_character
@@ -126,7 +126,7 @@ def make_pictures(
     report.progress("poses", 0, 0, "looking at controls")
     base = _find_base(job)
     for lora in job.loras:
-        refuse_other_lora(Path(lora.path), base.family)
+        refuse_other_lora(Path(lora.path), base.family, text_width(base.path, base.family))
     controls = [ControlSource(control, report) for control in job.controls]
     networks = [
         find_control(control, base.family, base.path if base.path.is_dir() else None)

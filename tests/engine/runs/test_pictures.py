@@ -351,7 +351,8 @@ def test_a_lora_of_another_family_is_refused_by_name(
     failed = run(engine, job_of(loras=[{"path": str(path)}]))[-1]
     assert isinstance(failed, Failed)
     assert failed.code == "model"
-    assert "a LoRA for Stable Diffusion 1.5, this one is for Stable Diffusion XL" in failed.message
+    assert "a LoRA for Stable Diffusion 1.5 with text 32 wide" in failed.message
+    assert "this one is for Stable Diffusion XL" in failed.message
 
 
 def test_a_job_goes_on_with_the_threads_that_it_was_begun_with(

@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from ...scene import filmed
 from ...scene.choices import armatures, camera_of
 from ...state.messages import translated
 from ...state.translations import say
@@ -21,9 +22,12 @@ __all__ = ["CLASSES"]
 
 def missing(scene: Any) -> Iterator[str]:
     """Say what is still to be done before poses can be drawn; looks at settings only."""
-    if not armatures(scene):
+    film = filmed.is_filmed(scene)
+    if film and not scene.marionext.motion_track:
+        yield say("Rig: read the poses of the video.")
+    if not film and not armatures(scene):
         yield say("Rig: choose an armature.")
-    if camera_of(scene) is None:
+    if not film and camera_of(scene) is None:
         chosen = scene.marionext.camera == "OBJECT"
         yield say("Camera: choose one.") if chosen else say("Camera: the scene needs one.")
     if summary.frames(scene).problem:

@@ -5,6 +5,7 @@ from typing import Any
 
 import bpy
 
+from ...scene import filmed
 from ...scene.people import active_person, active_rig
 from ...state.messages import translated
 from ...state.translations import say
@@ -25,6 +26,10 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
         """Draw the panel."""
         layout = self.layout
         settings = context.scene.marionext
+        layout.row().prop(settings, "motion_source", expand=True)
+        if filmed.is_filmed(context.scene):
+            self._draw_file(context, layout, settings)
+            return
         if not settings.people:
             self._draw_start(context, layout)
             return
@@ -47,6 +52,22 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
             box = write_problem(layout, context, translated(person.problem), say(person.advice))
             box.operator("marionext.inspect_rig", icon="FILE_REFRESH")
         self._draw_found(layout, person)
+        layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
+
+    def _draw_file(self, context: Any, layout: Any, settings: Any) -> None:
+        session = context.window_manager.marionext
+        layout.prop(settings, "motion_file", text="")
+        row = layout.row(align=True)
+        row.operator("marionext.read_poses", icon="ARMATURE_DATA")
+        if session.motion_message and session.motion_failed:
+            write_problem(layout, context, session.motion_message)
+        elif session.motion_message:
+            row.operator("marionext.cancel_poses", text="", icon="CANCEL")
+            write(layout, context, session.motion_message, icon="TIME")
+        elif settings.motion_track:
+            write(layout, context, say("The poses have been read."), icon="CHECKMARK")
+        layout.prop(settings, "motion_start")
+        layout.operator("marionext.video_background", icon="CAMERA_DATA")
         layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
 
     def _draw_start(self, context: Any, layout: Any) -> None:

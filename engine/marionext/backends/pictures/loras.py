@@ -33,8 +33,10 @@ def with_loras(pipeline: Any, family: FamilyName, loras: Sequence[LoraFile]) -> 
     if not loras:
         yield
         return
+    unet = pipeline.components.get("unet")
+    width = None if unet is None else int(unet.config.cross_attention_dim)
     for lora in loras:
-        refuse_other_lora(Path(lora.path), family)
+        refuse_other_lora(Path(lora.path), family, width)
     _require_peft()
     try:
         names = []

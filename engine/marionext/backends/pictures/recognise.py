@@ -21,6 +21,7 @@ __all__ = [
     "read_configuration",
     "read_shapes",
     "refuse_other_lora",
+    "text_width",
 ]
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -146,8 +147,8 @@ def _other(path: Path, what: str, *, hint: str | None = None) -> ModelError:
     return ModelError(f"{path}: expected a base among {families}, this is {what}", hint=hint)
 
 
-def lora_family(path: Path) -> str | None:
-    """Tell the family that a LoRA is for, or None where it changes nothing that would tell.
+def _lora_parts(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of those tensors of a LoRA that tell what enters a layer.
 
     Raises:
         ModelError: it is no LoRA.
@@ -164,32 +165,71 @@ def lora_family(path: Path) -> str | None:
             f"{', '.join(list(shapes)[:3])}",
             hint="A whole checkpoint is given with --base, a control network in --control.",
         )
-    if any("joint_blocks" in name or name.startswith("transformer.") for name in downs):
-        return "sd3" if _is_sd3_lora(downs) else "another transformer"
-    widths = {
+    return downs
+
+
+def _is_transformers(names: Iterable[str]) -> bool:
+    return any("joint_blocks" in name or name.startswith("transformer.") for name in names)
+
+
+def _widths(downs: Shapes) -> set[int]:
+    """Return how wide the text is that a LoRA's cross-attention takes; none if it changes none."""
+    parts = ("attn2_to_k", "attn2.to_k", "attn2.processor.to_k")
+    return {
         shape[1]
         for name, shape in downs.items()
-        if ("attn2_to_k" in name or "attn2.to_k" in name or "attn2.processor.to_k" in name)
-        and "text" not in name
+        if any(part in name for part in parts) and "text" not in name
     }
-    found = {_CONTEXT_OF.get(width, f"one of text {width} wide") for width in widths}
+
+
+def lora_family(path: Path) -> str | None:
+    """Tell the family that a LoRA is for, or None where it changes nothing that would tell.
+
+    Raises:
+        ModelError: it is no LoRA.
+    """
+    downs = _lora_parts(path)
+    if _is_transformers(downs):
+        others = any("single_transformer_blocks" in name for name in downs)
+        return "another transformer" if others else "sd3"
+    found = {_CONTEXT_OF.get(width, f"one of text {width} wide") for width in _widths(downs)}
     return ", ".join(sorted(found)) or None
 
 
-def _is_sd3_lora(names: Iterable[str]) -> bool:
-    return not any("single_transformer_blocks" in name for name in names)
+def text_width(base: Path, family: FamilyName) -> int:
+    """Return how wide the text is that a base's network is shown: small ones have their own.
+
+    Raises:
+        ModelError: the base's configuration cannot be read.
+    """
+    usual = FAMILIES[family].context
+    if family == "sd3" or not base.is_dir():
+        return usual
+    width = read_configuration(base / "unet" / "config.json").get("cross_attention_dim")
+    return width if isinstance(width, int) else usual
 
 
-def refuse_other_lora(path: Path, family: FamilyName) -> None:
-    """Make sure that a LoRA is for a family.
+def refuse_other_lora(path: Path, family: FamilyName, width: int | None = None) -> None:
+    """Make sure that a LoRA is for a base.
+
+    Args:
+        path: of the LoRA.
+        family: of the base.
+        width: of the text that the base's network is shown; None: as is usual in its family.
 
     Raises:
         ModelError: it is for another one, or no LoRA.
     """
     found = lora_family(path)
-    if found is not None and found != family:
-        title = FAMILIES[found].title if found in FAMILIES else found
-        raise ModelError(
-            f"{path}: expected a LoRA for {FAMILIES[family].title}, this one is for {title}",
-            hint="Take a base of its family, or another LoRA.",
-        )
+    if found is None or (found == family and family == "sd3"):
+        return
+    if found not in {"sd3", "another transformer"} and family != "sd3":
+        widths = _widths(_lora_parts(path))
+        if widths == {FAMILIES[family].context if width is None else width}:
+            return
+    title = FAMILIES[found].title if found in FAMILIES else found
+    own = "" if width in {None, FAMILIES[family].context} else f" with text {width} wide"
+    raise ModelError(
+        f"{path}: expected a LoRA for {FAMILIES[family].title}{own}, this one is for {title}",
+        hint="Take a base of its family, or another LoRA.",
+    )

@@ -217,12 +217,9 @@ def test_loras_are_taken_off_without_a_trace(
     controls: Callable[[str], Path],
     tiny_base: Bases,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     family: FamilyName,
     network: str,
 ) -> None:
-    # The families' real widths are wider than those of our tiny bases.
-    monkeypatch.setattr("marionext.backends.pictures.loras.refuse_other_lora", lambda *_: None)
     maker = makers(family)
     paths = [
         tiny.make_lora(
@@ -251,6 +248,29 @@ def test_loras_are_taken_off_without_a_trace(
     assert np.array_equal(with_weights(0.0), with_weights())
     assert_untouched(maker, before)
     assert np.array_equal(make(maker, wish())[0], plain)
+
+
+def test_a_lora_of_kohyas_form_is_the_same(
+    makers: Callable[[FamilyName], PictureMaker], tiny_base: Bases, tmp_path: Path
+) -> None:
+    path = tiny.make_lora(tmp_path / "one.safetensors", tiny_base("sd15"))
+    renamed = {}
+    for name, value in load_file(path).items():
+        module, _, part = name.removeprefix("unet.").rpartition(".lora_")
+        other = f"lora_unet_{module.replace('.', '_')}"
+        renamed[f"{other}.lora_{'down' if part[0] == 'A' else 'up'}.weight"] = value
+        renamed[f"{other}.alpha"] = torch.tensor(4.0)
+    save_file(renamed, tmp_path / "other.safetensors")
+    plain, one, other_one = (
+        make(makers("sd15"), wish(loras=loras))[0]
+        for loras in (
+            (),
+            (LoraFile(path=str(path)),),
+            (LoraFile(path=str(tmp_path / "other.safetensors")),),
+        )
+    )
+    assert np.array_equal(one, other_one)
+    assert not np.array_equal(one, plain)
 
 
 def test_a_lora_that_changes_nothing_here_is_refused(

@@ -1,5 +1,6 @@
 """What files for pictures are is told by their headers, hashes and configurations."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,6 +132,19 @@ def test_loras_tell_their_family(
             ModelError, match=r"expected a LoRA for Stable Diffusion XL, this one is for .* 1.5"
         ):
             refuse_other_lora(path, "sdxl")
+        # A small base of the family has text of its own width.
+        with pytest.raises(ModelError, match=r"1.5 with text 160 wide, this one is for .* 1.5"):
+            refuse_other_lora(path, "sd15", 160)
+        small = header(tmp_path / "b.safetensors", {KOHYA: (4, 160)})
+        refuse_other_lora(small, "sd15", 160)
+        with pytest.raises(ModelError, match="this one is for one of text 160 wide"):
+            refuse_other_lora(small, "sd15")
+    with (
+        pytest.raises(ModelError, match=r"expected a LoRA for .* 3, this one")
+        if family not in {"sd3", None}
+        else contextlib.nullcontext()
+    ):
+        refuse_other_lora(path, "sd3")
 
 
 def test_what_is_no_lora_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""A motion that comes from a file: its poses lie at the scene's frames, and are rendered."""
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import bpy
+import kit
+import numpy as np
+
+
+def poses(rate="24", count=20, size=(200, 100)):
+    """Return a track whose nose is at x = 10 + its frame's number."""
+    pose, frames = kit.module("marionext.pose"), kit.module("marionext.frames")
+    points = np.zeros((count, 1, 134, 2), np.float32)
+    points[..., 0] = 10 + np.arange(count)[:, None, None] + np.linspace(0, 30, 134)
+    points[..., 1] = np.linspace(20, 80, 134)
+    scores = np.full((count, 1, 134), 0.9, np.float32)
+    return pose.PoseTrack(
+        points=points, scores=scores, size=size, rate=frames.FrameRate.parse(rate), first=0
+    )
+
+
+def story():
+    kit.empty_file()
+    kit.install()
+    answer = {}
+    scene, _ = kit.make_scene()
+    settings = scene.marionext
+    write = kit.module("marionext.pose.formats").write_native
+    settings.motion_source = "FILE"
+    try:
+        bpy.ops.marionext.pose_maps(wait=True)
+    except RuntimeError as error:
+        answer["nothing chosen"] = str(error)
+    source = kit.FOLDER / "dance.npz"
+    write(poses(), source)
+    settings.motion_file = str(source)
+    try:
+        bpy.ops.marionext.pose_maps(wait=True)
+    except RuntimeError as error:
+        answer["not read"] = str(error)
+    settings.motion_file = str(kit.FOLDER / "gone.mp4")
+    try:
+        bpy.ops.marionext.read_poses(wait=True)
+    except RuntimeError as error:
+        answer["gone"] = str(error)
+    (kit.FOLDER / "broken.mp4").write_bytes(b"no video")
+    settings.motion_file = str(kit.FOLDER / "broken.mp4")
+    try:
+        bpy.ops.marionext.read_poses(wait=True)
+    except RuntimeError as error:
+        answer["broken"] = str(error)
+    settings.motion_file = str(source)
+    bpy.ops.marionext.read_poses(wait=True)
+    answer["read"] = Path(bpy.path.abspath(settings.motion_track)).is_file()
+    settings.motion_start = 99
+
+    filmed, frames = kit.module("scene.filmed"), kit.module("marionext.frames")
+
+    def at(times, **more):
+        return filmed.poses_at(
+            scene, [Fraction(time) for time in times], (200, 100), fit="CROP",
+            rate=frames.FrameRate.parse("24"), first=0, **more,
+        )  # fmt: skip
+
+    track = at((98, 99, 101, "101.5", 118, 119))
+    answer["noses"] = track.points[:, 0, 0, 0].tolist()
+    answer["there"] = (track.scores[:, 0, 0] > 0).tolist()
+    answer["last"] = filmed.last_frame(scene, filmed.track_of(scene))
+    scene.render.fps = 48
+    answer["twice the rate"] = at((99, 100, 101, 102)).points[:, 0, 0, 0].tolist()
+    scene.render.fps = 24
+    wide = filmed.poses_at(
+        scene, [Fraction(99)], (100, 200), fit="LETTERBOX",
+        rate=frames.FrameRate.parse("24"), first=0,
+    )  # fmt: skip
+    answer["letter-boxed"] = wide.points[0, 0, 0].tolist()
+
+    # The overlay lays them on the camera's frame, where the camera sees that place.
+    from bpy_extras.object_utils import world_to_camera_view
+
+    live, choices = kit.module("scene.live"), kit.module("scene.choices")
+    size = choices.render_size(scene)
+    look = live.look_through(scene, bpy.context.view_layer, size)
+    spot = np.array([[0.25 * size[0], 0.75 * size[1]]])
+    (place,) = live.places_in_picture(look, size, spot)
+    x, y, _ = world_to_camera_view(scene, scene.camera, __import__("mathutils").Vector(place))
+    answer["on the picture"] = [x, y]
+
+    settings.pose_fit, settings.fit = "none", "LETTERBOX"
+    bpy.ops.marionext.check_shot()
+    session = bpy.context.window_manager.marionext
+    answer["findings"] = [item.text for item in session.findings]
+    bpy.ops.marionext.pose_maps(wait=True)
+    made = list(kit.module("work.runner").runner.renders.values())[-1]
+    answer["made"] = [made.state, made.frames_done, made.first_frame]
+    written = kit.module("marionext.pose.formats").read_native(Path(made.folder) / "motion.npz")
+    answer["written"] = [len(written), written.first, list(written.size)]
+    scene.frame_end = 150
+    bpy.ops.marionext.check_shot()
+    answer["beyond the end"] = [item.text for item in session.findings]
+    kit.module("work.runner").runner.engine.close(timeout=5.0)
+    return answer
+
+
+kit.run(story)
