@@ -20,6 +20,8 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any
 
+import numpy as np
+
 from marionext.errors import EngineError, ProtocolError
 
 __all__ = ["SideProcess", "main"]
@@ -158,10 +160,11 @@ def _read(stream: IO[bytes]) -> Any:
     return pickle.loads(content, buffers=arrays)
 
 
-def _exactly(stream: IO[bytes], size: int) -> bytearray:
+def _exactly(stream: IO[bytes], size: int) -> memoryview:
     """Read that many bytes into memory that can be written to, as arrays want it."""
-    content = bytearray(size)
-    view = memoryview(content)
+    # Not a bytearray: filling it with zeros would hold Python's lock.
+    content = np.empty(size, np.uint8).data
+    view = content
     while view:
         count = stream.readinto(view)  # type: ignore[attr-defined]
         if not count:

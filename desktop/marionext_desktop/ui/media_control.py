@@ -73,6 +73,8 @@ class MediaControl(QObject):
         """Which frames of each source they are of, ascending."""
         self._asked: dict[tuple[str, int], Source] = {}
         self._proxies_wanted = True
+        self._read: object = None
+        """Which source the health that is shown is about, and whether by its proxy."""
         self._heard: object = None
         """What the sound that the timeline shows was made of."""
         self._stop = actions["stop"]
@@ -140,6 +142,10 @@ class MediaControl(QObject):
             if self._proxies_wanted:
                 others = tuple(s for s in project.sources if s.kind == "video" and s is not source)
                 self.proxies.look_at(source, at, others)
+        read = (source, bool(frames) and self.proxies.has(*frames[0]))
+        if read != self._read:
+            self._read = read
+            self._show_health()
         shown, other = self._takes(project, frame)
         files = [self._take_key(take, frame) for take in (shown, other) if take is not None]
         ahead_files = []

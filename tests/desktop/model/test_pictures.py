@@ -10,6 +10,7 @@ from tests.desktop.media import number_of, write_video
 
 from marionext.errors import EngineError
 from marionext.frames import FrameRange
+from marionext_desktop.model import pictures as pictures_module
 from marionext_desktop.model.importing import look_at
 from marionext_desktop.model.pictures import PictureCache, PictureKey, Pictures
 from marionext_desktop.model.project import Source
@@ -149,3 +150,22 @@ def test_the_cache_keeps_what_was_used_last_within_its_bytes() -> None:
     assert len(cache) == 10
     cache.put(keys[0], np.zeros((4, 4, 4), np.uint8))
     assert cache.size == 640
+
+
+def test_a_decoder_that_is_not_used_is_let_go_and_opened_again(
+    tmp_path: Path, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures_module, "_REST_SECONDS", 0.05)
+    source = look_at(str(write_video(tmp_path / "a.mp4", 30))).source
+    assert source is not None
+    pictures = Pictures()
+    try:
+        for frame in (20, 11):
+            pictures.want([(source, frame)])
+            qtbot.waitUntil(lambda frame=frame: pictures.get(source, frame) is not None)
+            shown = pictures.get(source, frame)
+            assert shown is not None
+            assert number_of(shown[..., :3], (320, 240)) == frame
+            qtbot.waitUntil(lambda: not pictures._reader.decoding)
+    finally:
+        pictures.close()

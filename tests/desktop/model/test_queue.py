@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,7 +139,7 @@ def test_rendering_goes_on_without_the_window_and_the_next_one_sees_it(
     tmp_path: Path, wait: Wait
 ) -> None:
     queue = queue_of(tmp_path)
-    (number,) = add(queue, wait, job_file(tmp_path / "jobs", "a", frames=300))
+    (number,) = add(queue, wait, job_file(tmp_path / "jobs", "a", frames=150))
     wait(lambda: state(queue, number) == "working")
     worker = queue._worker
     assert worker is not None
@@ -146,6 +148,40 @@ def test_rendering_goes_on_without_the_window_and_the_next_one_sees_it(
     again = queue_of(tmp_path)
     wait(lambda: state(again, number) == "done")
     assert again._worker == worker
+    again.close(keep_working=False)
+
+
+RENDER_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from marionext_desktop.model.queue import RenderQueue
+app = QCoreApplication([])
+folder = Path(sys.argv[1])
+queue = RenderQueue(folder=folder / "queue", own=folder / "own", engine=["--device", "cpu"])
+numbers = []
+queue.add([Path(sys.argv[2])], numbers.extend)
+while not numbers or not (item := queue.state.item(numbers[0])) or not item.frames:
+    app.processEvents()
+print(numbers[0], queue._worker.pid, flush=True)
+app.exec()
+"""
+
+
+def test_a_window_that_is_killed_while_it_renders_costs_nothing(tmp_path: Path, wait: Wait) -> None:
+    job = job_file(tmp_path / "jobs", "a", frames=80)
+    window = subprocess.Popen(
+        [sys.executable, "-c", RENDER_UNTIL_KILLED, str(tmp_path), str(job)],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert window.stdout is not None
+    number, worker = map(int, window.stdout.readline().split())
+    window.kill()
+    window.communicate()
+    again = queue_of(tmp_path)
+    wait(lambda: state(again, number) == "done")
+    assert again._worker is None or again._worker.pid == worker
+    assert len(list((tmp_path / "jobs" / "a" / "frames").glob("*.png"))) == 80
     again.close(keep_working=False)
 
 

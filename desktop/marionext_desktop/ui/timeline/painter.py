@@ -300,7 +300,8 @@ class SheetPainter:
     def _cover(self, picture: QPixmap, area: QRectF) -> None:
         """Draw a picture so that it covers an area, cut where it is too tall or too wide."""
         ratio = self.p.device().devicePixelRatioF()
-        key = (picture.cacheKey(), round(area.width()), round(area.height()), ratio)
+        # Rounded down: a line between two of them stays in sight.
+        key = (picture.cacheKey(), int(area.width()), round(area.height()), ratio)
         found = _covers.pop(key, None) or _cut(picture, *key[1:])
         _covers[key] = found
         if len(_covers) > _MOST_COVERS:
