@@ -25,12 +25,14 @@ import torch
 from marionext import presets
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import EngineError
+from marionext.training.checkpoints import read_curve
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.picture.autoencoder import picture_autoencoder
 from marionext.training.picture.batches import PictureMaker
 from marionext.training.picture.export import export_pipeline
 from marionext.training.picture.training import (
+    CURVE,
     PictureSettings,
     Schedule,
     draw_examples,
@@ -137,6 +139,8 @@ def _export(options: argparse.Namespace) -> None:
         "machine": platform.machine(),
         "torch": torch.__version__,
         "steps": int(state["step"]),
+        "seconds": float(state["seconds"]),
+        "curve": read_curve(options.out / CURVE),
         "parameters": {
             name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()
         },

@@ -16,7 +16,6 @@ folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of res
 """
 
 import argparse
-import csv
 import logging
 import platform
 import sys
@@ -30,6 +29,7 @@ from diffusers import AutoencoderKLTemporalDecoder
 
 from marionext.errors import EngineError, ModelError
 from marionext.files import write_bytes
+from marionext.training.checkpoints import read_curve
 from marionext.training.figures.character import draw_character
 from marionext.training.initial import PatchEncoder
 from marionext.training.puppet.batches import ClipMaker
@@ -179,13 +179,6 @@ def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, Any]]:
     return networks.eval(), state
 
 
-def _curve(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="") as stream:
-        return [
-            {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
-        ]
-
-
 def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
     vae: AutoencoderKLTemporalDecoder = load_vae(folder)
     networks, state = _networks(folder)
@@ -199,13 +192,13 @@ def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
         "vae": {
             "settings": vae_state["config"],
             "step": vae_state["step"],
-            "curve": _curve(folder / "vae.csv"),
+            "curve": read_curve(folder / "vae.csv"),
         },
         "video": {
             "settings": state["config"],
             "step": state["step"],
             "seconds": state["seconds"],
-            "curve": _curve(folder / "video.csv"),
+            "curve": read_curve(folder / "video.csv"),
         },
         "parameters": {
             "vae": sum(value.numel() for value in vae.parameters()),
