@@ -18,7 +18,7 @@ from marionext.diffusion.weights import DAMAGED
 from marionext.errors import ModelError, OutputError
 from marionext.files import write_text, writing
 
-__all__ = ["Curve", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Curve", "load_checkpoint", "read_curve", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, object]) -> None:
@@ -94,3 +94,11 @@ class Curve:
         with self._path.open("a", newline="") as stream:
             row = [step, *(f"{numbers[name]:.6g}" for name in self._columns[1:])]
             csv.writer(stream).writerow(row)
+
+
+def read_curve(path: Path) -> list[dict[str, float]]:
+    """Read a table that `Curve` wrote: a row for each evaluation."""
+    with path.open(newline="") as stream:
+        return [
+            {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
+        ]

@@ -13,14 +13,10 @@ and pictures of results (``refiner.png``).
 """
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-
-from marionext.errors import EngineError
+from marionext.training.command_line import run_command
 from marionext.training.doll.training import (
     RefinerSettings,
     Schedule,
@@ -29,8 +25,6 @@ from marionext.training.doll.training import (
 )
 
 __all__ = ["COMMANDS", "main"]
-
-logger = logging.getLogger(__name__)
 
 COMMANDS = ("doll", "doll-export")
 
@@ -81,38 +75,33 @@ def _size(words: str) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
-    # Drawing is quick; its threads would only get in the way of the network's.
-    cv2.setNumThreads(1)
-    try:
-        if options.command == "doll-export":
-            export_refiner(options.out, options.weights, before_critic=options.before_critic)
-        else:
-            train_refiner(
-                RefinerSettings(
-                    batch=options.batch,
-                    piece=_size(options.piece),
-                    frames=options.frames,
-                    stock=options.stock,
-                    kept=options.kept,
-                    renewed=options.renewed,
-                    rate=options.rate,
-                    seed=options.seed,
-                    bfloat16=not options.float32,
-                ),
-                options.out,
-                Schedule(
-                    options.steps,
-                    options.anneal,
-                    options.critic,
-                    options.evaluate_every,
-                    options.device,
-                    options.processes,
-                ),
-                resume=options.resume,
-            )
-    except EngineError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message is the user's, a traceback is not
-        return error.exit_status
-    return 0
+    return run_command(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "doll-export":
+        export_refiner(options.out, options.weights, before_critic=options.before_critic)
+    else:
+        train_refiner(
+            RefinerSettings(
+                batch=options.batch,
+                piece=_size(options.piece),
+                frames=options.frames,
+                stock=options.stock,
+                kept=options.kept,
+                renewed=options.renewed,
+                rate=options.rate,
+                seed=options.seed,
+                bfloat16=not options.float32,
+            ),
+            options.out,
+            Schedule(
+                options.steps,
+                options.anneal,
+                options.critic,
+                options.evaluate_every,
+                options.device,
+                options.processes,
+            ),
+            resume=options.resume,
+        )

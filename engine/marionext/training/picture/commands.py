@@ -13,24 +13,23 @@ curve (``picture.csv``); ``picture-examples`` draws what it makes of figures nev
 """
 
 import argparse
-import logging
 import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import torch
 
 from marionext import presets
 from marionext.backends.svd.loading import NetworkFiles
-from marionext.errors import EngineError
+from marionext.training.checkpoints import read_curve
+from marionext.training.command_line import run_command
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.picture.autoencoder import picture_autoencoder
 from marionext.training.picture.batches import PictureMaker
 from marionext.training.picture.export import export_pipeline
 from marionext.training.picture.training import (
+    CURVE,
     PictureSettings,
     Schedule,
     draw_examples,
@@ -39,8 +38,6 @@ from marionext.training.picture.training import (
 )
 
 __all__ = ["COMMANDS", "main"]
-
-logger = logging.getLogger(__name__)
 
 COMMANDS = ("picture", "picture-export", "picture-examples")
 
@@ -92,21 +89,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
-    # Drawing is quick; its threads would only get in the way of the networks'.
-    cv2.setNumThreads(1)
-    try:
-        if options.command == "picture":
-            _train(options)
-        elif options.command == "picture-export":
-            _export(options)
-        else:
-            _draw(options)
-    except EngineError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message is the user's, a traceback is not
-        return error.exit_status
-    return 0
+    return run_command(_parser(), _run, arguments)
+
+
+def _run(options: argparse.Namespace) -> None:
+    {"picture": _train, "picture-export": _export, "picture-examples": _draw}[options.command](
+        options
+    )
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -137,6 +126,8 @@ def _export(options: argparse.Namespace) -> None:
         "machine": platform.machine(),
         "torch": torch.__version__,
         "steps": int(state["step"]),
+        "seconds": float(state["seconds"]),
+        "curve": read_curve(options.out / CURVE),
         "parameters": {
             name: sum(value.numel() for value in part.parameters()) for name, part in parts.items()
         },

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from safetensors.torch import save
+from torch import nn
 
 from marionext.codec import encode
 from marionext.files import write_bytes, write_text
@@ -39,12 +40,14 @@ def export_pipeline(
     Args:
         folder: files in it are replaced.
         vae: the autoencoder.
-        networks: the averaged networks.
+        networks: the averaged networks; like the autoencoder they are in half precision after this.
         record: how they were made, for ``training.json``.
 
     Raises:
         OutputError: a file cannot be written.
     """
+    for part in (vae, networks):
+        nn.Module.to(part, torch.float16)
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=networks.text_encoder,
@@ -54,7 +57,7 @@ def export_pipeline(
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
-    ).to(dtype=torch.float16)
+    )
     with tempfile.TemporaryDirectory() as made:
         pipeline.save_pretrained(made, variant="fp16")
         for path in sorted(Path(made).rglob("*")):
@@ -64,7 +67,7 @@ def export_pipeline(
                     content = _plain(content)
                 write_bytes(folder / path.relative_to(made), content)
     control = networks.controlnext
-    weights = {name: value.half().contiguous() for name, value in control.state_dict().items()}
+    weights = {name: value.contiguous() for name, value in control.state_dict().items()}
     write_bytes(folder / "controlnext" / "controlnext.safetensors", save(weights, {"format": "pt"}))
     _write(folder / "controlnext" / "config.json", encode(control.config))
     _write(folder / "controlnext" / "control.json", CONTROL)

@@ -43,6 +43,7 @@ from marionext.training.updates import Updates
 
 __all__ = [
     "CHECKPOINT",
+    "CURVE",
     "PictureSettings",
     "Schedule",
     "generate",
@@ -52,7 +53,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT = "picture.pt"
+CHECKPOINT, CURVE = "picture.pt", "picture.csv"
 VALIDATION_CLIPS = 8
 ERRORS = [f"{kind}_{level}" for level in (500, 900) for kind in ("right", "pose", "words")]
 COLUMNS = ("seconds", "loss", *ERRORS)
@@ -358,7 +359,7 @@ def train_picture(
         state = load_checkpoint(checkpoint, asdict(settings))
         training.load(state)
         step, seconds = int(state["step"]), float(state["seconds"])
-    curve = Curve(folder / "picture.csv", COLUMNS, step)
+    curve = Curve(folder / CURVE, COLUMNS, step)
     began = time.monotonic() - seconds
     losses: list[float] = []
     make = StepPictures(training.encode, settings, schedule.large_every)

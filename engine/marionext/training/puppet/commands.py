@@ -16,20 +16,18 @@ folder then holds checkpoints (``*.pt``), curves (``*.csv``) and pictures of res
 """
 
 import argparse
-import csv
-import logging
 import platform
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from diffusers import AutoencoderKLTemporalDecoder
 
-from marionext.errors import EngineError, ModelError
+from marionext.errors import ModelError
 from marionext.files import write_bytes
+from marionext.training.checkpoints import read_curve
+from marionext.training.command_line import run_command
 from marionext.training.figures.character import draw_character
 from marionext.training.initial import PatchEncoder
 from marionext.training.puppet.batches import ClipMaker
@@ -46,8 +44,6 @@ from marionext.training.puppet.video import (
 )
 
 __all__ = ["main"]
-
-logger = logging.getLogger(__name__)
 
 VIDEO_CHECKPOINT = "video.pt"
 
@@ -112,16 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    options = _parser().parse_args(arguments)
-    # Drawing is quick; its threads would only get in the way of the networks'.
-    cv2.setNumThreads(1)
-    try:
-        _run(options)
-    except EngineError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message is the user's, a traceback is not
-        return error.exit_status
-    return 0
+    return run_command(_parser(), _run, arguments)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -179,13 +166,6 @@ def _networks(folder: Path) -> tuple[PuppetNetworks, dict[str, Any]]:
     return networks.eval(), state
 
 
-def _curve(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="") as stream:
-        return [
-            {name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)
-        ]
-
-
 def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
     vae: AutoencoderKLTemporalDecoder = load_vae(folder)
     networks, state = _networks(folder)
@@ -199,13 +179,13 @@ def _export(folder: Path, bundle: Path, notes: Sequence[str]) -> None:
         "vae": {
             "settings": vae_state["config"],
             "step": vae_state["step"],
-            "curve": _curve(folder / "vae.csv"),
+            "curve": read_curve(folder / "vae.csv"),
         },
         "video": {
             "settings": state["config"],
             "step": state["step"],
             "seconds": state["seconds"],
-            "curve": _curve(folder / "video.csv"),
+            "curve": read_curve(folder / "video.csv"),
         },
         "parameters": {
             "vae": sum(value.numel() for value in vae.parameters()),
