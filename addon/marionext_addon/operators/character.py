@@ -190,21 +190,15 @@ def _progress(run: CommandRun, _seconds: float) -> None:
             return
 
 
-class MARIONEXT_OT_cancel_character(bpy.types.Operator):
+class MARIONEXT_OT_cancel_character(tasks.Cancelling, bpy.types.Operator):
     """Stop making a character."""
 
     bl_idname = "marionext.cancel_character"
     bl_label = "Cancel"
     bl_description = "Stop making this picture"
 
-    def execute(self, _context: Any) -> set[str]:
-        """Stop."""
-        task = tasks.running(_TASK)
-        if task is None:
-            return {"CANCELLED"}
-        tasks.end(task)
-        _tell("")
-        return {"FINISHED"}
+    task = _TASK
+    tell = staticmethod(_tell)
 
 
 register, unregister = bpy.utils.register_classes_factory(

@@ -94,21 +94,15 @@ def _take(scene: Any, track: Path) -> None:
         _tell("")
 
 
-class MARIONEXT_OT_cancel_poses(bpy.types.Operator):
+class MARIONEXT_OT_cancel_poses(tasks.Cancelling, bpy.types.Operator):
     """Stop reading poses."""
 
     bl_idname = "marionext.cancel_poses"
     bl_label = "Cancel"
     bl_description = "Stop reading the poses of this video"
 
-    def execute(self, _context: Any) -> set[str]:
-        """Stop."""
-        task = tasks.running(_TASK)
-        if task is None:
-            return {"CANCELLED"}
-        tasks.end(task)
-        _tell("")
-        return {"FINISHED"}
+    task = _TASK
+    tell = staticmethod(_tell)
 
 
 class MARIONEXT_OT_video_background(bpy.types.Operator):

@@ -11,7 +11,7 @@ from marionext.hosts import Answer, CommandRun
 
 from ..work import engine
 
-__all__ = ["Done", "Task", "begin", "end", "running", "stop_all"]
+__all__ = ["Cancelling", "Done", "Task", "begin", "end", "running", "stop_all"]
 
 _INTERVAL = 0.2
 
@@ -29,6 +29,24 @@ class Task:
     during: Callable[[CommandRun, float], None] | None
     """Called now and then, with the seconds since it was begun."""
     began: float
+
+
+class Cancelling:
+    """Base of operators that stop a task."""
+
+    task: str
+    """Its name."""
+    tell: Callable[[str], None]
+    """Takes away what was said about it."""
+
+    def execute(self, _context: object) -> set[str]:
+        """Stop it, if it runs."""
+        found = running(self.task)
+        if found is None:
+            return {"CANCELLED"}
+        end(found)
+        self.tell("")
+        return {"FINISHED"}
 
 
 _tasks: list[Task] = []
