@@ -111,6 +111,11 @@ def test_it_begins_as_the_puppet_and_hears_poses_from_the_first_step_on() -> Non
     numbers = training.errors()
     assert numbers["right_500"] < 0.96 * numbers["pose_500"]
     assert numbers["right_500"] < 0.8
+    two = training.held_out.tokens[::2]
+    with torch.no_grad():
+        one, other = training.networks.text_encoder(two).last_hidden_state
+    differ = two[0] != two[1]
+    assert (one - other)[differ].square().mean() > 1
     # Small enough to be shipped: 25 MB in half precision.
     networks = (training.networks, training.vae)
     assert sum(value.numel() for each in networks for value in each.parameters()) < 12.5e6
