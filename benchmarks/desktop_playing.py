@@ -109,6 +109,7 @@ def measure(clip: Path, seconds: float, home: Path) -> dict[str, float]:
     window.resize(1920, 1080)
     window.show()
     garbage.keep()
+    garbage.spare(window.is_moving)
     session.document.reset(project)
     session.poses.put_track(source, _dancer(source))
     _wait(application, lambda: session.poses.pose_at(0) is not None)

@@ -7,6 +7,7 @@ while the window lives, and a timer of its thread does it instead.
 """
 
 import gc
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer
 
@@ -14,7 +15,8 @@ __all__ = ["GarbageCollector"]
 
 _MS = 250
 _OLDEST_EVERY = 240
-"""Rounds between two searches through everything: a minute."""
+"""Rounds between two searches through everything: a minute. Such a one takes a tenth of a second of
+a long clip's window, or three of its frames: it waits until nobody would notice."""
 
 
 class GarbageCollector(QObject):
@@ -26,6 +28,7 @@ class GarbageCollector(QObject):
         gc.disable()
         self.keep()
         self._rounds = 0
+        self._busy: Callable[[], bool] = lambda: False
         self._timer = QTimer(self, interval=_MS)
         self._timer.timeout.connect(self.check)
         self._timer.start()
@@ -39,11 +42,16 @@ class GarbageCollector(QObject):
         gc.collect()
         gc.freeze()
 
+    def spare(self, busy: Callable[[], bool]) -> None:
+        """Look through everything only while something is not so: playing, or dragging."""
+        self._busy = busy
+
     def check(self) -> None:
-        """Look for garbage among what is new; now and then among all."""
+        """Look for garbage among what is new; now and then, and not while busy, among all."""
         self._rounds += 1
         counts, limits = gc.get_count(), gc.get_threshold()
-        if self._rounds % _OLDEST_EVERY == 0:
+        if self._rounds >= _OLDEST_EVERY and not self._busy():
+            self._rounds = 0
             gc.collect(2)
         elif counts[1] > limits[1]:
             gc.collect(1)

@@ -47,6 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     window.restore_layout()
     window.show()
     garbage.keep()
+    garbage.spare(window.is_moving)
     if options.files:
         window.open_files([str(Path(path).absolute()) for path in options.files])
     QTimer.singleShot(0, window.begin)

@@ -623,6 +623,11 @@ class Window(QMainWindow):
         self._end()
         event.accept()
 
+    def is_moving(self) -> bool:
+        """Tell whether it plays, or somebody drags: then a pause of the window would be seen."""
+        dragged = QApplication.mouseButtons() != Qt.MouseButton.NoButton
+        return self.media.player.playing or dragged
+
     def close_unasked(self) -> None:
         """Close, whatever is not saved."""
         self._closing = True

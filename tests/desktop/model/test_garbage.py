@@ -40,6 +40,19 @@ def test_cycles_end_on_the_windows_thread(qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: len(Circle.ended) == 5, timeout=5_000)
     assert set(Circle.ended) == {threading.main_thread().name}
     del waste
+    # Everything is looked through only while nobody would notice.
+    moving = [True]
+    collector.spare(lambda: moving[0])
+    Circle.ended.clear()
+    kept = Circle()
+    gc.collect(1)  # it is older now than what is looked through often
+    del kept
+    for _ in range(250):
+        collector.check()
+    assert Circle.ended == []
+    moving[0] = False
+    collector.check()
+    assert len(Circle.ended) == 1
     collector.close()
     assert gc.isenabled()
     gc.disable()

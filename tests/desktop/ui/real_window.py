@@ -208,6 +208,17 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     story.rest(0.5)
     assert sheet.state.contents.takes[0].state == "stale"
     story.shoot("stale")
+
+    # This time with the puppet, which denoises.
+    story.key("ctrl+3")
+    story.rest(0.8)
+    story.click(window.rendering.model, 20, 10)
+    story.rest(0.4)
+    story.type("Pu")
+    story.key("Return")
+    story.wait(lambda: session.project.render.model == "puppet", "the puppet")
+    story.focus()
+    story.key("ctrl+1")
     story.key("ctrl+Return")
     story.wait(
         lambda: len(session.project.takes) == 2 and session.project.takes[1].status == "done",
