@@ -339,8 +339,9 @@ def running(above: float) -> Callable[[], bool]:
 def render_and_cancel() -> Steps:
     """Start a render, watch it, stop it."""
     yield from click_tab()
-    # A short shot would be done before anybody could look at it.
-    settings().steps = max(6, 30 // (REQUEST["last_frame"] - FIRST + 1))
+    # A short or small shot would be done before anybody could look at it.
+    count = REQUEST["last_frame"] - FIRST + 1
+    settings().steps = 48 if REQUEST["quick"] else max(6, 60 // count)
     in_view(bpy.ops.marionext.render)
     yield from until(running(0.3), "the render to come along", seconds=600)
     check(job().state == "RUNNING", f"a running render, got {job().message} {job().hint}")

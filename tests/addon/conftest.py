@@ -34,12 +34,13 @@ class Blender:
     command: tuple[str, ...]
     is_module: bool
 
-    def arguments(self, script: Path, *, window: bool = False) -> list[str]:
+    def arguments(self, script: Path, *, window: tuple[int, int] | None = None) -> list[str]:
         if self.is_module:
             return [*self.command, str(script), "--"]
         if window:
-            display = ("xvfb-run", "-a", "-s", "-screen 0 1152x720x24")
-            size = ("--window-geometry", "0", "0", "1152", "720")
+            wide, high = map(str, window)
+            display = ("xvfb-run", "-a", "-s", f"-screen 0 {wide}x{high}x24")
+            size = ("--window-geometry", "0", "0", wide, high)
             ours = (*display, *self.command, "--factory-startup", *size)
             return [*ours, "--python", str(script), "--"]
         background = ("--background", "--factory-startup", "--python-exit-code", "3")
@@ -138,7 +139,11 @@ class Inside:
         (self.home / "engine.json").write_text(json.dumps(pointer), encoding="utf-8")
 
     def start(
-        self, story: str, *, options: dict[str, Any] | None = None, window: bool = False
+        self,
+        story: str,
+        *,
+        options: dict[str, Any] | None = None,
+        window: tuple[int, int] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a story without waiting for it."""
         request = {
@@ -173,7 +178,7 @@ class Inside:
         *,
         options: dict[str, Any] | None = None,
         timeout: float = 600,
-        window: bool = False,
+        window: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """Run a story to its end and return its answer."""
         process = self.start(story, options=options, window=window)
@@ -195,9 +200,18 @@ class Inside:
         found["status"] = process.returncode
         return found
 
-    def run_in_window(self, story: str, *, options: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run a story in a Blender with a window, on a display that nobody sees."""
-        return self.run(story, options=options, window=True)
+    def run_in_window(
+        self,
+        story: str,
+        *,
+        options: dict[str, Any] | None = None,
+        size: tuple[int, int] = (1152, 720),
+    ) -> dict[str, Any]:
+        """Run a story in a Blender with a window, on a display that nobody sees.
+
+        A small window is drawn sooner: without a graphics card that is what such tests wait for.
+        """
+        return self.run(story, options=options, window=size)
 
 
 @pytest.fixture(params=["4.2", "4.5", "5.2"])

@@ -90,13 +90,14 @@ class OwnScene(Played):
             for thing in (*self.armatures, *map(self.camera, range(len(self._cast.cameras))))
             if thing.name in scene.objects and not thing.visible_get(view_layer=layer)
         ]
-        if hidden and not self._watched():
+        keys = [key for key in self._cast.keys if not _is_shown(key, scene, layer)]
+        if (hidden or keys) and not self._watched():
             self._helper = key_of(
                 watch(
                     scene,
                     [thing for thing in hidden if thing.type == "ARMATURE"],
                     [thing for thing in hidden if thing.type == "CAMERA"],
-                    self._cast.keys,
+                    keys,
                 )
             )
         self._moved = True
@@ -123,6 +124,17 @@ class OwnScene(Played):
         if shown is not None and shown.name in scene.view_layers and bpy.context.scene == scene:
             return scene.view_layers[shown.name]
         return scene.view_layers[0]
+
+
+def _is_shown(key: Key, scene: Any, layer: Any) -> bool:
+    """Tell whether a mesh with these shape keys is evaluated for being seen."""
+    shapes = bpy.data.shape_keys.get(key)
+    return any(
+        thing.type == "MESH"
+        and thing.data.shape_keys == shapes
+        and thing.visible_get(view_layer=layer)
+        for thing in scene.objects
+    )
 
 
 def _unbaked(scene: Any) -> Iterator[Any]:

@@ -11,6 +11,8 @@ from typing import Any
 
 import bpy
 
+from .played import Key
+
 __all__ = ["reasons"]
 
 _TRACKING = {"CAMERA_SOLVER", "FOLLOW_TRACK", "OBJECT_SOLVER"}
@@ -24,12 +26,13 @@ _pointers: dict[type, tuple[str, ...]] = {}
 """Names of the properties that may point to an object, for each type of Blender's data."""
 
 
-def reasons(scene: Any, things: Sequence[Any]) -> tuple[str, ...]:
+def reasons(scene: Any, things: Sequence[Any], keys: Sequence[Key] = ()) -> tuple[str, ...]:
     """Tell why a temporary scene would not show what the user's scene does.
 
     Args:
         scene: the user's.
         things: the objects that are recorded, armatures and cameras.
+        keys: of the shape key data-blocks that are recorded.
 
     Returns:
         For people to read; empty: nothing was found.
@@ -38,6 +41,8 @@ def reasons(scene: Any, things: Sequence[Any]) -> tuple[str, ...]:
     search = _Search()
     for thing in things:
         search.visit(thing)
+    for key in keys:
+        search.visit(bpy.data.shape_keys.get(key))
     return tuple(dict.fromkeys((*found, *search.found)))
 
 

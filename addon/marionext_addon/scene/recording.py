@@ -184,7 +184,7 @@ def record_in_steps(
         keys=recorder.keys,
         others=() if eyes is None else eyes.objects,
     )
-    why = reach.reasons(scene, (*armatures, *looking)) if may_move else None
+    why = reach.reasons(scene, (*armatures, *looking), recorder.keys) if may_move else None
     numbers = [looking.index(each) for each in seen_by]
     notes = (*_notes(scene, people), *(() if eyes is None else visibility.notes(scene)))
     shown = frame or cameras.Frame.of(scene)

@@ -374,6 +374,7 @@ def shapes(answer):
     answer["face"] = kit.module("scene.rig").inspect(rig).face
     face.hide_viewport = True
     hidden = shot([person_of(rig)], times=(101, 106, 112))
+    answer["hidden, notes"] = [*recorded.notes, *hidden.notes]
     answer["hidden face"] = largest(hidden.track, recorded.track)
 
 
