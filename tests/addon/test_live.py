@@ -52,7 +52,7 @@ def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside, mo
 def test_in_a_window_blender_is_never_kept_and_undo_leaves_nothing(inside_window) -> None:
     if shutil.which("xvfb-run") is None:
         pytest.skip("no xvfb-run: a window needs a display")
-    found = inside_window.run_in_window("live_window", size=(1600, 900))
+    found = inside_window.run_in_window("live_window")
 
     assert found["shown in"] == found["shown after saving"] == "Marionext Live"
     # Without a graphics card Blender itself takes up to a second to draw its window once.

@@ -114,6 +114,10 @@ def in_camera_view():
     window = bpy.context.window
     area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
     region = next(region for region in area.regions if region.type == "WINDOW")
+    # The fit is measured again after a second of rest: the picture is to stay the same from now on.
+    yield from pause(1.5)
+    yield from until(lambda: preview().measuring is None and not preview().pictures.waiting)
+    yield from pause(0.3)
     frames = {}
     for name, on, opacity in (("off", False, 1), ("on", True, 1), ("clear", True, 0)):
         session().live_camera, session().live_opacity = on, opacity
@@ -128,6 +132,10 @@ def in_camera_view():
         frames[name] = seen.reshape(image.size[1], image.size[0], 4)[..., :3]
         bpy.data.images.remove(image)
     changed = np.abs(frames["on"] - frames["off"]).max(axis=2) > 0.05
+    # The Image Editor beside it may show another picture meanwhile.
+    inside = np.zeros_like(changed)
+    inside[region.y : region.y + region.height, region.x : region.x + region.width] = True
+    changed &= inside
     rows, columns = np.nonzero(changed)
     box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     drawn = frames["on"][box]
