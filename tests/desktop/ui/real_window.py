@@ -219,6 +219,8 @@ def tell(story: Story, options: argparse.Namespace) -> None:
     story.wait(lambda: session.project.render.model == "puppet", "the puppet")
     story.focus()
     story.key("ctrl+1")
+    story.rest(0.5)
+    story.click(sheet, sheet.state.span.x(middle + 0.5), RULER / 3)
     story.key("ctrl+Return")
     story.wait(
         lambda: len(session.project.takes) == 2 and session.project.takes[1].status == "done",
