@@ -24,8 +24,10 @@ def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, s
 
     # What somebody else has put there stays, with what is around it.
     assert "notes of mine.txt" in found["left"]
-    assert "frames/paint over.kra" in found["left"]
-    assert not any(name.endswith((".json", ".mp4", ".npz")) for name in found["left"])
+    assert "character.psd" in found["left"]
+    assert "frames/notes.json" in found["left"]
+    ours = (".mp4", ".npz", "job.json", "shot.json", "render.json", "character.png")
+    assert not any(name.endswith(ours) for name in found["left"])
     assert "of c" not in found["list after"]
     assert not found["nothing left"]
 

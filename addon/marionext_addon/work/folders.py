@@ -74,12 +74,18 @@ def plain_name(name: str) -> str:
 
 _OURS = re.compile(
     r"(job|again)\.json|shot\.json|\.?render\.json|motion\.npz|poses\.npz|rig_\d+\.npz|engine\.json"
-    r"|character\.(\w+\.)?\w+|preview\.png|engine\.log|\.marionext\.lock"
+    r"|character\.(pose\.npz|mask\.png)|preview\.png|engine\.log|\.marionext\.lock"
 )
 """What a render's folder holds beside its pictures and videos."""
-_FOLDERS = ("frames", POSE_MAPS, "takes", "in-sync")
-_INSIDE = re.compile(r"-?\d+\.png|\w+\.(safetensors|npz|npy|json)")
-"""Files in those."""
+_FRAME = r"-?\d+\.png"
+_FOLDERS = {
+    "frames": re.compile(_FRAME),
+    POSE_MAPS: re.compile(_FRAME),
+    "in-sync": re.compile(_FRAME),
+    "takes": re.compile(rf"{_FRAME}|latents\.safetensors|[\w-]+\.npz"),
+    "character.doll": re.compile(r"[\w.-]+\.png|doll\.json"),
+}
+"""Its folders, and what lies in each; one with anything else in it stays as it is."""
 
 
 def delete(folder: Path) -> tuple[str, ...]:
@@ -97,9 +103,9 @@ def delete(folder: Path) -> tuple[str, ...]:
             if path.is_symlink() or not path.is_dir():
                 if path.name in made or _OURS.fullmatch(path.name):
                     path.unlink()
-            elif path.name in _FOLDERS or path.name == "character.doll":
+            elif path.name in _FOLDERS:
                 inside = [each for each in path.rglob("*") if not each.is_dir()]
-                if all(_INSIDE.fullmatch(each.name) for each in inside):
+                if all(_FOLDERS[path.name].fullmatch(each.name) for each in inside):
                     shutil.rmtree(path)
         left = tuple(sorted(path.name for path in folder.iterdir()))
         if not left:
@@ -110,12 +116,17 @@ def delete(folder: Path) -> tuple[str, ...]:
 
 
 def _recorded(folder: Path) -> set[str]:
-    """Return the names of videos and other files that a render's record lists."""
-    try:
+    """Return the names of files that a render's job and its record name as its own."""
+    names: set[str] = set()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        job = json.loads((folder / JOB_FILE).read_text(encoding="utf-8"))
+        # The copy of the picture; a path that leads elsewhere is the user's own.
+        if job["character"] == Path(job["character"]).name:
+            names.add(job["character"])
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((folder / "render.json").read_text(encoding="utf-8"))
-        return {Path(name).name for name in (*record["videos"], *record["files"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+        names |= {Path(name).name for name in (*record["videos"], *record["files"])}
+    return names
 
 
 def new_folder(root: Path, scene: Any, kind: Kind) -> Path:

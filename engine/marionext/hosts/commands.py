@@ -1,6 +1,7 @@
 """Commands of the engine that run for a while and then answer: the doctor, fetching a model."""
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ from marionext.hosts.processes import CommandProcess, last_words
 __all__ = ["Answer", "CommandRun"]
 
 _SECONDS_TO_START = 2.0
+_LAST_BYTES = 8192
+"""Read of what a command says while it runs: a long one says megabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +76,11 @@ class CommandRun:
 
     @property
     def said(self) -> str:
-        """What it has written to its stdout up to now."""
+        """The last lines of its stdout up to now, the first of them cut off."""
         try:
-            return self._output.read_text(encoding="utf-8", errors="replace")
+            with self._output.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_BYTES))
+                return file.read().decode("utf-8", errors="replace")
         except OSError:  # not begun yet, or ended and cleaned up
             return ""
 

@@ -84,7 +84,8 @@ def about(answer):
     answer["video"] = Path(item.video).suffix
     folder = Path(made.folder)
     (folder / "notes of mine.txt").write_text("mine")
-    (folder / "frames" / "paint over.kra").write_text("mine")
+    (folder / "character.psd").write_text("mine")
+    (folder / "frames" / "notes.json").write_text("mine")
     bpy.ops.marionext.delete_job(job_id=made.job_id)
     answer["left"] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     answer["list after"] = listed()
