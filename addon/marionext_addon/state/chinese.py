@@ -598,4 +598,5 @@ CHINESE: dict[str, str] = {
     "Rig: read the poses of the video.": "骨架：请读取视频的姿势。",
     "The dancer": "舞者",
     "Dancer {number}": "舞者 {number}",
+    "Of {count} poses: {what}": "在 {count} 个姿势中：{what}",
 }

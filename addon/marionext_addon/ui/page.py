@@ -57,10 +57,11 @@ class MarionextPreferences(preferences.Choices, bpy.types.AddonPreferences):
 
     def _draw_model(self, context: Any, box: Any, item: Any) -> None:
         ready = item.state == "ready"
-        row = box.row()
+        head = box.split(factor=0.6)
         icon = "CHECKMARK" if ready else "ERROR" if item.state == "incomplete" else "IMPORT"
         title = say(item.title) + (f"   {item.size}" if item.size and not ready else "")
-        row.label(text=title, icon=icon, translate=False)
+        head.label(text=title, icon=icon, translate=False)
+        row = head.row()
         if item.busy:
             row.operator("marionext.cancel_fetch", icon="CANCEL").model = item.name
         elif ready:

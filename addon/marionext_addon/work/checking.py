@@ -95,7 +95,14 @@ def _looked_at(scene: Any, shot: Shot, poses: int, *, may_move: bool) -> list[pr
     )
     names = [armature.name for armature in armatures(scene)]
     as_it_is = scene.marionext.pose_fit == "none"
-    return list(preflight.of_track(recorded.track, times, names, as_it_is=as_it_is))
+    found = preflight.of_track(recorded.track, times, names, as_it_is=as_it_is)
+    if len(times) == len(shot.times):
+        return list(found)
+    # Counts are of the poses that were looked at, and say so.
+    return [
+        replace(each, text=say("Of {count} poses: {what}", count=len(times), what=each.text))
+        for each in found
+    ]
 
 
 def closely(scene: Any) -> list[preflight.Finding]:
