@@ -2,12 +2,17 @@
 
 from typing import Any
 
+import torch
 from diffusers import UNetSpatioTemporalConditionModel
-from diffusers.models.attention import BasicTransformerBlock, TemporalBasicTransformerBlock
+from diffusers.models.attention import (
+    BasicTransformerBlock,
+    JointTransformerBlock,
+    TemporalBasicTransformerBlock,
+)
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
-__all__ = ["plain_attention", "speed_up"]
+__all__ = ["plain_attention", "plain_joint_attention", "speed_up"]
 
 
 class _OneToken:
@@ -30,7 +35,7 @@ forwards and backwards on a processor."""
 
 
 class _FewTokens:
-    """Self-attention as two products, where there are few tokens."""
+    """Attention as two products, where there are few tokens."""
 
     def __init__(self, tiled: Any) -> None:
         self._tiled = tiled
@@ -45,9 +50,14 @@ class _FewTokens:
         if hidden_states.shape[1] > FEW_TOKENS:
             result: Tensor = self._tiled(attention, hidden_states, encoder_hidden_states, **options)
             return result
+        told = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = (
-            projection(hidden_states).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
-            for projection in (attention.to_q, attention.to_k, attention.to_v)
+            projection(states).unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            for projection, states in (
+                (attention.to_q, hidden_states),
+                (attention.to_k, told),
+                (attention.to_v, told),
+            )
         )
         scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
         mixed = (scores.softmax(-1) @ value).transpose(1, 2).flatten(2)
@@ -68,10 +78,49 @@ class _TemporalConvolution(nn.Conv3d):
 
 
 def plain_attention(unet: nn.Module) -> None:
-    """Compute self-attention to few tokens as plain products, keeping parameters and names."""
+    """Compute attention of few tokens as plain products, keeping parameters and names."""
     for module in unet.modules():
         if isinstance(module, BasicTransformerBlock | TemporalBasicTransformerBlock):
-            module.attn1.set_processor(_FewTokens(module.attn1.processor))
+            for attention in (module.attn1, module.attn2):
+                attention.set_processor(_FewTokens(attention.processor))
+
+
+class _JointTokens:
+    """What SD 3's blocks attend to, their own tokens and the words', as two products."""
+
+    def __call__(
+        self,
+        attention: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        **_options: Any,
+    ) -> tuple[Tensor, Tensor]:
+        def split(states: Tensor, norm: Any) -> Tensor:
+            heads = states.unflatten(-1, (attention.heads, -1)).transpose(1, 2)
+            return heads if norm is None else norm(heads)
+
+        own, words = hidden_states, encoder_hidden_states
+        query, key, value = (
+            torch.cat([split(mine(own), norm), split(theirs(words), added)], dim=2)
+            for mine, theirs, norm, added in (
+                (attention.to_q, attention.add_q_proj, attention.norm_q, attention.norm_added_q),
+                (attention.to_k, attention.add_k_proj, attention.norm_k, attention.norm_added_k),
+                (attention.to_v, attention.add_v_proj, None, None),
+            )
+        )
+        scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        mixed = (scores.softmax(-1).to(value.dtype) @ value).transpose(1, 2).flatten(2)
+        seen, heard = mixed[:, : own.shape[1]], mixed[:, own.shape[1] :]
+        if not attention.context_pre_only:
+            heard = attention.to_add_out(heard)
+        return attention.to_out[0](seen), heard
+
+
+def plain_joint_attention(transformer: nn.Module) -> None:
+    """Compute SD 3's attention of some hundred tokens as plain products."""
+    for module in transformer.modules():
+        if isinstance(module, JointTransformerBlock):
+            module.attn.set_processor(_JointTokens())
 
 
 def speed_up(unet: UNetSpatioTemporalConditionModel) -> None:

@@ -1,6 +1,6 @@
 """The optimisers of the small networks' trainings: Muon and AdamW.
 
-The UNet's inner matrices take orthogonalised steps (Muon: Jordan et al. 2024,
+The inner matrices of the network that denoises take orthogonalised steps (Muon: Jordan et al. 2024,
 kellerjordan.github.io/posts/muon), all other weights AdamW's. Side by side on the same batches from
 the start on, the error at noise level 10 that AdamW at 5e-4 had after 200 steps, Muon at the same
 rate had after 165 and at twice the rate after 135. A step takes an eighth longer.
@@ -17,25 +17,32 @@ __all__ = ["Updates"]
 OTHERS_RATE = 0.5
 """Rate of what AdamW trains, in parts of Muon's."""
 
-CONTROL_RATE = 0.1
-"""Likewise of the control network, which has been taught already."""
+TAUGHT_RATE = 0.1
+"""Likewise of a control network that has been taught already."""
 
 DECAY = 1e-3
 
-_NO_MATRICES = ("conv_in", "conv_out", "time_embedding", "add_embedding")
-"""Parts of the UNet that take in or give out: their directions are not alike."""
+_NO_MATRICES = (
+    "conv_in", "conv_out", "time_embedding", "add_embedding",
+    "pos_embed", "proj_out", "time_text_embed", "context_embedder",
+)  # fmt: skip
+"""Parts that take in or give out: their directions are not alike."""
 
 
 class Updates:
-    """The optimisers of a UNet, its control network, and what else is trained beside them.
+    """The optimisers of a network that denoises, its control network, and what else is trained.
 
     Args:
-        networks: to be trained; has a ``unet`` and a ``controlnext``.
+        networks: to be trained; has a ``controlnext``, and a ``unet`` or a ``transformer``.
         rate: of learning, at its peak.
         warm_up: steps in which it rises.
+        control_rate: of the control network, in parts of Muon's.
     """
 
-    def __init__(self, networks: Any, rate: float, warm_up: int = 100) -> None:
+    def __init__(
+        self, networks: Any, rate: float, warm_up: int = 100, control_rate: float = TAUGHT_RATE
+    ) -> None:
+        denoiser = networks.unet if hasattr(networks, "unet") else networks.transformer
         self._rate, self._warm_up = rate, warm_up
         self.parameters: list[nn.Parameter] = [
             value for value in networks.parameters() if value.requires_grad
@@ -44,7 +51,7 @@ class Updates:
         # torch's Muon takes matrices: a convolution's weight is seen as one row an output.
         self._matrices: list[tuple[nn.Parameter, Tensor]] = [
             (value, value.detach().flatten(1))
-            for name, value in networks.unet.named_parameters()
+            for name, value in denoiser.named_parameters()
             if value.ndim > 1 and not name.startswith(_NO_MATRICES)
         ]
         apart = {id(value) for value in control} | {id(value) for value, _ in self._matrices}
@@ -56,7 +63,7 @@ class Updates:
             adjust_lr_fn="match_rms_adamw",
         )
         self._adam = torch.optim.AdamW(
-            [{"params": others, "share": OTHERS_RATE}, {"params": control, "share": CONTROL_RATE}],
+            [{"params": others, "share": OTHERS_RATE}, {"params": control, "share": control_rate}],
             rate,
             betas=(0.9, 0.99),
             weight_decay=DECAY,

@@ -1,5 +1,6 @@
 """Pictures prepared for training: latents, pose maps and captions, drawn anew for each step."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,10 @@ from marionext.posemap import SmallDrawer
 from marionext.training.figures.clips import figure_of, make_clip
 from marionext.training.initial import PatchEncoder
 from marionext.training.picture.captions import WORDS, caption
-from marionext.training.picture.tokenizer import make_tokenizer
+from marionext.training.tokenizer import make_tokenizer
 from marionext.training.pixels import draw_maps, pictures_to_tensor, random_sureness
 
-__all__ = ["PictureMaker", "Pictures"]
+__all__ = ["PictureMaker", "PictureStock", "Pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Pictures:
     latents: Tensor
     """(n, c, h, w), not scaled."""
     maps: Tensor
-    """(n, 3, H, W) in [0, 1]."""
+    """(n, 3, H, W) of 8 bits."""
     tokens: Tensor
     """(n, length) of their captions."""
 
@@ -33,6 +34,50 @@ class Pictures:
     def on(self, device: torch.device) -> "Pictures":
         """Return them on a device."""
         return Pictures(*(getattr(self, name).to(device) for name in self.__slots__))
+
+    @property
+    def controls(self) -> Tensor:
+        """What the control network takes: (n, 3, H, W) in [0, 1]."""
+        return self.maps.float() / 255
+
+
+class PictureStock:
+    """The pictures at hand: each is looked at several times, with other noise.
+
+    Args:
+        seed: of the training.
+        kept: batches that are kept; the oldest are left out.
+    """
+
+    def __init__(self, seed: int, kept: int) -> None:
+        self._seed = seed
+        self._batches: deque[Pictures] = deque(maxlen=kept)
+
+    def add(self, pictures: Pictures) -> None:
+        """Take in a batch."""
+        self._batches.append(pictures)
+
+    def pick(self, step: int, size: tuple[int, int]) -> Pictures:
+        """Pick as many as a batch holds, by the number of the step.
+
+        Args:
+            step: number of it.
+            size: width and height of the pictures; others where there are none yet.
+        """
+        rng = np.random.default_rng([self._seed, step, 8])
+        alike = [each for each in self._batches if each.maps.shape[:1:-1] == size]
+        batches = alike or [self._batches[-1]]
+        count = len(batches[0])
+        places = zip(
+            rng.integers(len(batches), size=count), rng.integers(count, size=count), strict=True
+        )
+        found = [(batches[batch], index) for batch, index in places]
+        return Pictures(
+            *(
+                torch.stack([getattr(batch, name)[index] for batch, index in found])
+                for name in Pictures.__slots__
+            )
+        )
 
 
 class PictureMaker:
@@ -65,7 +110,8 @@ class PictureMaker:
             )
             captions += [caption(look, rng) for _ in clip.frames]
         latents = self._encode(torch.cat(shown) * 2 - 1)
-        return Pictures(latents, torch.cat(maps), self.tokens(captions))
+        drawn = torch.cat(maps).mul(255).round().byte()
+        return Pictures(latents, drawn, self.tokens(captions))
 
     def tokens(self, captions: list[str]) -> Tensor:
         """Return the tokens of captions: (n, length)."""

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--float32", action="store_true", help="no mixed precision: for processors without AVX-512"
     )
+    train.add_argument("--compile", action="store_true", help="a fifth quicker, after minutes")
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     train.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
     export = commands.add_parser("picture-export", help="write a folder that diffusers opens")
@@ -112,6 +113,7 @@ def _train(options: argparse.Namespace) -> None:
         options.evaluate_every,
         options.device,
         options.processes,
+        options.compile,
     )
     train_picture(settings, options.out, options.puppet, schedule, resume=options.resume)
 

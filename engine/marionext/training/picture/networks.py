@@ -21,7 +21,7 @@ from marionext.backends.svd.loading import NetworkFiles
 from marionext.diffusion.controlnext import ControlNeXt, ControlNeXtConfig
 from marionext.diffusion.image_variants import ImageVariant, steered
 from marionext.training.biases import remove_biases
-from marionext.training.picture.tokenizer import LENGTH
+from marionext.training.tokenizer import LENGTH
 
 __all__ = ["GAIN", "SCHEDULER", "PictureNetworks", "PictureSizes", "begin_with_puppet", "levels"]
 

@@ -26,7 +26,7 @@ from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoi
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.picture.autoencoder import picture_autoencoder
-from marionext.training.picture.batches import PictureMaker, Pictures
+from marionext.training.picture.batches import PictureMaker, Pictures, PictureStock
 from marionext.training.picture.captions import WORDS
 from marionext.training.picture.networks import (
     SCHEDULER,
@@ -35,9 +35,10 @@ from marionext.training.picture.networks import (
     begin_with_puppet,
     levels,
 )
-from marionext.training.picture.tokenizer import make_tokenizer
+from marionext.training.tokenizer import make_tokenizer
+from marionext.training.picture.words import teach_phrases
 from marionext.training.pixels import figure_weights
-from marionext.training.prefetching import drawn_ahead
+from marionext.training.prefetching import Stocking, arriving
 from marionext.training.speedups import plain_attention
 from marionext.training.updates import Updates
 
@@ -71,6 +72,14 @@ class PictureSettings:
     large_size: tuple[int, int] = (256, 384)
     clips: int = 12
     """In a step: two pictures of each."""
+    word_steps: int = 300
+    """In which the text encoder reads captions, before any picture."""
+    stock: int = 24
+    """Steps' pictures at hand at first."""
+    kept: int = 400
+    """Steps' pictures at hand at most."""
+    renewed: float = 0.34
+    """Steps' pictures drawn in a step."""
     rate: float = 1e-3
     seed: int = 0
     wordless: float = 0.12
@@ -79,6 +88,10 @@ class PictureSettings:
     figure_weight: float = 3.0
     """Weight of the loss where the pose map is, against elsewhere."""
     bfloat16: bool = True
+
+    def stocking(self) -> Stocking:
+        """Return how often pictures are drawn: it takes half as long as learning from them."""
+        return Stocking(self.stock, self.kept, self.renewed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +102,14 @@ class Schedule:
     anneal: int
     """Number of last steps over which the rate falls to a fiftieth."""
     large_every: int = 0
-    """Steps from one of large pictures to the next; 0: none are."""
+    """Of so many steps one is taken with large pictures; 0: none is."""
     evaluate_every: int = 100
     device: str = "cpu"
     processes: int = 1
     """That draw pictures."""
+    compiled: bool = False
+    """Whether the UNet is compiled: three minutes of a core for each size of pictures, then a
+    fifth quicker."""
 
     def rate(self, step: int) -> float:
         """Return the share of the full rate that a step is taken with."""
@@ -102,12 +118,12 @@ class Schedule:
 
 
 class StepPictures:
-    """Makes the pictures of each step.
+    """Makes the pictures that join the stock.
 
     Args:
         encode: the encoder of the autoencoder.
         settings: of the training.
-        large_every: steps from one of large pictures to the next; 0: none are.
+        large_every: of so many made, one is of large pictures; 0: none is.
     """
 
     def __init__(self, encode: PatchEncoder, settings: PictureSettings, large_every: int) -> None:
@@ -121,14 +137,14 @@ class StepPictures:
     def _large(self) -> PictureMaker:
         return PictureMaker(self._encode, self._settings.large_size)
 
-    def __call__(self, step: int) -> Pictures:
+    def __call__(self, number: int) -> Pictures:
         """Make many small pictures, or a quarter as many large ones."""
         settings = self._settings
-        large = self._large_every and step % self._large_every == 0
+        large = self._large_every and number % self._large_every == 0
         count = max(1, settings.clips // 4) if large else settings.clips
-        first = ((settings.seed + 1) << 32) + step * settings.clips
+        first = ((settings.seed + 1) << 32) + number * settings.clips
         maker = self._large if large else self._small
-        return maker.pictures([first + number for number in range(count)])
+        return maker.pictures([first + each for each in range(count)])
 
 
 def _noisy(clean: Tensor, noise: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,12 +168,12 @@ class _Training:
         video_vae = files.vae()
         self.encode = PatchEncoder(*read_components(video_vae))
         self.vae: AutoencoderKL = picture_autoencoder(video_vae)
+        self._puppet = puppet
         self.networks = make_networks(settings)
-        begin_with_puppet(self.networks, puppet)
-        self.networks.to(device)
+        # A third quicker on a processor.
+        self.networks.to(device, memory_format=torch.channels_last)
         plain_attention(self.networks.unet)
         self.average = make_networks(settings).requires_grad_(requires_grad=False).eval().to(device)
-        self.average.load_state_dict(self.networks.state_dict())
         self._updates = Updates(self.networks, settings.rate)
         self._levels = levels().to(device)
         with torch.no_grad():
@@ -197,9 +213,9 @@ class _Training:
         tokens = torch.where(wordless, self._empty, pictures.tokens)
         strengths = (draws[2] >= settings.uncontrolled).float()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.bfloat16):
-            found = self.networks(noisy, times, tokens, pictures.maps, strengths)
+            found = self.networks(noisy, times, tokens, pictures.controls, strengths)
         grid = (clean.shape[-2], clean.shape[-1])
-        weights = figure_weights(pictures.maps, grid, settings.figure_weight)
+        weights = figure_weights(pictures.controls, grid, settings.figure_weight)
         loss: Tensor = (weights * (found - wanted).square()).mean()
         return loss
 
@@ -212,9 +228,9 @@ class _Training:
         ones = torch.ones(len(held), device=self.device)
         # Two pictures on, as neighbours show the same character.
         shown = {
-            "right": (held.tokens, held.maps),
-            "pose": (held.tokens, held.maps.roll(2, 0)),
-            "words": (held.tokens.roll(2, 0), held.maps),
+            "right": (held.tokens, held.controls),
+            "pose": (held.tokens, held.controls.roll(2, 0)),
+            "words": (held.tokens.roll(2, 0), held.controls),
         }
         for at in (500, 900):
             times = torch.full((len(held),), at, device=self.device)
@@ -232,6 +248,12 @@ class _Training:
             "average": self.average.state_dict(),
             "updates": self._updates.state(),
         }
+
+    def begin(self) -> None:
+        """Take what the puppet knows, and learn what captions say."""
+        begin_with_puppet(self.networks, self._puppet)
+        teach_phrases(self.networks.text_encoder, self.settings.seed, self.settings.word_steps)
+        self.average.load_state_dict(self.networks.state_dict())
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a state."""
@@ -323,9 +345,9 @@ def draw_examples(
     other = pictures.tokens.roll(2, 0)
     rows = [
         vae.decode(pictures.latents).sample,
-        (pictures.maps * 3).clamp(0, 1) * 2 - 1,
+        (pictures.controls * 3).clamp(0, 1) * 2 - 1,
         *(
-            vae.decode(generate(networks, tokens, empty, pictures.maps, steps=steps) / scale).sample
+            vae.decode(generate(networks, tokens, empty, pictures.controls, steps=steps) / scale).sample
             for tokens in (pictures.tokens, other)
         ),
     ]
@@ -359,11 +381,22 @@ def train_picture(
         state = load_checkpoint(checkpoint, asdict(settings))
         training.load(state)
         step, seconds = int(state["step"]), float(state["seconds"])
+    else:
+        training.begin()
     curve = Curve(folder / CURVE, COLUMNS, step)
     began = time.monotonic() - seconds
     losses: list[float] = []
     make = StepPictures(training.encode, settings, schedule.large_every)
-    for number, pictures in drawn_ahead(make, step, schedule.steps, schedule.processes):
+    if schedule.compiled:
+        training.networks.unet.compile()
+    stock = PictureStock(settings.seed, settings.kept)
+    for number, joining in arriving(
+        make, step, schedule.steps, settings.stocking(), schedule.processes
+    ):
+        for each in joining:
+            stock.add(each)
+        large = schedule.large_every and number % schedule.large_every == 0
+        pictures = stock.pick(number, settings.large_size if large else settings.size)
         loss = training.step(pictures, number, schedule.rate(number))
         if not np.isfinite(loss):
             raise ModelError(

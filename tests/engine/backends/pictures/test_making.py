@@ -28,7 +28,7 @@ from marionext.jobs import EngineSettings, LoraFile, MotionSource, PictureContro
 from marionext.training.picture.captions import WORDS
 from marionext.training.picture.export import export_pipeline
 from marionext.training.picture.networks import PictureNetworks, PictureSizes
-from marionext.training.picture.tokenizer import make_tokenizer
+from marionext.training.tokenizer import make_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 

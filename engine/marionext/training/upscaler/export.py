@@ -1,0 +1,34 @@
+"""Write the trained networks as a folder that stock diffusers opens, in half precision.
+
+It is a ``StableDiffusion3Pipeline`` like any other, with the control network beside it in
+``controlnext``: ``control.json`` there says after which block its map is added.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from marionext.training.export import write_control, write_pipeline, write_record
+from marionext.training.upscaler.networks import BLOCK, UpscalerNetworks, make_pipeline
+
+__all__ = ["export_pipeline"]
+
+CONTROL = {"variant": "sd3", "kinds": ["lowres"], "block": BLOCK}
+
+
+def export_pipeline(
+    folder: Path, networks: UpscalerNetworks, record: Mapping[str, object]
+) -> None:
+    """Write configurations, weights, tokenizers and the training record.
+
+    Args:
+        folder: files in it are replaced.
+        networks: the averaged networks; they are in half precision after this.
+        record: how they were made, for ``training.json``.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    networks.half()
+    write_pipeline(folder, make_pipeline(networks.transformer))
+    write_control(folder, networks.controlnext, CONTROL)
+    write_record(folder, record)
