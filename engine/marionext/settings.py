@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_PICTURE_MODEL",
     "DEFAULT_UPSCALER",
+    "INTERPOLATIONS",
     "SETTINGS",
     "DollSettings",
     "Settings",
@@ -29,6 +30,9 @@ DEFAULT_MODEL = "doll"
 
 DEFAULT_PICTURE_MODEL = "sd15"
 """What makes pictures where nobody names a base."""
+
+INTERPOLATIONS = ("bicubic", "lanczos")
+"""Ways to make pictures larger that need no model."""
 
 DEFAULT_UPSCALER = "lanczos"
 """What makes pictures larger where nobody says how."""

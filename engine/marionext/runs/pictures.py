@@ -31,7 +31,8 @@ from marionext.paths import refuse_overlap
 from marionext.pose import PoseTrack
 from marionext.reporting import Reporter
 from marionext.runs.control_pictures import ControlSource, fitted
-from marionext.runs.picture_folder import PictureFolder, begun_with, started
+from marionext.runs.kept_folder import begun_with
+from marionext.runs.picture_folder import PictureFolder, PictureRecord, started
 from marionext.runs.result import Result
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def make_pictures(
     )
     wish = _wish(job, maker, size, controls, networks, report)
     # Bytes depend on the threads: what goes on takes those that it was begun with.
-    number = engine.threads or begun_with(output) or threads()
+    number = engine.threads or begun_with(output, PictureRecord) or threads()
     record = started(
         job=encode_job(job),
         inputs={**_hashes(reads), **_drawn(wish)},

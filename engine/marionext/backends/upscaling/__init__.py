@@ -2,5 +2,6 @@
 
 from marionext.backends.upscaling.base import OnPart, Upscaler
 from marionext.backends.upscaling.table import Method, open_upscaler, recognise
+from marionext.backends.upscaling.transparency import enlarge
 
-__all__ = ["Method", "OnPart", "Upscaler", "open_upscaler", "recognise"]
+__all__ = ["Method", "OnPart", "Upscaler", "enlarge", "open_upscaler", "recognise"]

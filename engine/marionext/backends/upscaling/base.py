@@ -23,6 +23,11 @@ class Upscaler(ABC):
     def computed(self) -> Mapping[str, str]:
         """How, as far as that changes bits: ``device``, ``dtype``, ``tile``; none: nothing does."""
 
+    @property
+    @abstractmethod
+    def versions(self) -> Mapping[str, str]:
+        """The versions of the libraries that compute it."""
+
     @abstractmethod
     def enlarge(self, picture: NDArray[np.uint8], on_part: OnPart) -> NDArray[np.uint8]:
         """Return a larger picture.

@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import bundles
-from marionext.backends.pictures.making import Control, PictureMaker, Wish, open_maker
+from marionext.backends.pictures.making import (
+    Control,
+    PictureMaker,
+    Wish,
+    open_maker,
+    versions,
+)
 from marionext.backends.upscaling.base import OnPart, Upscaler
 from marionext.backends.upscaling.resampling import Resampler
 from marionext.backends.upscaling.table import Method
@@ -114,6 +120,11 @@ class DiffusionUpscaler(Upscaler):
             "dtype": str(self._maker.dtype).removeprefix("torch."),
             "tile": str(self._side * self.by),
         }
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Upscaler`."""
+        return versions()
 
     def enlarge(self, picture: NDArray[np.uint8], on_part: OnPart) -> NDArray[np.uint8]:
         """Return a larger picture; see `Upscaler`."""

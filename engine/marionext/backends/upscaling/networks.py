@@ -89,6 +89,11 @@ class NetworkUpscaler(Upscaler):
         }
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Upscaler`."""
+        return {"torch": str(torch.__version__)}
+
+    @property
     def _overlap(self) -> int:
         return 2 * self._margin + _FADE
 

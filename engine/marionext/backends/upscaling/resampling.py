@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
 from marionext.backends.upscaling.base import OnPart, Upscaler
 
-__all__ = ["FILTERS", "Resampler"]
+__all__ = ["Resampler"]
 
-FILTERS = {
+_FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
@@ -18,16 +19,21 @@ FILTERS = {
 
 
 class Resampler(Upscaler):
-    """One of the `FILTERS`."""
+    """One of `marionext.settings.INTERPOLATIONS`."""
 
     def __init__(self, name: str, by: int) -> None:
         self.by = by
-        self._filter = FILTERS[name]
+        self._filter = _FILTERS[name]
 
     @property
     def computed(self) -> Mapping[str, str]:
         """See `Upscaler`."""
         return {}
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """See `Upscaler`."""
+        return {"pillow": PIL.__version__}
 
     def enlarge(self, picture: NDArray[np.uint8], on_part: OnPart) -> NDArray[np.uint8]:
         """Return a larger picture; see `Upscaler`. A channel alone, (height, width), will do."""

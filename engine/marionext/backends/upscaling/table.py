@@ -9,12 +9,13 @@ from marionext import bundles, presets
 from marionext.backends.pictures.bases import Base, find_base, recorded_hashes
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.upscaling.base import Upscaler
-from marionext.backends.upscaling.resampling import FILTERS, Resampler
+from marionext.backends.upscaling.resampling import Resampler
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
 from marionext.files import is_folder, sha256_of
 from marionext.jobs import EngineSettings, MotionSource, PictureControl
 from marionext.paths import user_path
+from marionext.settings import INTERPOLATIONS
 
 __all__ = ["DiffusionSettings", "Method", "open_upscaler", "recognise"]
 
@@ -89,7 +90,7 @@ def recognise(name: str, by: int) -> Method:
         ModelError: it is not there, or is for something else.
         SettingsError: it cannot do that factor.
     """
-    if name in FILTERS:
+    if name in INTERPOLATIONS:
         return Method(name=name, kind="resampling", by=by)
     if name in presets.names("models") and bundles.read_card(name).architecture == "ncnn":
         param = bundles.require(name).folder / f"{_OFTEN.format(by)}{NCNN}"
@@ -100,9 +101,10 @@ def recognise(name: str, by: int) -> Method:
         return _network(name, user_path(name), by)
     known = name in presets.names("models")
     if not known and not is_folder(user_path(name)):
+        there = ", ".join((*INTERPOLATIONS, *_models()))
         raise ModelError(
             f"expected a way to make pictures larger, there is no {name}",
-            hint=f"There are: {', '.join((*FILTERS, *_models()))}; or give a network in ncnn's "
+            hint=f"There are: {there}; or give a network in ncnn's "
             f"form (NAME{NCNN} beside NAME.bin), or the folder of a Stable Diffusion 3.",
         )
     return _diffusion(name, by)
