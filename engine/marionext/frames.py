@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Self
 
 from marionext import limits
@@ -22,6 +23,7 @@ __all__ = [
     "frame_name",
     "joined_frames",
     "parse_frames",
+    "shown_rate",
 ]
 
 _NTSC_TOLERANCE = Fraction(1, 200)
@@ -168,6 +170,22 @@ def parse_frames(text: str) -> tuple[int, ...]:
         check_count(total)
         frames.update(range(first, last + 1, step))
     return tuple(sorted(frames))
+
+
+def shown_rate(numbers: Sequence[int], rate: FrameRate) -> FrameRate | None:
+    """Return the rate at which a selection of frames lasts as long as it does in its source.
+
+    Args:
+        numbers: of the frames, ascending.
+        rate: of the source.
+
+    Returns:
+        None where they are not evenly spaced, or so far apart that no rate is as low.
+    """
+    step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+    even = all(after - before == step for before, after in pairwise(numbers))
+    slower = rate.fraction / step
+    return FrameRate(slower) if even and FrameRate.fits(slower) else None
 
 
 def check_count(frames: int) -> None:

@@ -20,6 +20,7 @@ from marionext.bundles import (
     card_name,
     check,
     find,
+    install_hint,
     known_as,
     read_record,
     write_record,
@@ -71,6 +72,8 @@ def fetchable(name: str) -> ModelBundle:
             f"{name!r} is part of Marionext: there is nothing to fetch",
             hint="If it is damaged, install Marionext again.",
         )
+    if bundle.card.package is not None and bundle.name == name:
+        raise ModelError(f"{name!r} is not fetched by Marionext", hint=install_hint(bundle.card))
     if not bundle.card.repositories or bundle.name != name:
         raise ModelError(f"{name!r} is a folder of yours; it is not known where to fetch it from")
     return bundle

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from marionext import bundles
+from marionext import bundles, presets
 from marionext.errors import CharacterError, JobError, MotionError, OutputError
-from marionext.jobs import ExportJob, Job, PictureJob, RenderJob, TakeJob, TrackJob
+from marionext.jobs import ExportJob, Job, PictureJob, RenderJob, TakeJob, TrackJob, UpscaleJob
 from marionext.record import RECORD
 from marionext.settings import DollSettings
 
@@ -36,6 +36,13 @@ def inputs_of(job: Job) -> dict[str, Path]:
         return found
     if isinstance(job, PictureJob):
         return _inputs_of_picture(job)
+    if isinstance(job, UpscaleJob):
+        found = {"the source": Path(job.source)}
+        if job.sound is not None:
+            found["the sound"] = Path(job.sound)
+        if job.method.endswith(".param"):
+            found["the network"] = Path(job.method)
+        return found
     found = {"the motion": Path(job.motion.path)}
     if job.motion.rig is not None and job.motion.rig.endswith(".toml"):
         found["the rig preset"] = Path(job.motion.rig)
@@ -88,6 +95,8 @@ def model_of(job: Job) -> str:
     """Return the model that has to be loaded for a job; empty: none."""
     if isinstance(job, PictureJob):
         return "" if is_weight_file(job.base) else job.base
+    if isinstance(job, UpscaleJob):
+        return job.method if job.method in presets.names("models") else ""
     return job.model if isinstance(job, RenderJob) else ""
 
 

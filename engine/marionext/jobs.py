@@ -21,6 +21,7 @@ from marionext.paths import check_path, user_path
 from marionext.settings import (
     DEFAULT_MODEL,
     DEFAULT_PICTURE_MODEL,
+    DEFAULT_UPSCALER,
     DollSettings,
     Settings,
     SvdSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "RenderJob",
     "TakeJob",
     "TrackJob",
+    "UpscaleJob",
     "decode_job",
     "encode_job",
     "read_job",
@@ -217,7 +219,7 @@ class _AnyJob:
 
     def __post_init__(self) -> None:
         """Check what can be checked without opening a file."""
-        for name in ("character", "directory", "findings", "model", "output"):
+        for name in ("character", "directory", "findings", "method", "model", "output", "source"):
             if isinstance(text := getattr(self, name, None), str):
                 check_path(name, text)
         if self.version > JOB_VERSION:
@@ -522,7 +524,55 @@ class PictureJob(_AnyJob):
         return None if self.width is None or self.height is None else (self.width, self.height)
 
 
-Job = RenderJob | TakeJob | TrackJob | PoseMapJob | ExportJob | PictureJob
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpscaleJob(_AnyJob):
+    """Make pictures, the frames of a render or a video larger, each picture by itself."""
+
+    kind: Literal["upscale"] = "upscale"
+    source: str
+    """A picture, a folder of pictures, the folder of a render, or a video."""
+    output: str
+    """A folder for the pictures, under their own names, and ``upscale.json``; or the file of one
+    picture, or of a video, told by its name."""
+    by: int = 2
+    """How many times larger."""
+    method: str = DEFAULT_UPSCALER
+    """``bicubic``, ``lanczos``, the name of a model, a network's file in ncnn's form
+    (``NAME.param``), or the folder of a Stable Diffusion 3 with a ``lowres`` control."""
+    frames: str | None = None
+    """Selection such as ``1-120`` by the numbers in the pictures' names, or of the video's frames;
+    None: all."""
+    videos: tuple[Literal["mp4", "webm", "gif", "prores"], ...] = ()
+    """Also made of the pictures, in a folder."""
+    quality: Literal["high", "good", "small"] = "high"
+    """Of videos."""
+    rate: FrameRate | None = None
+    """Of videos; None: the render's or the video's own, 30 for other pictures."""
+    audio: bool = True
+    """Whether videos have sound, where there is any."""
+    sound: str | None = None
+    """File whose sound they have, from the source's first frame on; None: the source's own."""
+    tile: int | None = None
+    """Side in pixels of the result's parts that are made at once; None: as the method likes."""
+    change: float | None = None
+    """How much a diffusion model may change; None: as it says itself."""
+    seed: int = 0
+    """Of a diffusion model's noise, the same for every picture."""
+
+    def __post_init__(self) -> None:
+        """Check every range once."""
+        _AnyJob.__post_init__(self)
+        within("by", self.by, 2, limits.UPSCALING)
+        if self.sound is not None:
+            check_path("sound", self.sound)
+        if self.tile is not None:
+            within("tile", self.tile, 32, limits.RENDER_SIDE)
+        if self.change is not None:
+            within("change", self.change, 0.01, 1)
+        within("seed", self.seed, 0, 2**63 - 1)
+
+
+Job = RenderJob | TakeJob | TrackJob | PoseMapJob | ExportJob | PictureJob | UpscaleJob
 """Anything that the engine does; a job without a ``kind`` is a render."""
 
 
@@ -626,6 +676,8 @@ def _anchored(job: Job, folder: Path) -> Job:
         model = job.model
         if model not in presets.names("models") and (folder / model).is_dir():
             job = replace(job, model=anchor(model))
+    if isinstance(job, UpscaleJob):
+        job = replace(job, method=_model_beside(job.method, folder))
     if isinstance(job, PictureJob):
         job = replace(
             job,
@@ -660,6 +712,13 @@ def with_paths(job: Job, change: Callable[[str], str]) -> Job:
         )
     if isinstance(job, PictureJob):
         return _picture_with_paths(job, change)
+    if isinstance(job, UpscaleJob):
+        return replace(
+            job,
+            source=change(job.source),
+            output=change(job.output),
+            sound=None if job.sound is None else change(job.sound),
+        )
     motion = _source_with_paths(job.motion, change)
     if isinstance(job, TrackJob) and job.findings is not None:
         job = replace(job, findings=change(job.findings))

@@ -29,8 +29,10 @@ __all__ = [
     "SECONDS_TO_END",
     "SHOTS",
     "SLOWEST_RATE",
+    "STILL_PIXELS",
     "TABLE_BYTES",
     "TOML_BYTES",
+    "UPSCALING",
     "VIDEO_PIXELS",
     "WAITING_EVENTS",
     "WAITING_PICTURES",
@@ -53,6 +55,10 @@ RENDER_SIDE: Final = 8_192
 """Pixels of a side of what is rendered or drawn."""
 PICTURE_SIDE: Final = 65_536
 """Pixels of a side of a picture that keypoints are said to lie in."""
+UPSCALING: Final = 8
+"""How many times larger pictures are made at once, at most."""
+STILL_PIXELS: Final = 200_000_000
+"""Of a picture that is made larger, and of what is made of it."""
 PICTURES: Final = 10_000
 """Variants of one picture job."""
 PICTURE_CONTROLS: Final = 8

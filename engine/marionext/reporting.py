@@ -18,10 +18,11 @@ STAGES = {
     "decode": (0.8, 0.17, "decoding"),
     "draw": (0.15, 0.82, "drawing"),
     "encode": (0.97, 0.03, "writing"),
+    "upscale": (0.15, 0.82, "making larger"),
     "export": (0.0, 1.0, "writing"),
 }
 """For each stage how much of the work usually lies before it, its own part, and its name in words.
-A model denoises and decodes, or draws; an export does nothing but write."""
+A model denoises and decodes, draws, or makes larger; an export does nothing but write."""
 
 _BEFORE = ("poses", "models")
 """Stages whose pace says nothing about the rest."""

@@ -15,6 +15,8 @@ from marionext.paths import check_path
 __all__ = [
     "DEFAULT_MODEL",
     "DEFAULT_PICTURE_MODEL",
+    "DEFAULT_UPSCALER",
+    "INTERPOLATIONS",
     "SETTINGS",
     "DollSettings",
     "Settings",
@@ -28,6 +30,19 @@ DEFAULT_MODEL = "doll"
 
 DEFAULT_PICTURE_MODEL = "sd15"
 """What makes pictures where nobody names a base."""
+
+INTERPOLATIONS = ("bicubic", "lanczos")
+"""Ways to make pictures larger that need no model."""
+
+DEFAULT_UPSCALER = "lanczos"
+"""What makes pictures larger where nobody says how."""
+
+_USES = {
+    "picture": "Make a character with it: marionext image --base {} ...",
+    "control": "Name it in a control: marionext image --control KIND=PICTURE,weights={} ...",
+    "upscaler": "Make frames larger with it: marionext upscale FRAMES --with {} ...",
+}
+"""How models that render no motions are used."""
 
 
 def within(name: str, value: float, low: float, high: float) -> None:
@@ -174,13 +189,9 @@ def default_settings(model: str, quality: str | None = None) -> Settings:
         bundle = bundles.find(bundles.USUAL)
     architecture = bundle.card.architecture
     if bundle.card.kind != "video":
-        what = "makes pictures" if bundle.card.kind == "picture" else "steers pictures"
         raise SettingsError(
-            f"model {model!r}: expected one that renders motions, this one {what}",
-            hint=f"Make a character with it: marionext image --base {bundle.name} ..."
-            if bundle.card.kind == "picture"
-            else "Name it in a control: marionext image --control KIND=PICTURE,weights="
-            f"{bundle.name} ...",
+            f"model {model!r}: expected one that renders motions, this one {bundle.card.does}",
+            hint=_USES[bundle.card.kind].format(bundle.name),
         )
     if architecture not in SETTINGS:
         raise SettingsError(

@@ -7,7 +7,6 @@ What is *staged* is all that a backend sees of motion and character.
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from marionext.casting import (
 from marionext.character import Character, crop_geometry
 from marionext.doll import Doll
 from marionext.errors import CharacterError, ModelError, MotionError
-from marionext.frames import FrameRange, FrameRate, format_frames
+from marionext.frames import FrameRange, FrameRate, format_frames, shown_rate
 from marionext.jobs import RenderJob
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_native, read_track, write_native
@@ -80,14 +79,12 @@ class Staged:
         self._before: PoseTrack | None = None
         self.numbers = select_frames(job.frames, motion.frames)
         """Frame numbers of the source, one for each frame of the result."""
-        step = self.numbers[1] - self.numbers[0] if len(self.numbers) > 1 else 1
-        even = all(after - before == step for before, after in pairwise(self.numbers))
-        even = even and FrameRate.fits(motion.rate.fraction / step)
-        self.rate = FrameRate(motion.rate.fraction / step) if even else motion.rate
+        even = shown_rate(self.numbers, motion.rate)
+        self.rate = even or motion.rate
         """Of the result."""
         self.sound = self._sound()
         """The file whose sound the result has, or None."""
-        if self.sound is not None and not even:
+        if self.sound is not None and even is None:
             report.log("the frames are not evenly spaced: the sound is left out", warning=True)
             self.sound = None
         self.sound_start: Fraction = motion.rate.seconds(self.numbers[0] - motion.frames.start)

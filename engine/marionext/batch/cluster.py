@@ -28,7 +28,7 @@ from marionext.codec import encode
 from marionext.errors import DeviceError, EngineError, JobCancelled, OutputError
 from marionext.files import in_words
 from marionext.job_files import model_of, results_of
-from marionext.jobs import EngineSettings, PictureJob, RenderJob, encode_job
+from marionext.jobs import EngineSettings, PictureJob, RenderJob, UpscaleJob, encode_job
 from marionext.planning import plan
 from marionext.protocol import Event, Failed, Finished, Log, read_event
 
@@ -307,7 +307,7 @@ class ClusterBatch(Batch):
                     settings = engine
                 elif outline.evaluations:
                     cpus = smallest
-            elif isinstance(job, PictureJob):
+            elif isinstance(job, PictureJob | UpscaleJob):
                 needs, settings, cpus = needs_of_picture(job, engine), engine, smallest
             share = _Share(cpus=self._cpus or cpus, needs=needs)
             self._shares[row.name] = share, settings

@@ -20,7 +20,7 @@ JOB_FILE = "job.json"
 """Name of a job in a folder of its own, as hosts write it."""
 
 _JOB_KEYS = frozenset({"motion", "character", "output", "pictures", "settings", "directory"})
-_KINDS = frozenset({"export", "render", "take", "track", "posemaps"})
+_KINDS = frozenset({"export", "picture", "posemaps", "render", "take", "track", "upscale"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

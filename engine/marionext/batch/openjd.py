@@ -12,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from marionext import bundles
+from marionext import bundles, presets
 from marionext.batch.shots import Shot
 from marionext.errors import ModelError, SettingsError
-from marionext.jobs import EngineSettings, PictureJob
+from marionext.jobs import EngineSettings, PictureJob, UpscaleJob
 from marionext.planning import Outline
+from marionext.settings import INTERPOLATIONS
 
 __all__ = ["Needs", "needs_of", "needs_of_picture", "template", "to_yaml"]
 
 _LARGEST_BASE = 7.0
 """GiB of SDXL in half precision."""
+_SMALL_NETWORK = 0.5
+"""GiB of a network that makes pictures larger, as long as its parts are."""
 _VALUES = 1024
 """Values that a task parameter has at most, and characters of one of them."""
 _NAME = 64
@@ -49,13 +52,19 @@ def needs_of(outline: Outline) -> Needs:
     return Needs(memory_mib=host, gpu_mib=_rounded(min(outline.device_gib.values())))
 
 
-def needs_of_picture(job: PictureJob, engine: EngineSettings) -> Needs:
+def needs_of_picture(job: PictureJob | UpscaleJob, engine: EngineSettings) -> Needs:
     """Return what pictures need, by the files of their base that are there.
 
     Weights in half precision on a GPU, with half as much again for the work; the processor has them
     in single precision. Of a base that is not here yet, as much as the largest one.
     """
-    size, device = _weights_gib(job), str(engine.device)
+    if isinstance(job, PictureJob):
+        size = _weights_gib(job.base)
+    elif job.method in INTERPOLATIONS:
+        return Needs(memory_mib=2048)
+    else:
+        size = _SMALL_NETWORK if _is_of_ncnn(job.method) else _weights_gib(job.method)
+    device = str(engine.device)
     if device == "auto":
         from marionext.diffusion.memory import choose_device  # noqa: PLC0415 - torch
 
@@ -65,11 +74,18 @@ def needs_of_picture(job: PictureJob, engine: EngineSettings) -> Needs:
     return Needs(memory_mib=_rounded(size + 2), gpu_mib=_rounded(size * 1.5))
 
 
-def _weights_gib(job: PictureJob) -> float:
+def _is_of_ncnn(method: str) -> bool:
+    """Tell whether pictures are made larger by one of the small networks in ncnn's form."""
+    if method in presets.names("models"):
+        return bundles.read_card(method).architecture == "ncnn"
+    return method.endswith(".param")
+
+
+def _weights_gib(model: str) -> float:
     """Return how large a base's weights are in half precision."""
     try:
-        path = Path(job.base)
-        folder = path if path.exists() else bundles.find(job.base).folder
+        path = Path(model)
+        folder = path if path.exists() else bundles.find(model).folder
         files = [folder] if folder.is_file() else list(folder.rglob("*.safetensors"))
         half = [file for file in files if ".fp16." in file.name] or files
         size = sum(file.stat().st_size for file in half) / 2**30

@@ -17,7 +17,7 @@ from pathlib import Path
 from marionext.errors import OutputError, SettingsError
 from marionext.files import open_file, writing
 from marionext.job_files import results_of
-from marionext.jobs import ExportJob, Job, PictureJob, RenderJob, TakeJob, with_paths
+from marionext.jobs import ExportJob, Job, PictureJob, RenderJob, TakeJob, UpscaleJob, with_paths
 from marionext.output import LOCK_FILE, FolderLock
 from marionext.record import COPY, RECORD
 
@@ -53,9 +53,9 @@ def refuse_unsent(job: Job) -> None:
             "--ray-transfer: a change of takes, or an export, reads the files of whole renders",
             hint="Do it here: marionext batch without --ray.",
         )
-    if isinstance(job, PictureJob):
+    if isinstance(job, PictureJob | UpscaleJob):
         raise SettingsError(
-            "--ray-transfer: pictures read whole models, which are not sent",
+            "--ray-transfer: pictures read whole models or folders, which are not sent",
             hint="Have files and models in folders that all machines see, and leave it out.",
         )
 
@@ -87,7 +87,7 @@ class Delivery:
     def __init__(self, job: Job, *, overwrite: bool) -> None:
         """Look at what the job reads and what is there of its results."""
         refuse_unsent(job)
-        assert not isinstance(job, TakeJob | ExportJob | PictureJob)
+        assert not isinstance(job, TakeJob | ExportJob | PictureJob | UpscaleJob)
         self._overwrite = overwrite
         self._lock: FolderLock | None = None
         self.places = tuple(_clean(result) for result in results_of(job))
@@ -170,7 +170,7 @@ def _read_by(job: Job) -> list[Path]:
     from marionext.runs.videos import result_files  # noqa: PLC0415
     from marionext.sources import open_motion, select_frames  # noqa: PLC0415
 
-    assert not isinstance(job, TakeJob | ExportJob | PictureJob)
+    assert not isinstance(job, TakeJob | ExportJob | PictureJob | UpscaleJob)
     motion = open_motion(job.motion)
     found = [*motion.files, *motion.presets]
     if isinstance(job, RenderJob):

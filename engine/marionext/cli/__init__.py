@@ -18,6 +18,7 @@ from marionext.cli import (
     queue,
     render,
     train,
+    upscale,
     verify,
 )
 from marionext.errors import EngineError, JobCancelled
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"marionext {marionext.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for room in (render, image, batch, queue, blend, verify, dolls, poses, models, train):
+    for room in (render, image, upscale, batch, queue, blend, verify, dolls, poses, models, train):
         room.add_commands(commands)
     for command in set(commands.choices.values()):
         command.add_argument("--verbose", "-v", action="store_true", help="more messages on stderr")

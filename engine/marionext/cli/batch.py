@@ -20,7 +20,7 @@ from marionext.codec import encode
 from marionext.errors import EngineError, JobCancelled, SettingsError
 from marionext.files import is_folder
 from marionext.frames import parse_frames
-from marionext.jobs import EngineSettings, PictureJob, RenderJob
+from marionext.jobs import EngineSettings, PictureJob, RenderJob, UpscaleJob
 from marionext.limits import quoted
 from marionext.paths import user_path
 from marionext.protocol import Event, Failed, Finished, Log
@@ -549,7 +549,7 @@ def _openjd(options: argparse.Namespace) -> int:
         needs = Needs(memory_mib=1024)
         if isinstance(shot.job, RenderJob):
             needs = needs_of(plan(shot.job, engine))
-        elif isinstance(shot.job, PictureJob):
+        elif isinstance(shot.job, PictureJob | UpscaleJob):
             needs = needs_of_picture(shot.job, engine)
         shots.append((shot, needs))
     arguments = ["--device", options.device, "--dtype", options.dtype]

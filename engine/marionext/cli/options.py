@@ -77,7 +77,8 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _rate(text: str) -> FrameRate:
+def parse_rate(text: str) -> FrameRate:
+    """Read a frame rate; see `FrameRate.parse`."""
     try:
         return FrameRate.parse(text)
     except SettingsError as error:
@@ -100,10 +101,10 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--kind", choices=("auto", "video", "rig", "track", "posemaps"), default="auto"
     )
-    group.add_argument("--rate", type=_rate, help="frames per second to read the motion at")
+    group.add_argument("--rate", type=parse_rate, help="frames per second to read the motion at")
     group.add_argument(
         "--source-rate",
-        type=_rate,
+        type=parse_rate,
         help="frames per second that the motion has, where its file says none or a wrong one; "
         "--rate resamples",
     )

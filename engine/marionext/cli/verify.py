@@ -9,10 +9,11 @@ from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import add_engine_options, engine_settings
 from marionext.errors import EngineError, JobCancelled, OutputError
-from marionext.jobs import EngineSettings, PictureJob, decode_job
+from marionext.jobs import EngineSettings, PictureJob, UpscaleJob, decode_job
 from marionext.paths import user_path
 
 if TYPE_CHECKING:
+    from marionext.runs.kept_folder import KeptRecord
     from marionext.verifying import Verdict
 
 __all__ = ["add_commands"]
@@ -26,8 +27,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "verify",
         help="compare frames and videos with their record, and repair what is damaged",
         description="Compare every frame, video and other result of the renders in DIR, or below "
-        "it, with the hashes in their render.json, and pictures with those in picture.json. With "
-        "--repair, what is damaged is made again.",
+        "it, with the hashes in their render.json, and other pictures with those in "
+        "picture.json or upscale.json. With --repair, what is damaged is made again.",
     )
     verify.add_argument("folders", nargs="+", metavar="DIR", help="folder of a render, or above")
     verify.add_argument(
@@ -62,8 +63,8 @@ def _verify(options: argparse.Namespace) -> int:
         _tell(verdict, row, as_json=options.json)
         damaged += not verdict.whole
         rows.append(row)
-    for folder in pictures:
-        row = _pictures(folder, options)
+    for folder, kind in pictures:
+        row = _pictures(folder, kind, options)
         damaged += not row["whole"]
         rows.append(row)
     if options.json:
@@ -73,20 +74,28 @@ def _verify(options: argparse.Namespace) -> int:
     return OutputError.exit_status if damaged else 0
 
 
-def _found(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    """Return the folders of renders and those of pictures that are meant.
+def _found(
+    options: argparse.Namespace,
+) -> tuple[list[Path], list[tuple[Path, "type[KeptRecord]"]]]:
+    """Return the folders of renders that are meant, and of pictures with their kind of record.
 
     Raises:
         OutputError: at a place there is neither.
     """
-    from marionext.runs.picture_folder import find_pictures  # noqa: PLC0415 - pictures
+    from marionext.runs.kept_folder import find_kept  # noqa: PLC0415 - pictures
+    from marionext.runs.picture_folder import PictureRecord  # noqa: PLC0415
+    from marionext.runs.upscale_folder import UpscaleRecord  # noqa: PLC0415
     from marionext.verifying import find_renders  # noqa: PLC0415
 
     renders: list[Path] = []
-    pictures: list[Path] = []
+    pictures: list[tuple[Path, type[KeptRecord]]] = []
     for given in options.folders:
         place = user_path(given).resolve()
-        own = find_pictures(place)
+        own = [
+            (folder, kind)
+            for kind in (PictureRecord, UpscaleRecord)
+            for folder in find_kept(place, kind)
+        ]
         pictures += own
         try:
             renders += find_renders(place)
@@ -96,25 +105,27 @@ def _found(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     return renders, pictures
 
 
-def _pictures(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _pictures(
+    folder: Path, kind: "type[KeptRecord]", options: argparse.Namespace
+) -> dict[str, Any]:
     """Compare a folder of pictures with its record, and have what is damaged made again."""
-    from marionext.runs.picture_folder import damages_of  # noqa: PLC0415 - pictures
+    from marionext.runs.kept_folder import damages_of  # noqa: PLC0415 - pictures
 
     row: dict[str, Any] = {"folder": str(folder), "whole": False, "damages": []}
     try:
-        record, damages = damages_of(folder)
+        record, damages = damages_of(folder, kind)
         row["damages"] = _listed(damages)
         if damages and options.repair:
             _tell_pictures(folder, row, as_json=options.json)
             row["damaged"] = row["damages"]
-            _repair_pictures(folder, list(damages), options)
-            record, damages = damages_of(folder)
+            _repair_pictures(folder, kind, list(damages), options)
+            record, damages = damages_of(folder, kind)
             row |= {"repaired": not damages, "damages": _listed(damages)}
     except EngineError as error:
         console.show_error(error)
         return row
     row["whole"] = not damages
-    _tell_pictures(folder, row, as_json=options.json, count=len(record.seeds))
+    _tell_pictures(folder, row, as_json=options.json, count=len(record.made))
     return row
 
 
@@ -137,20 +148,22 @@ def _tell_pictures(folder: Path, row: dict[str, Any], *, as_json: bool, count: i
         console.show_result(f"          and {more} more")
 
 
-def _repair_pictures(folder: Path, names: list[str], options: argparse.Namespace) -> None:
+def _repair_pictures(
+    folder: Path, kind: "type[KeptRecord]", names: list[str], options: argparse.Namespace
+) -> None:
     """Have files of a folder of pictures made again by the job that made them.
 
     Raises:
         OutputError: the record's job is none of pictures.
     """
-    from marionext.runs.picture_folder import damages_of, release  # noqa: PLC0415 - pictures
+    from marionext.runs.kept_folder import damages_of, release  # noqa: PLC0415 - pictures
     from marionext.verifying import engine_of  # noqa: PLC0415
 
-    record, _ = damages_of(folder)
+    record, _ = damages_of(folder, kind)
     job = decode_job(record.job)
-    if not isinstance(job, PictureJob):
+    if not isinstance(job, PictureJob | UpscaleJob):
         raise OutputError(f"{folder}: expected the job of pictures, got one of kind {job.kind!r}")
-    release(folder, names)
+    release(folder, names, kind)
     engine = engine_of(record, engine_settings(options))
     run_jobs([replace(job, output=str(folder))], engine, results=False, unit="picture")
 

@@ -13,12 +13,15 @@ from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
 from marionext.output.sheet import contact_sheet
 from marionext.output.sound import Sound
+from marionext.output.stills import READABLE, WRITABLE, Still, encode_still, read_still
 from marionext.output.takes import Takes
 from marionext.output.writer import FrameWriter
 
 __all__ = [
     "LOCK_FILE",
     "PREVIEW",
+    "READABLE",
+    "WRITABLE",
     "EncodedVideo",
     "FolderLock",
     "FrameWriter",
@@ -26,12 +29,15 @@ __all__ = [
     "Quality",
     "RenderFolder",
     "Sound",
+    "Still",
     "Takes",
     "VideoKind",
     "contact_sheet",
     "difference",
     "encode_png",
+    "encode_still",
     "encode_video",
+    "read_still",
     "refuse_strangers",
     "video_suffix",
     "write_png",

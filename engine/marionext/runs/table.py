@@ -13,6 +13,7 @@ from marionext.jobs import (
     RenderJob,
     TakeJob,
     TrackJob,
+    UpscaleJob,
 )
 from marionext.reporting import Reporter
 from marionext.runs.export import export
@@ -21,6 +22,7 @@ from marionext.runs.poses import draw_maps, write_poses
 from marionext.runs.render import render
 from marionext.runs.result import Result
 from marionext.runs.takes import show_take
+from marionext.runs.upscale import upscale
 
 __all__ = ["RUNNERS", "Runner"]
 
@@ -34,4 +36,5 @@ RUNNERS: dict[type[Job], Runner] = {
     PoseMapJob: draw_maps,
     ExportJob: export,
     PictureJob: make_pictures,
+    UpscaleJob: upscale,
 }

@@ -1,0 +1,177 @@
+"""Which base makes pictures: where it lies, of which family it is, what it says of itself."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from marionext import bundles, presets
+from marionext.backends.pictures.families import FamilyName
+from marionext.backends.pictures.recognise import base_family
+from marionext.codec import decode
+from marionext.errors import ModelError, SettingsError
+from marionext.files import is_folder, read_toml
+from marionext.job_files import is_weight_file
+from marionext.paths import user_path
+
+__all__ = ["Base", "Defaults", "find_base", "recorded_hashes"]
+
+_PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
+"""Folders of a base that pictures depend on."""
+_READ = frozenset({".json", ".model", ".safetensors", ".txt"})
+_OWN_SETTINGS = "marionext.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Where a base is and what it is."""
+
+    path: Path
+    """Folder of diffusers' layout, or a file."""
+    family: FamilyName
+    config: Path | None
+    """Folder that a file's configurations and tokenizers are taken from."""
+    vae: Path | None
+    name: str | None = None
+    """Of a bundle of ours."""
+
+    @property
+    def defaults(self) -> "Defaults":
+        """How the base is used where the job says nothing.
+
+        Raises:
+            SettingsError: what the base says of itself is wrong.
+        """
+        own = self._own("settings")
+        if own is None and self.name is not None:
+            own = bundles.read_card(self.name).settings, f"the card of {self.name}"
+        return Defaults() if own is None else decode(Defaults, own[0], path=own[1])
+
+    def own_table(self, name: str) -> tuple[object, str]:
+        """Return a table of the base's ``marionext.toml``, empty where there is none, and its file.
+
+        Raises:
+            SettingsError: the file is no TOML.
+        """
+        return self._own(name) or ({}, str(self.path / _OWN_SETTINGS))
+
+    def _own(self, name: str) -> tuple[object, str] | None:
+        path = self.path / _OWN_SETTINGS if self.path.is_dir() else None
+        if path is None or not path.is_file():
+            return None
+        try:
+            return read_toml(path).get(name, {}), f"{path}: {name}"
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path}: cannot be read: {error}") from None
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file that pictures depend on, by its name."""
+        found = _files_of(self.path, "base")
+        if self.config is not None:
+            found |= {
+                name: path
+                for name, path in _files_of(self.config, "config").items()
+                if path.suffix != ".safetensors"
+            }
+        if self.vae is not None:
+            found |= _files_of(self.vae, "vae")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defaults:
+    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
+
+    steps: int = 25
+    guidance: float = 7.0
+
+
+def _files_of(path: Path, name: str) -> dict[str, Path]:
+    if path.is_file():
+        return {name: path}
+    if (path / "config.json").is_file():
+        return {f"{name}/{each.name}": each for each in path.iterdir() if each.suffix in _READ}
+    return {
+        f"{name}/{each.relative_to(path).as_posix()}": each
+        for part in _PARTS
+        for folder in path.glob(part)
+        for each in sorted(folder.iterdir())
+        if each.suffix in _READ
+    }
+
+
+def find_base(
+    name: str,
+    *,
+    config: str | None = None,
+    vae: str | None = None,
+    kinds: tuple[str, ...] = ("picture",),
+) -> Base:
+    """Find a base and tell its family.
+
+    Args:
+        name: of a bundle, a folder of diffusers' layout, or a checkpoint in one file.
+        config: folder that a file's configurations and tokenizers are taken from.
+        vae: file or folder of another autoencoder.
+        kinds: of the cards that will do.
+
+    Raises:
+        ModelError: it is not there, or makes no pictures.
+    """
+    own_config = None if config is None else user_path(config)
+    own_vae = None if vae is None else user_path(vae)
+    for what, given in (("config", own_config), ("vae", own_vae)):
+        if given is not None and not given.exists():
+            raise ModelError(f"{what}: there is no {given}")
+    if is_weight_file(name):
+        path = user_path(name)
+        if not path.is_file():
+            raise ModelError(f"no such base: {path}")
+        family = base_family(path)
+        return Base(path=path, family=family, config=own_config or _configured(family), vae=own_vae)
+    path = _base_folder(name, kinds)
+    if own_config is not None:
+        raise SettingsError(
+            f"config: the base {path} is a folder and has its own",
+            hint="Leave --config out; it is for a base in one file.",
+        )
+    known = name if name in presets.names("models") else None
+    return Base(path=path, family=base_family(path), config=None, vae=own_vae, name=known)
+
+
+def _base_folder(name: str, kinds: tuple[str, ...]) -> Path:
+    """Return the folder of a base by its name or path."""
+    names = presets.names("models")
+    known = [each for each in names if bundles.read_card(each).kind in kinds]
+    hint = f"There are: {', '.join(known)}; or give a folder, or a file."
+    if name in known:
+        return bundles.require(name).folder
+    if name in names:
+        raise ModelError(
+            f"base {name!r}: expected a model that makes pictures, this one "
+            f"{bundles.read_card(name).does}",
+            hint=hint,
+        )
+    folder = user_path(name)
+    if not is_folder(folder):
+        raise ModelError(
+            f"no base is called {name!r}, and there is no folder or file of that name", hint=hint
+        )
+    return folder
+
+
+def _configured(family: FamilyName) -> Path | None:
+    """Return the family's bundle, where enough of it is there to tell tokenizers and shapes."""
+    folder = bundles.find(family).folder
+    return folder if (folder / "model_index.json").is_file() else None
+
+
+def recorded_hashes(folder: Path) -> dict[Path, str]:
+    """Return the hashes that were recorded as a base was fetched, of files of their size still."""
+    if not folder.is_dir():
+        return {}
+    entries = {folder / name: entry for name, entry in bundles.read_record(folder).items()}
+    return {
+        path: entry.sha256
+        for path, entry in entries.items()
+        if path.is_file() and path.stat().st_size == entry.size
+    }
