@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,20 @@ from PIL import Image
 
 from marionext import bundles, presets
 from marionext.backends import Renderers
+from marionext.backends.pictures.bases import Base, find_base
 from marionext.backends.pictures.control_files import ControlFiles, find_control
-from marionext.backends.pictures.families import FamilyName, nearest_bucket, rounded
-from marionext.backends.pictures.recognise import base_family, refuse_other_lora, text_width
+from marionext.backends.pictures.families import nearest_bucket, rounded
+from marionext.backends.pictures.recognise import refuse_other_lora, text_width
 from marionext.backends.processor import computing_with, threads
 from marionext.casting import find_files, open_doll
 from marionext.character import read_character
-from marionext.codec import decode
 from marionext.doll import DollDrawer
-from marionext.errors import ModelError, SettingsError
-from marionext.files import is_folder, read_toml, sha256_of
-from marionext.job_files import inputs_of, is_weight_file
+from marionext.errors import SettingsError
+from marionext.files import sha256_of
+from marionext.job_files import inputs_of
 from marionext.jobs import EngineSettings, PictureJob, encode_job
 from marionext.output import contact_sheet
-from marionext.paths import refuse_overlap, user_path
+from marionext.paths import refuse_overlap
 from marionext.pose import PoseTrack
 from marionext.reporting import Reporter
 from marionext.runs.control_pictures import ControlSource, fitted
@@ -39,78 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_pictures"]
 
-_PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
-"""Folders of a base that pictures depend on."""
 _MOST_SHOWN = 100
 """Pictures on a contact sheet, the first."""
-_READ = frozenset({".json", ".model", ".safetensors", ".txt"})
-_OWN_SETTINGS = "marionext.toml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Base:
-    """Where a base is and what it is."""
-
-    path: Path
-    """Folder of diffusers' layout, or a file."""
-    family: FamilyName
-    config: Path | None
-    """Folder that a file's configurations and tokenizers are taken from."""
-    vae: Path | None
-    name: str | None = None
-    """Of a bundle of ours."""
-
-    @property
-    def defaults(self) -> "_Defaults":
-        """How the base is used where the job says nothing.
-
-        Raises:
-            SettingsError: what the base says of itself is wrong.
-        """
-        own = self.path / _OWN_SETTINGS if self.path.is_dir() else None
-        if own is not None and own.is_file():
-            given, where = read_toml(own).get("settings", {}), str(own)
-        elif self.name is not None:
-            given, where = bundles.read_card(self.name).settings, f"the card of {self.name}"
-        else:
-            return _Defaults()
-        return decode(_Defaults, given, path=where)
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """Every file that pictures depend on, by its name."""
-        found = _files_of(self.path, "base")
-        if self.config is not None:
-            found |= {
-                name: path
-                for name, path in _files_of(self.config, "config").items()
-                if path.suffix != ".safetensors"
-            }
-        if self.vae is not None:
-            found |= _files_of(self.vae, "vae")
-        return found
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Defaults:
-    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
-
-    steps: int = 25
-    guidance: float = 7.0
-
-
-def _files_of(path: Path, name: str) -> dict[str, Path]:
-    if path.is_file():
-        return {name: path}
-    if (path / "config.json").is_file():
-        return {f"{name}/{each.name}": each for each in path.iterdir() if each.suffix in _READ}
-    return {
-        f"{name}/{each.relative_to(path).as_posix()}": each
-        for part in _PARTS
-        for folder in path.glob(part)
-        for each in sorted(folder.iterdir())
-        if each.suffix in _READ
-    }
 
 
 def make_pictures(
@@ -124,7 +54,7 @@ def make_pictures(
     """
     output = Path(job.output)
     report.progress("poses", 0, 0, "looking at controls")
-    base = _find_base(job)
+    base = find_base(job.base, config=job.config, vae=job.vae)
     for lora in job.loras:
         refuse_other_lora(Path(lora.path), base.family, text_width(base.path, base.family))
     controls = [ControlSource(control, report) for control in job.controls]
@@ -152,7 +82,7 @@ def make_pictures(
     record = started(
         job=encode_job(job),
         inputs={**_hashes(reads), **_drawn(wish)},
-        models=_hashes({**base.files, **_named(networks)}, known=_recorded(base.path)),
+        models={**base.hashes(), **_hashes(_named(networks))},
         versions=_versions(),
         computed=_computed(maker, number),
         size=size,
@@ -171,66 +101,8 @@ def make_pictures(
     return Result(output, job.count)
 
 
-def _find_base(job: PictureJob) -> _Base:
-    """Find a base and tell its family.
-
-    Raises:
-        ModelError: it is not there, or makes no pictures.
-    """
-    config = None if job.config is None else user_path(job.config)
-    vae = None if job.vae is None else user_path(job.vae)
-    for what, path in (("config", config), ("vae", vae)):
-        if path is not None and not path.exists():
-            raise ModelError(f"{what}: there is no {path}")
-    if is_weight_file(job.base):
-        path = user_path(job.base)
-        if not path.is_file():
-            raise ModelError(f"no such base: {path}")
-        family = base_family(path)
-        return _Base(path=path, family=family, config=config or _configured(family), vae=vae)
-    path = _base_folder(job.base)
-    name = job.base if job.base in presets.names("models") else None
-    if config is not None:
-        raise SettingsError(
-            f"config: the base {path} is a folder and has its own",
-            hint="Leave --config out; it is for a base in one file.",
-        )
-    return _Base(path=path, family=base_family(path), config=None, vae=vae, name=name)
-
-
-def _base_folder(name: str) -> Path:
-    """Return the folder of a base by its name or path."""
-    if name in presets.names("models"):
-        card = bundles.read_card(name)
-        if card.kind != "picture":
-            what = "renders motions" if card.kind == "video" else "steers pictures"
-            raise ModelError(
-                f"base {name!r}: expected a model that makes pictures, this one {what}",
-                hint=f"There are: {', '.join(_picture_models())}; or give a folder, or a file.",
-            )
-        return bundles.require(name).folder
-    folder = user_path(name)
-    if not is_folder(folder):
-        raise ModelError(
-            f"no base is called {name!r}, and there is no folder or file of that name",
-            hint=f"There are: {', '.join(_picture_models())}; or give a folder, or a file.",
-        )
-    return folder
-
-
-def _picture_models() -> list[str]:
-    names = presets.names("models")
-    return [name for name in names if bundles.read_card(name).kind == "picture"]
-
-
-def _configured(family: FamilyName) -> Path | None:
-    """Return the family's bundle, where enough of it is there to tell tokenizers and shapes."""
-    folder = bundles.find(family).folder
-    return folder if (folder / "model_index.json").is_file() else None
-
-
 def _open(
-    base: _Base, engine: EngineSettings, report: Reporter, renderers: Renderers
+    base: Base, engine: EngineSettings, report: Reporter, renderers: Renderers
 ) -> "PictureMaker":
     """Return the loaded base, that of the job before where it is the same."""
 
@@ -372,21 +244,13 @@ def _draft(
     return fitted(read.pixels, size, "cut", f"draft {path.name}", report, smooth=True)
 
 
-def _hashes(
-    files: Mapping[str, Path | Sequence[Path]], *, known: Mapping[Path, str] | None = None
-) -> dict[str, str]:
-    """Return the sha256 of files by what they are; folders are left to their own files.
-
-    Args:
-        files: by what they are.
-        known: hashes of some of them, which are not read again.
-    """
+def _hashes(files: Mapping[str, Path | Sequence[Path]]) -> dict[str, str]:
+    """Return the sha256 of files by what they are; folders are left to their own files."""
     found = {}
     for what, paths in files.items():
         each = [paths] if isinstance(paths, Path) else list(paths)
         for place, path in enumerate(path for path in each if path.is_file()):
-            digest = (known or {}).get(path) or sha256_of(path)
-            found[what if place == 0 else f"{what} {place + 1}"] = digest
+            found[what if place == 0 else f"{what} {place + 1}"] = sha256_of(path)
     return found
 
 
@@ -396,18 +260,6 @@ def _drawn(wish: "Wish") -> dict[str, str]:
     if wish.draft is not None:
         shown["the draft as drawn"] = wish.draft
     return {name: hashlib.sha256(each.tobytes()).hexdigest() for name, each in shown.items()}
-
-
-def _recorded(folder: Path) -> dict[Path, str]:
-    """Return the hashes that were recorded as a base was fetched, of files of their size still."""
-    if not folder.is_dir():
-        return {}
-    entries = {folder / name: entry for name, entry in bundles.read_record(folder).items()}
-    return {
-        path: entry.sha256
-        for path, entry in entries.items()
-        if path.is_file() and path.stat().st_size == entry.size
-    }
 
 
 def _named(networks: Sequence[ControlFiles]) -> dict[str, Path]:

@@ -1,0 +1,169 @@
+"""A base for pictures on this machine: where it is, of which family, and how it is used best."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from marionext import bundles, presets
+from marionext.backends.pictures.families import FamilyName
+from marionext.backends.pictures.recognise import base_family
+from marionext.codec import decode
+from marionext.errors import ModelError, SettingsError
+from marionext.files import is_folder, read_toml, sha256_of
+from marionext.job_files import is_weight_file
+from marionext.paths import user_path
+
+__all__ = ["Base", "BaseDefaults", "find_base"]
+
+_PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
+"""Folders of a base that pictures depend on."""
+_READ = frozenset({".json", ".model", ".safetensors", ".txt"})
+_OWN_SETTINGS = "marionext.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseDefaults:
+    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
+
+    steps: int = 25
+    guidance: float = 7.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """Where a base is and what it is."""
+
+    path: Path
+    """Folder of diffusers' layout, or a file."""
+    family: FamilyName
+    config: Path | None
+    """Folder that a file's configurations and tokenizers are taken from."""
+    vae: Path | None
+    name: str | None = None
+    """Of a bundle of ours."""
+
+    @property
+    def defaults(self) -> BaseDefaults:
+        """How the base is used where the job says nothing.
+
+        Raises:
+            SettingsError: what the base says of itself is wrong.
+        """
+        own = self.path / _OWN_SETTINGS if self.path.is_dir() else None
+        if own is not None and own.is_file():
+            given, where = read_toml(own).get("settings", {}), str(own)
+        elif self.name is not None:
+            given, where = bundles.read_card(self.name).settings, f"the card of {self.name}"
+        else:
+            return BaseDefaults()
+        return decode(BaseDefaults, given, path=where)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file that pictures depend on, by its name."""
+        found = _files_of(self.path, "base")
+        if self.config is not None:
+            found |= {
+                name: path
+                for name, path in _files_of(self.config, "config").items()
+                if path.suffix != ".safetensors"
+            }
+        if self.vae is not None:
+            found |= _files_of(self.vae, "vae")
+        return found
+
+    def hashes(self) -> dict[str, str]:
+        """Return the sha256 of these files, those recorded as the base was fetched where known."""
+        known = _recorded(self.path)
+        return {name: known.get(path) or sha256_of(path) for name, path in self.files.items()}
+
+
+def _files_of(path: Path, name: str) -> dict[str, Path]:
+    if path.is_file():
+        return {name: path}
+    if (path / "config.json").is_file():
+        return {f"{name}/{each.name}": each for each in path.iterdir() if each.suffix in _READ}
+    return {
+        f"{name}/{each.relative_to(path).as_posix()}": each
+        for part in _PARTS
+        for folder in path.glob(part)
+        for each in sorted(folder.iterdir())
+        if each.suffix in _READ
+    }
+
+
+def find_base(base: str, *, config: str | None = None, vae: str | None = None) -> Base:
+    """Find a base and tell its family.
+
+    Args:
+        base: name of a bundle, a folder of diffusers' layout, or a checkpoint in one file.
+        config: folder that a file's configurations and tokenizers are taken from; None: where the
+            family's own bundle has them.
+        vae: folder or file of another autoencoder.
+
+    Raises:
+        ModelError: it is not there, or makes no pictures.
+        SettingsError: ``config`` was given for a folder.
+    """
+    configured = None if config is None else user_path(config)
+    autoencoder = None if vae is None else user_path(vae)
+    for what, given in (("config", configured), ("vae", autoencoder)):
+        if given is not None and not given.exists():
+            raise ModelError(f"{what}: there is no {given}")
+    if is_weight_file(base):
+        path = user_path(base)
+        if not path.is_file():
+            raise ModelError(f"no such base: {path}")
+        family = base_family(path)
+        configured = configured or _configured(family)
+        return Base(path=path, family=family, config=configured, vae=autoencoder)
+    path = _base_folder(base)
+    name = base if base in presets.names("models") else None
+    if configured is not None:
+        raise SettingsError(
+            f"config: the base {path} is a folder and has its own",
+            hint="Leave --config out; it is for a base in one file.",
+        )
+    return Base(path=path, family=base_family(path), config=None, vae=autoencoder, name=name)
+
+
+def _base_folder(name: str) -> Path:
+    """Return the folder of a base by its name or path."""
+    if name in presets.names("models"):
+        card = bundles.read_card(name)
+        if card.kind != "picture":
+            what = "renders motions" if card.kind == "video" else "steers pictures"
+            raise ModelError(
+                f"base {name!r}: expected a model that makes pictures, this one {what}",
+                hint=f"There are: {', '.join(_picture_models())}; or give a folder, or a file.",
+            )
+        return bundles.require(name).folder
+    folder = user_path(name)
+    if not is_folder(folder):
+        raise ModelError(
+            f"no base is called {name!r}, and there is no folder or file of that name",
+            hint=f"There are: {', '.join(_picture_models())}; or give a folder, or a file.",
+        )
+    return folder
+
+
+def _picture_models() -> list[str]:
+    names = presets.names("models")
+    return [name for name in names if bundles.read_card(name).kind == "picture"]
+
+
+def _configured(family: FamilyName) -> Path | None:
+    """Return the family's bundle, where enough of it is there to tell tokenizers and shapes."""
+    folder = bundles.find(family).folder
+    return folder if (folder / "model_index.json").is_file() else None
+
+
+def _recorded(folder: Path) -> dict[Path, str]:
+    """Return the hashes that were recorded as a base was fetched, of files of their size still."""
+    if not folder.is_dir():
+        return {}
+    entries = {folder / name: entry for name, entry in bundles.read_record(folder).items()}
+    return {
+        path: entry.sha256
+        for path, entry in entries.items()
+        if path.is_file() and path.stat().st_size == entry.size
+    }
