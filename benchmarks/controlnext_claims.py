@@ -42,10 +42,10 @@ from marionext.cli.options import parse_size
 from marionext.diffusion import ControlNeXtSVD, injected
 from marionext.settings import default_settings
 from marionext.training.finetune.defaults import finetune_settings
-from marionext.training.finetune.reports import TrainingReporter
 from marionext.training.finetune.selection import choose_parameters
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.trainer import TrainingRun, train
+from marionext.training.reports import TrainingReporter
 from marionext.training.speedups import speed_up
 
 PART = (r"attn2\.to_out",)

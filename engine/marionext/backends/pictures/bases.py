@@ -1,5 +1,6 @@
 """Which base makes pictures: where it lies, of which family it is, what it says of itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.recognise import base_family
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
-from marionext.files import is_folder, read_toml
+from marionext.files import is_folder, read_toml, sha256_of
 from marionext.job_files import is_weight_file
 from marionext.paths import user_path
 
-__all__ = ["Base", "Defaults", "find_base", "recorded_hashes"]
+__all__ = ["Base", "Defaults", "find_base"]
 
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
@@ -75,6 +76,16 @@ class Base:
         if self.vae is not None:
             found |= _files_of(self.vae, "vae")
         return found
+
+    def hashes(self, files: Mapping[str, Path] | None = None) -> dict[str, str]:
+        """Return the sha256 of files by name: those recorded as the base was fetched where known.
+
+        Args:
+            files: its own and perhaps others; None: its own.
+        """
+        known = _recorded(self.path)
+        wanted = self.files if files is None else files
+        return {name: known.get(path) or sha256_of(path) for name, path in wanted.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +176,7 @@ def _configured(family: FamilyName) -> Path | None:
     return folder if (folder / "model_index.json").is_file() else None
 
 
-def recorded_hashes(folder: Path) -> dict[Path, str]:
+def _recorded(folder: Path) -> dict[Path, str]:
     """Return the hashes that were recorded as a base was fetched, of files of their size still."""
     if not folder.is_dir():
         return {}

@@ -36,7 +36,7 @@ from marionext.diffusion.weights import as_safetensors, fill
 from marionext.errors import ModelError, SettingsError
 from marionext.limits import quoted
 
-__all__ = ["ControlNetwork", "load_base", "load_control", "quiet_libraries"]
+__all__ = ["ControlNetwork", "load_autoencoder", "load_base", "load_control", "quiet_libraries"]
 
 Loaded = TypeVar("Loaded")
 
@@ -273,6 +273,23 @@ def _autoencoder(vae: Path, dtype: torch.dtype, config: Path | None) -> Any:
         return diffusers.AutoencoderKL.from_single_file(
             str(vae), config=str(config), subfolder="vae", local_files_only=True, torch_dtype=dtype
         )
+
+
+def load_autoencoder(base: Path, dtype: torch.dtype, *, config: Path | None = None) -> Any:
+    """Load a base's own autoencoder alone, on the processor.
+
+    Args:
+        base: folder of diffusers' layout, or a checkpoint in one file.
+        dtype: format of its numbers.
+        config: folder that its configuration is taken from, for a file.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another network.
+    """
+    made = _autoencoder(base / "vae" if base.is_dir() else base, dtype, config)
+    made.requires_grad_(requires_grad=False).eval()
+    _own_memory(made)
+    return made
 
 
 def _check(base: Path, pipeline: Any) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from marionext import bundles, presets
-from marionext.backends.pictures.bases import Base, find_base, recorded_hashes
+from marionext.backends.pictures.bases import Base, find_base
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.upscaling.base import Upscaler
 from marionext.backends.upscaling.resampling import Resampler
@@ -75,8 +75,9 @@ class Method:
     @property
     def hashes(self) -> dict[str, str]:
         """The sha256 of its files by name."""
-        known = {} if self.base is None else recorded_hashes(self.base.path)
-        return {name: known.get(path) or sha256_of(path) for name, path in self.files.items()}
+        if self.base is not None:
+            return self.base.hashes(self.files)
+        return {name: sha256_of(path) for name, path in self.files.items()}
 
 
 def recognise(name: str, by: int) -> Method:

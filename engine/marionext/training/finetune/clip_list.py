@@ -65,7 +65,8 @@ def find_clips(folder: Path) -> tuple[ClipEntry, ...]:
         where = listed if listed.is_file() else folder
         raise MotionError(
             f"expected videos to learn from, found none in {where}",
-            hint=f"Videos end in {', '.join(sorted(VIDEOS))}; --data figures needs none.",
+            hint=f"Videos end in {', '.join(sorted(VIDEOS))}; --data figures needs none. A LoRA "
+            "is trained on pictures with --base.",
         )
     return clips
 

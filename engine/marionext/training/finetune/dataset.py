@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from marionext.errors import JobError, ModelError, MotionError
 from marionext.files import sha256_of, write_json
@@ -14,40 +13,22 @@ from marionext.training.finetune.encoding import (
     EncodedClip,
     Encoders,
     encode_clip,
-    key_of,
     open_encoded,
 )
 from marionext.training.finetune.recordings import Recording, drawn_figure, open_recording
 from marionext.training.finetune.settings import FinetuneSettings
+from marionext.training.holding_out import Skipped, Teller, set_apart
+from marionext.training.keys import key_of
 
-__all__ = ["FIGURES", "Dataset", "Skipped", "prepare"]
+__all__ = ["FIGURES", "Dataset", "prepare"]
 
 FIGURES = "figures"
 """In place of a folder: clips that Marionext draws."""
 
-HELD_OUT_PART = 0.05
 FEWEST_TO_HOLD_OUT = 4
 
 ENCODING = 1
 """Raised when clips encoded earlier are no longer what would be made now."""
-
-
-class Teller(Protocol):
-    """Takes reports on the preparation, and stops it by raising."""
-
-    def progress(self, stage: str, done: float, total: int, detail: str = "") -> None:
-        """Tell how many clips are done."""
-
-    def log(self, text: str, *, warning: bool = False) -> None:
-        """Say something the user may want to read."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A clip that cannot be used, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +105,7 @@ def prepare(
     if not learned:
         raise _nothing_left(data, skipped, held_out=len(apart))
     if not apart:
-        learned, apart = _set_apart(learned, tell)
+        learned, apart = set_apart(learned, tell, what="clips", fewest=FEWEST_TO_HOLD_OUT)
     dataset = Dataset(tuple(learned), tuple(apart), tuple(skipped))
     _write_record(folder, data, dataset)
     return dataset
@@ -197,23 +178,6 @@ def _opened(path: Path) -> EncodedClip | None:
 
 def _tell_part(tell: Teller, number: int, total: int, name: str, done: int, of: int) -> None:
     tell.progress("data", number + (done / of if of else 0.0), total, name)
-
-
-def _set_apart(
-    clips: list[EncodedClip], tell: Teller
-) -> tuple[list[EncodedClip], list[EncodedClip]]:
-    """Choose held-out clips by their names, so that further clips change few of the choices."""
-    if len(clips) < FEWEST_TO_HOLD_OUT:
-        tell.log(
-            f"{len(clips)} clips are too few to set one aside: what is measured has been learned "
-            "from, and tells less of other clips",
-            warning=True,
-        )
-        return clips, clips
-    order = sorted(clips, key=lambda clip: key_of(clip.name))
-    count = max(1, round(HELD_OUT_PART * len(clips)))
-    apart = order[:count]
-    return [clip for clip in clips if clip not in apart], apart
 
 
 def _nothing_left(data: str, skipped: list[Skipped], *, held_out: int) -> MotionError:

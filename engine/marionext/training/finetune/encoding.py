@@ -4,7 +4,6 @@ The autoencoder and the image encoder are not trained, so what they make of a cl
 every step. After this the two are needed no more, which leaves the device to the UNet.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -133,11 +132,6 @@ class EncodedClip:
         with safe_open(self.path, framework="pt") as file:
             part: Tensor = file.get_slice(name)[start:stop]
             return part.clone()
-
-
-def key_of(*parts: object) -> str:
-    """Return a file name for what was made of these parts."""
-    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:32]
 
 
 def encode_clip(

@@ -1,8 +1,8 @@
 """The networks as they learn: one process's share of every step."""
 
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,41 +11,19 @@ from torch import Tensor, nn
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import SettingsError
 from marionext.training.biases import remove_biases
+from marionext.training.descent import Descent, Group, mixed
 from marionext.training.finetune.batches import Batch
 from marionext.training.finetune.selection import choose_parameters, increments, originals
 from marionext.training.finetune.settings import FinetuneSettings
-from marionext.training.finetune.state import Learned
 from marionext.training.finetune.steering import SteeredUNet, fresh_control, window_losses
+from marionext.training.learned import Learned
 from marionext.training.speedups import speed_up
 
-__all__ = ["Learner", "Taken"]
-
-SLOWEST = 0.02
-"""Part of their peak that falling rates end at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """The result of a step; the same in every process."""
-
-    loss: float
-    norm: float
-    """Of the gradient, before it was shortened."""
-    stopping: bool
-    """Whether one of the processes was asked to stop."""
-
-    @property
-    def trouble(self) -> str | None:
-        """What is not finite: ``loss``, ``gradient`` or nothing."""
-        values = {"loss": self.loss, "gradient": self.norm}
-        return next(
-            (name for name, value in values.items() if not torch.isfinite(torch.tensor(value))),
-            None,
-        )
+__all__ = ["Learner"]
 
 
 class Learner:
-    """Networks, optimiser and average.
+    """The networks, and how they descend.
 
     Args:
         files: of the bundle to begin with.
@@ -68,7 +46,7 @@ class Learner:
             SettingsError: the settings do not go with this bundle.
             ModelError: the bundle cannot be loaded.
         """
-        self._settings, self._accelerator = settings, accelerator
+        self._settings = settings
         self._device: torch.device = accelerator.device
         unet = files.unet()
         speed_up(unet)
@@ -83,8 +61,7 @@ class Learner:
         self._wrapped: Any = accelerator.prepare_model(self.network)
         named = {f"control.{name}": value for name, value in taught.items()}
         named |= {f"unet.{name}": value for name, value in self._chosen.items()}
-        self.learned = Learned(named, settings.average)
-        groups = [
+        groups: list[Group] = [
             {
                 "params": list(taught.values()),
                 "peak": settings.rate,
@@ -97,32 +74,20 @@ class Learner:
                 "weight_decay": 0.0,
             },
         ]
-        self._optimiser = torch.optim.AdamW(
-            [group for group in groups if group["params"]], settings.rate, betas=(0.9, 0.99)
+        self.descent: Descent[Batch] = Descent(
+            Learned(named, settings.average),
+            groups,
+            accelerator,
+            self._wrapped,
+            clip=settings.clip,
+            warm_up=settings.warm_up,
         )
+        self.network.train()
         self.introduction = (
             f"trained are {_size(taught):,} parameters of the control network and "
             f"{_size(self._chosen):,} of the UNet's "
             f"{sum(value.numel() for value in unet.parameters()):,}"
         )
-
-    @property
-    def rate(self) -> float:
-        """The control network's rate, as it was in the last step."""
-        return float(self._optimiser.param_groups[0]["lr"])
-
-    def state(self) -> dict[str, object]:
-        """Return what a checkpoint keeps of all this."""
-        return {"optimiser": self._optimiser.state_dict(), **self.learned.state()}
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned.
-
-        Raises:
-            ModelError: it belongs to other parameters.
-        """
-        self.learned.load(state)
-        self._optimiser.load_state_dict(state["optimiser"])
 
     def increments(self) -> dict[str, Tensor]:
         """Return what the UNet's weights have gained, by their names in the base."""
@@ -132,10 +97,24 @@ class Learner:
         """Return the clean latents, scaled, that are made of a batch's noisy ones."""
         return self._predict(self.network, batch)
 
+    def loss(self, batch: Batch) -> Tensor:
+        """Return a batch's loss, with its gradient."""
+        batch = batch.to(self._device)
+        predicted = self._predict(self._wrapped, batch)
+        return window_losses(predicted, batch, self.network.scale).mean()
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """While open, the networks are as they are used, not as they are trained."""
+        self.network.eval()
+        try:
+            yield
+        finally:
+            self.network.train()
+
     def _predict(self, network: Any, batch: Batch) -> Tensor:
         level = batch.sigmas.view(-1, 1, 1, 1, 1)
-        mixed = self._settings.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16) if mixed else nullcontext():
+        with mixed(self._device, self._settings.precision):
             clean: Tensor = network(
                 batch.latents * self.network.scale + level * batch.noise,
                 batch.sigmas,
@@ -145,43 +124,6 @@ class Learner:
                 batch.kept,
             )
         return clean
-
-    def take_step(self, number: int, batches: list[Batch], fall: float, *, stop: bool) -> Taken:
-        """Take one step of the optimiser, unless loss or gradient is not finite.
-
-        Args:
-            number: of the step, from 0.
-            batches: this process's part of it.
-            fall: of the rates, 1 to 0.
-            stop: whether this process is asked to stop.
-        """
-        self.network.train()
-        self._set_rates(number, fall)
-        self._optimiser.zero_grad()
-        total = torch.zeros((), device=self._device)
-        for index, drawn in enumerate(batches):
-            batch = drawn.to(self._device)
-            last = index == len(batches) - 1
-            with nullcontext() if last else self._accelerator.no_sync(self._wrapped):
-                predicted = self._predict(self._wrapped, batch)
-                loss = window_losses(predicted, batch, self.network.scale).mean() / len(batches)
-                self._accelerator.backward(loss)
-            total += loss.detach()
-        parameters = list(self.learned.parameters.values())
-        norm = nn.utils.clip_grad_norm_(parameters, self._settings.clip)
-        told = torch.stack([total, norm.to(total), total.new_tensor(float(stop))])
-        told = self._accelerator.gather(told[None]).cpu()
-        loss_of_all, norm_of_all = told[:, :2].mean(dim=0).tolist()
-        taken = Taken(loss_of_all, norm_of_all, bool(told[:, 2].any()))
-        if taken.trouble is None:
-            self._optimiser.step()
-            self.learned.follow(number + 1)
-        return taken
-
-    def _set_rates(self, number: int, fall: float) -> None:
-        rising = min(1.0, (number + 1) / max(1, self._settings.warm_up))
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["peak"] * rising * max(SLOWEST, min(1.0, fall))
 
 
 def _control(files: NetworkFiles, settings: FinetuneSettings) -> Any:

@@ -22,9 +22,9 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import write_track
 from marionext.training.figures.clips import make_clip
 from marionext.training.finetune.defaults import finetune_settings
-from marionext.training.finetune.reports import Report, TrainingReporter
 from marionext.training.finetune.settings import FinetuneSettings
 from marionext.training.finetune.trainer import TrainingRun, train
+from marionext.training.reports import Report, TrainingReporter
 
 LATENTS = 4
 UNET: dict[str, Any] = {

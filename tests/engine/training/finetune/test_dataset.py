@@ -23,8 +23,8 @@ from marionext.training.finetune.batches import Drawing, region_weights
 from marionext.training.finetune.clip_list import ClipEntry, find_clips
 from marionext.training.finetune.encoding import open_encoded
 from marionext.training.finetune.recordings import open_recording
-from marionext.training.finetune.reports import Report, TrainingReporter
 from marionext.training.finetune.settings import FinetuneSettings
+from marionext.training.reports import Report, TrainingReporter
 
 Trainer = Callable[..., Path]
 VideoMaker = Callable[..., Path]

@@ -17,7 +17,7 @@ from marionext import bundles
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import JobCancelled, ModelError, MotionError, OutputError, SettingsError
 from marionext.protocol import Log, Progress
-from marionext.training.finetune.reports import Measured, Report, TrainingReporter
+from marionext.training.reports import Measured, Report, TrainingReporter
 
 Trainer = Callable[..., Path]
 
@@ -70,7 +70,7 @@ def test_a_training_stopped_by_the_user_keeps_its_last_step(
     tmp_path: Path, run_training: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Told of every step, however quickly they follow each other.
-    monkeypatch.setattr("marionext.training.finetune.reports._SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr("marionext.training.reports._SECONDS_BETWEEN", 0.0)
     steps: list[int] = []
 
     def listen(event: Report) -> None:

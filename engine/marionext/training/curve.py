@@ -3,21 +3,25 @@
 import csv
 import importlib.util
 import io
+from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 from marionext.files import write_bytes
 
 __all__ = ["draw_curve"]
 
-_LINES = (
-    ("loss", "training loss", "0.75"),
-    ("validation", "held-out clips, their own control", "#1f77b4"),
-    ("wrong", "held-out clips, another control", "#d62728"),
-)
+_COLOURS = ("0.75", "#1f77b4", "#d62728")
 
 
-def draw_curve(table: Path, picture: Path) -> bool:
+def draw_curve(table: Path, picture: Path, lines: Mapping[str, str], unit: str) -> bool:
     """Draw a training's CSV table as PNG; False where matplotlib is not installed.
+
+    Args:
+        table: that `marionext.training.checkpoints.Curve` wrote.
+        picture: the PNG.
+        lines: what is drawn: columns of the table and what they are called.
+        unit: what they count.
 
     Raises:
         OutputError: the picture cannot be written.
@@ -33,10 +37,10 @@ def draw_curve(table: Path, picture: Path) -> bool:
     figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     steps = [int(row["step"]) for row in rows]
-    for column, label, colour in _LINES:
+    for (column, label), colour in zip(lines.items(), cycle(_COLOURS), strict=False):
         axes.plot(steps, [float(row[column]) for row in rows], color=colour, label=label)
     axes.set_xlabel("steps")
-    axes.set_ylabel("weighted error of the clean latents")
+    axes.set_ylabel(unit)
     if any(float(row["loss"]) > 0 for row in rows):
         axes.set_yscale("log")
     axes.grid(visible=True, which="both", alpha=0.25)

@@ -9,7 +9,7 @@ from marionext.protocol import Log, Preview, Progress
 
 __all__ = ["Measured", "Report", "Trained", "TrainingReporter"]
 
-STAGES = {"data": "preparing clips", "train": "training", "write": "writing the model"}
+STAGES = {"data": "preparing the data", "train": "training", "write": "writing the model"}
 
 _SECONDS_BETWEEN = 0.1
 
@@ -29,7 +29,7 @@ class Trained:
 
     job_id: str
     directory: str
-    """Of the bundle."""
+    """Of the result."""
     steps: int
     seconds: float
 
@@ -58,16 +58,16 @@ class TrainingReporter:
 
         Args:
             stage: one of `STAGES`.
-            done: clips or steps, also parts of one.
+            done: clips, pictures or steps, also parts of one.
             total: of them.
             detail: a few more words.
 
         Raises:
-            JobCancelled: while clips are prepared, that the host wants to stop; a training itself
+            JobCancelled: while data is prepared, that the host wants to stop; a training itself
                 stops between two steps.
         """
         if stage == "data" and self.cancelled():
-            raise JobCancelled("Stopped while preparing clips. Those that are encoded are kept.")
+            raise JobCancelled("Stopped while preparing the data. What is encoded is kept.")
         now = time.monotonic()
         if stage != self._stage:
             self._stage, self._started, self._before = stage, now, done
@@ -93,7 +93,7 @@ class TrainingReporter:
         self._emit(Log(job_id="", level="warning" if warning else "info", text=text))
 
     def preview(self, path: str, step: int) -> None:
-        """Point to a preview video."""
+        """Point to a preview."""
         self._emit(Preview(job_id="", path=path, frame=step))
 
     def measured(self, step: int, values: dict[str, float]) -> None:
@@ -101,5 +101,5 @@ class TrainingReporter:
         self._emit(Measured(job_id="", step=step, values=values))
 
     def trained(self, directory: str, steps: int, seconds: float) -> None:
-        """Report that the bundle is written."""
+        """Report that the result is written."""
         self._emit(Trained(job_id="", directory=directory, steps=steps, seconds=round(seconds, 1)))

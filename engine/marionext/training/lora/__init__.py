@@ -1,0 +1,1 @@
+"""Trains a LoRA for a picture model on pictures with captions: ``marionext train --base``."""
