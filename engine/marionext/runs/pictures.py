@@ -77,7 +77,7 @@ def make_pictures(
         steps=usual.steps if job.steps is None else job.steps,
         guidance=usual.guidance if job.guidance is None else job.guidance,
     )
-    wish = _wish(job, maker, size, controls, networks, report)
+    wish = replace(_wish(job, maker, size, controls, networks, report), words=usual.words)
     # Bytes depend on the threads: what goes on takes those that it was begun with.
     number = engine.threads or begun_with(output, PictureRecord) or threads()
     record = started(

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from marionext.bundles import record_files
 from marionext.codec import encode
 from marionext.diffusion.controlnext import ControlNeXt
 from marionext.files import write_bytes, write_text
@@ -54,13 +55,22 @@ def write_control(folder: Path, control: ControlNeXt, settings: Mapping[str, obj
     _write(own / "control.json", settings)
 
 
-def write_record(folder: Path, record: Mapping[str, object]) -> None:
-    """Write how a model was made.
+def write_record(folder: Path, card: str, own: str, record: Mapping[str, object]) -> None:
+    """Write how a model is used and how it was made, and hashes of all its files: the last step.
+
+    Args:
+        folder: of the model.
+        card: name of its card.
+        own: its ``marionext.toml``.
+        record: how it was made, for ``training.json``.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: a file cannot be written.
+        ModelError: a file that the card names is missing.
     """
+    write_text(folder / "marionext.toml", own)
     _write(folder / "training.json", record)
+    record_files(folder, card, "python -m marionext.training")
 
 
 def _plain(content: bytes) -> bytes:

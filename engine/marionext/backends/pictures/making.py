@@ -67,6 +67,8 @@ class Wish:
     """Width and height."""
     steps: int
     guidance: float
+    words: int | None = None
+    """As in `Defaults`."""
     scheduler: str | None
     controls: tuple[Control, ...] = ()
     loras: tuple[LoraFile, ...] = ()
@@ -230,6 +232,8 @@ class PictureMaker:
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
             "output_type": "latent",
         }
+        if self.family == "sd3" and wish.words is not None:
+            arguments["max_sequence_length"] = wish.words
         if wish.draft is None or self.family == "sd3":
             arguments |= {"width": wish.size[0], "height": wish.size[1]}
         if wish.draft is not None:

@@ -72,6 +72,7 @@ def open_diffusion(
         size=(settings.tile, settings.tile),
         steps=usual.steps,
         guidance=usual.guidance,
+        words=usual.words,
         scheduler=None,
         controls=(
             Control(

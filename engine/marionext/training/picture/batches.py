@@ -11,8 +11,8 @@ from marionext.posemap import SmallDrawer
 from marionext.training.figures.clips import figure_of, make_clip
 from marionext.training.initial import PatchEncoder
 from marionext.training.picture.captions import WORDS, caption
-from marionext.training.tokenizer import make_tokenizer
 from marionext.training.pixels import draw_maps, pictures_to_tensor, random_sureness
+from marionext.training.tokenizer import make_tokenizer
 
 __all__ = ["PictureMaker", "PictureStock", "Pictures"]
 

@@ -16,6 +16,11 @@ from marionext.training.tokenizer import make_tokenizer
 
 __all__ = ["CONTROL", "export_pipeline"]
 
+OWN_SETTINGS = """\
+[settings]
+steps = 20
+guidance = 3.0
+"""
 CONTROL = {
     "variant": "sd15_training",
     "kinds": ["pose"],
@@ -51,4 +56,4 @@ def export_pipeline(
     )
     write_pipeline(folder, pipeline)
     write_control(folder, networks.controlnext, CONTROL)
-    write_record(folder, record)
+    write_record(folder, "figurine", OWN_SETTINGS, record)

@@ -35,11 +35,11 @@ from marionext.training.picture.networks import (
     begin_with_puppet,
     levels,
 )
-from marionext.training.tokenizer import make_tokenizer
 from marionext.training.picture.words import teach_phrases
 from marionext.training.pixels import figure_weights
 from marionext.training.prefetching import Stocking, arriving
-from marionext.training.speedups import plain_attention
+from marionext.training.speedups import channels_last, plain_attention
+from marionext.training.tokenizer import make_tokenizer
 from marionext.training.updates import Updates
 
 __all__ = [
@@ -170,8 +170,8 @@ class _Training:
         self.vae: AutoencoderKL = picture_autoencoder(video_vae)
         self._puppet = puppet
         self.networks = make_networks(settings)
-        # A third quicker on a processor.
-        self.networks.to(device, memory_format=torch.channels_last)
+        self.networks.to(device)
+        channels_last(self.networks)
         plain_attention(self.networks.unet)
         self.average = make_networks(settings).requires_grad_(requires_grad=False).eval().to(device)
         self._updates = Updates(self.networks, settings.rate)
@@ -347,7 +347,9 @@ def draw_examples(
         vae.decode(pictures.latents).sample,
         (pictures.controls * 3).clamp(0, 1) * 2 - 1,
         *(
-            vae.decode(generate(networks, tokens, empty, pictures.controls, steps=steps) / scale).sample
+            vae.decode(
+                generate(networks, tokens, empty, pictures.controls, steps=steps) / scale
+            ).sample
             for tokens in (pictures.tokens, other)
         ),
     ]

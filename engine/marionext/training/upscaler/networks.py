@@ -39,7 +39,7 @@ __all__ = [
     "pixel_keeper",
 ]
 
-NOISE = 0.02
+NOISE = 0.01
 """Noise at which the last step of the flow begins, where a picture has deviation 1."""
 
 BLOCK = 0
@@ -74,8 +74,11 @@ class UpscalerSizes:
 
     @property
     def control(self) -> ControlNeXtConfig:
-        """Shape of the control network: half as large behind its first convolution, where a small
-        picture's pixels are, and a quarter behind its only block, where the tokens are."""
+        """Shape of the control network.
+
+        Behind its first convolution there are as many places as the small picture has pixels,
+        behind its only block as many as there are tokens.
+        """
         return ControlNeXtConfig(
             stem_widths=self.stem,
             stem_padding=1,
@@ -105,8 +108,8 @@ def pixel_keeper() -> AutoencoderKL:
     )
     for name, module in keeper.named_modules():
         if isinstance(module, nn.Conv2d) and name.endswith(("conv1", "conv2")):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
+            for value in module.parameters():
+                nn.init.zeros_(value)
     constants = torch.tensor([0.0, 0.0, _CONSTANT, -_CONSTANT]).repeat(3)
     for part in (keeper.encoder, keeper.decoder):
         for convolution in (part.conv_in, part.conv_out):
@@ -189,7 +192,9 @@ class UpscalerNetworks(nn.Module):
         )
         self.controlnext = ControlNeXt(sizes.control)
         remove_biases(self.controlnext)
-        self.variant = ImageVariant(sizes.control, place="after_block", pool_first=False, block=BLOCK)
+        self.variant = ImageVariant(
+            sizes.control, place="after_block", pool_first=False, block=BLOCK
+        )
         _begin(self.transformer)
         with torch.no_grad():
             words, _, said, _ = make_pipeline(self.transformer).encode_prompt(

@@ -100,10 +100,13 @@ def _texture(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.flo
         angle, period = rng.uniform(0, np.pi), rng.uniform(5, 30)
         rows, columns = np.mgrid[:height, :width]
         wave = np.sin((rows * np.sin(angle) + columns * np.cos(angle)) * (2 * np.pi / period))
-        return (strength * wave).astype(np.float32)
+        stripes: NDArray[np.float32] = (strength * wave).astype(np.float32)
+        return stripes
     grain = rng.normal(0, 1, (height, width)).astype(np.float32)
     soft = cv2.GaussianBlur(grain, (0, 0), rng.uniform(1.0, 4.0))
-    return (strength * soft / max(float(soft.std()), 1e-6)).astype(np.float32)
+    share = strength / max(float(soft.std()), 1e-6)
+    grains: NDArray[np.float32] = (share * soft).astype(np.float32)
+    return grains
 
 
 class PieceMaker:
@@ -176,7 +179,8 @@ class PieceStock:
     def pick(self, step: int) -> Pieces:
         """Pick those of a step."""
         rng = np.random.default_rng([self._seed, step, 10])
-        wanted, bigger = [], []
+        wanted: list[Tensor] = []
+        bigger: list[Tensor] = []
         for index in rng.integers(len(self._made), size=self._batch):
             made = self._made[index]
             place, turns = int(rng.integers(len(made))), int(rng.integers(4))

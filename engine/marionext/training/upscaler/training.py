@@ -15,7 +15,7 @@ from marionext.errors import ModelError
 from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.prefetching import Stocking, arriving
-from marionext.training.speedups import plain_joint_attention
+from marionext.training.speedups import channels_last, plain_joint_attention
 from marionext.training.updates import Updates
 from marionext.training.upscaler.networks import (
     LATENTS,
@@ -103,7 +103,8 @@ def sharpened(networks: UpscalerNetworks, enlarged: Tensor, noise: Tensor) -> Te
     noisy = (1 - NOISE) * begun + NOISE * noise
     times = torch.full((len(enlarged),), 1000 * NOISE, device=enlarged.device)
     clean = noisy - NOISE * networks(noisy, times, enlarged.float() / 255)
-    return ((clean[:, :3] / SCALE + 1) * 127.5).round().clamp(0, 255).byte()
+    pixels: Tensor = ((clean[:, :3] / SCALE + 1) * 127.5).round().clamp(0, 255).byte()
+    return pixels
 
 
 def _psnr(found: Tensor, wanted: Tensor) -> float:
@@ -122,7 +123,7 @@ class _Training:
         self.average.load_state_dict(self.networks.state_dict())
         for each in (self.networks, self.average):
             plain_joint_attention(each.transformer)
-            each.controlnext.to(memory_format=torch.channels_last)
+            channels_last(each.controlnext)
         self._updates = Updates(self.networks, settings.rate, control_rate=0.5)
         maker = PieceMaker(HELD_OUT, settings.made, settings.sizes.tile)
         made = [maker(number) for number in range(VALIDATION_MAKINGS)]
@@ -160,7 +161,7 @@ class _Training:
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(self.device)
         made = [
             sharpened(self.average, part.to(self.device), noise).cpu()
-            for part in held.enlarged.split(8)
+            for part in torch.split(held.enlarged, 8)
         ]
         plain, sharp = _psnr(held.enlarged, held.wanted), _psnr(torch.cat(made), held.wanted)
         return {"enlarged": plain, "sharpened": sharp, "gain": sharp - plain}

@@ -20,18 +20,18 @@ from marionext.training.picture.autoencoder import picture_autoencoder
 from marionext.training.picture.captions import WORDS, caption, colour_name, describe
 from marionext.training.picture.commands import main
 from marionext.training.picture.networks import PictureSizes, begin_with_puppet
-from marionext.training.tokenizer import LENGTH, make_tokenizer
-from marionext.training.picture.words import phrases_of, teach_phrases
 from marionext.training.picture.training import (
     PictureSettings,
     Schedule,
     make_networks,
     train_picture,
 )
+from marionext.training.picture.words import phrases_of, teach_phrases
 from marionext.training.prefetching import drawn_ahead
 from marionext.training.puppet.export import export_bundle
 from marionext.training.puppet.networks import PuppetNetworks, PuppetSizes
 from marionext.training.puppet.vae import VaeSettings, build_vae
+from marionext.training.tokenizer import LENGTH, make_tokenizer
 
 WIDTHS = {"unet": (32, 32), "heads": (2, 2), "stem": (4, 4, 8), "blocks": (8, 8)}
 TINY = PictureSettings(

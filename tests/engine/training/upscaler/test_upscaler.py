@@ -130,8 +130,9 @@ def test_what_was_trained_is_a_stock_pipeline_that_takes_the_same_step(
     pixels = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None]
     times = torch.tensor([1000 * NOISE])
     variant = ImageVariant(control.config, place=SD_3.place, pool_first=False, block=BLOCK)
-    with torch.no_grad(), steered(
-        pipeline.transformer, variant, control(pixels.float() / 255, times)
+    with (
+        torch.no_grad(),
+        steered(pipeline.transformer, variant, control(pixels.float() / 255, times)),
     ):
         made = pipeline(
             "",
