@@ -14,7 +14,7 @@ from PIL import Image
 
 from marionext import bundles, presets
 from marionext.backends import Renderers
-from marionext.backends.pictures.bases import Base, find_base, recorded_hashes
+from marionext.backends.pictures.bases import Base, find_base
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.pictures.families import nearest_bucket, rounded
 from marionext.backends.pictures.recognise import refuse_other_lora, text_width
@@ -83,7 +83,7 @@ def make_pictures(
     record = started(
         job=encode_job(job),
         inputs={**_hashes(reads), **_drawn(wish)},
-        models=_hashes({**base.files, **_named(networks)}, known=recorded_hashes(base.path)),
+        models={**base.hashes(), **_hashes(_named(networks))},
         versions=_versions(),
         computed=_computed(maker, number),
         size=size,
@@ -245,21 +245,13 @@ def _draft(
     return fitted(read.pixels, size, "cut", f"draft {path.name}", report, smooth=True)
 
 
-def _hashes(
-    files: Mapping[str, Path | Sequence[Path]], *, known: Mapping[Path, str] | None = None
-) -> dict[str, str]:
-    """Return the sha256 of files by what they are; folders are left to their own files.
-
-    Args:
-        files: by what they are.
-        known: hashes of some of them, which are not read again.
-    """
+def _hashes(files: Mapping[str, Path | Sequence[Path]]) -> dict[str, str]:
+    """Return the sha256 of files by what they are; folders are left to their own files."""
     found = {}
     for what, paths in files.items():
         each = [paths] if isinstance(paths, Path) else list(paths)
         for place, path in enumerate(path for path in each if path.is_file()):
-            digest = (known or {}).get(path) or sha256_of(path)
-            found[what if place == 0 else f"{what} {place + 1}"] = digest
+            found[what if place == 0 else f"{what} {place + 1}"] = sha256_of(path)
     return found
 
 

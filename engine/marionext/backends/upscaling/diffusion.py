@@ -21,7 +21,7 @@ from marionext.backends.pictures.making import (
 )
 from marionext.backends.upscaling.base import OnPart, Upscaler
 from marionext.backends.upscaling.resampling import Resampler
-from marionext.backends.upscaling.table import Method
+from marionext.backends.upscaling.table import DiffusionSettings, Method
 from marionext.backends.upscaling.tiles import join_tiles, plan_tiles
 from marionext.errors import SettingsError
 from marionext.jobs import EngineSettings
@@ -63,6 +63,7 @@ def open_diffusion(
         bundles.models_folder() / "converted",
         say,
     )
+    settings = _within(settings, maker, asked=tile is not None)
     strength = method.control.settings.strength
     if settings.strength is not None:
         strength = settings.strength
@@ -86,6 +87,23 @@ def open_diffusion(
     )
     maker.check(wish)
     return DiffusionUpscaler(maker, method, settings.tile, settings.overlap, wish, seed)
+
+
+def _within(settings: DiffusionSettings, maker: PictureMaker, *, asked: bool) -> DiffusionSettings:
+    """Return settings with parts that the network has places for.
+
+    Raises:
+        SettingsError: larger ones were asked for.
+    """
+    places = getattr(maker.network.config, "pos_embed_max_size", None)
+    if places is None or settings.tile <= (largest := int(places) * maker.side_step):
+        return settings
+    if asked:
+        raise SettingsError(
+            f"tile: expected at most {largest} pixels, as this network was made for, got "
+            f"{settings.tile}"
+        )
+    return replace(settings, tile=largest, overlap=min(settings.overlap, largest // 2))
 
 
 class DiffusionUpscaler(Upscaler):

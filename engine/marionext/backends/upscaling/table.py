@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from marionext import bundles, presets
-from marionext.backends.pictures.bases import Base, find_base, recorded_hashes
+from marionext.backends.pictures.bases import Base, find_base
 from marionext.backends.pictures.control_files import ControlFiles, find_control
 from marionext.backends.upscaling.base import Upscaler
 from marionext.backends.upscaling.resampling import Resampler
@@ -75,8 +75,9 @@ class Method:
     @property
     def hashes(self) -> dict[str, str]:
         """The sha256 of its files by name."""
-        known = {} if self.base is None else recorded_hashes(self.base.path)
-        return {name: known.get(path) or sha256_of(path) for name, path in self.files.items()}
+        known = {} if self.base is None else self.base.hashes()
+        others = {name: path for name, path in self.files.items() if name not in known}
+        return known | {name: sha256_of(path) for name, path in others.items()}
 
 
 def recognise(name: str, by: int) -> Method:
@@ -135,7 +136,7 @@ def _diffusion(name: str, by: int) -> Method:
         )
     wanted = PictureControl(kind="lowres", source=MotionSource(path=str(base.path)))
     control = find_control(wanted, base.family, base.path)
-    given, where = base.own_table("upscale")
+    given, where = base.own_table("upscale") or ({}, "")
     settings = decode(DiffusionSettings, given, path=where)
     if settings.by != by:
         raise SettingsError(f"by: expected {settings.by}, as {name} was made for, got {by}")

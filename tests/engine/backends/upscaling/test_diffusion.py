@@ -54,6 +54,8 @@ def test_the_job_may_say_other_parts_and_more_change(base):
     more = open_upscaler(method, CPU, print, change=1.0)
     pictures = [each.enlarge(gradient(24, 24), lambda *_: None) for each in (usual, more)]
     assert (pictures[0] != pictures[1]).any()
+    with pytest.raises(SettingsError, match="at most 128 pixels"):
+        open_upscaler(method, CPU, print, tile=160)
     with pytest.raises(SettingsError, match="at least one of 4 steps"):
         open_upscaler(method, CPU, print, change=0.2)
 

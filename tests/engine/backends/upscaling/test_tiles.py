@@ -18,6 +18,7 @@ def plans(draw):
     return size, side, overlap, margin
 
 
+@settings(deadline=None)
 @given(plans())
 def test_tiles_cover_every_pixel_and_share_what_they_should(plan):
     (width, height), side, overlap, _ = plan
