@@ -150,7 +150,10 @@ class _Adder:
         total = features
         for steer, control in zip(self.steers, self.maps, strict=True):
             if control is not None:
-                total = total + _matched(steer.variant, control, features) * steer.scale
+                # Of one for each picture, both halves of a batch under guidance have the same.
+                halves = len(features) // len(control) if len(control) > 1 else 1
+                each = control.repeat(halves, 1, 1, 1)
+                total = total + _matched(steer.variant, each, features) * steer.scale
         return total
 
     def added_to_tokens(self, tokens: Tensor, patch: int) -> Tensor:

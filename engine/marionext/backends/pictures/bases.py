@@ -1,6 +1,5 @@
-"""Which base makes pictures: where it lies, of which family it is, what it says of itself."""
+"""A base for pictures on this machine: where it is, of which family, and how it is used best."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,23 @@ from marionext.files import is_folder, read_toml, sha256_of
 from marionext.job_files import is_weight_file
 from marionext.paths import user_path
 
-__all__ = ["Base", "Defaults", "find_base"]
+__all__ = ["Base", "BaseDefaults", "find_base"]
 
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
 _READ = frozenset({".json", ".model", ".safetensors", ".txt"})
 _OWN_SETTINGS = "marionext.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseDefaults:
+    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
+
+    steps: int = 25
+    guidance: float = 7.0
+    words: int | None = None
+    """Tokens that Stable Diffusion 3 is told where it has no T5: none say anything, but it attends
+    to each of them. None: as many as diffusers takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,28 +45,31 @@ class Base:
     """Of a bundle of ours."""
 
     @property
-    def defaults(self) -> "Defaults":
+    def defaults(self) -> BaseDefaults:
         """How the base is used where the job says nothing.
 
         Raises:
             SettingsError: what the base says of itself is wrong.
         """
-        own = self._own("settings")
-        if own is None and self.name is not None:
-            own = bundles.read_card(self.name).settings, f"the card of {self.name}"
-        return Defaults() if own is None else decode(Defaults, own[0], path=own[1])
+        own = self.own_table("settings")
+        if own is not None:
+            given, where = own
+        elif self.name is not None:
+            given, where = bundles.read_card(self.name).settings, f"the card of {self.name}"
+        else:
+            return BaseDefaults()
+        return decode(BaseDefaults, given, path=where)
 
-    def own_table(self, name: str) -> tuple[object, str]:
-        """Return a table of the base's ``marionext.toml``, empty where there is none, and its file.
+    def own_table(self, name: str) -> tuple[object, str] | None:
+        """Return a table of the base's ``marionext.toml``, empty where it has none, and its place.
+
+        None: there is no such file.
 
         Raises:
-            SettingsError: the file is no TOML.
+            SettingsError: it cannot be read.
         """
-        return self._own(name) or ({}, str(self.path / _OWN_SETTINGS))
-
-    def _own(self, name: str) -> tuple[object, str] | None:
-        path = self.path / _OWN_SETTINGS if self.path.is_dir() else None
-        if path is None or not path.is_file():
+        path = self.path / _OWN_SETTINGS
+        if not self.path.is_dir() or not path.is_file():
             return None
         try:
             return read_toml(path).get(name, {}), f"{path}: {name}"
@@ -77,26 +90,10 @@ class Base:
             found |= _files_of(self.vae, "vae")
         return found
 
-    def hashes(self, files: Mapping[str, Path] | None = None) -> dict[str, str]:
-        """Return the sha256 of files by name: those recorded as the base was fetched where known.
-
-        Args:
-            files: its own and perhaps others; None: its own.
-        """
+    def hashes(self) -> dict[str, str]:
+        """Return the sha256 of these files, those recorded as the base was fetched where known."""
         known = _recorded(self.path)
-        wanted = self.files if files is None else files
-        return {name: known.get(path) or sha256_of(path) for name, path in wanted.items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
-    """How a base is used best: the ``settings`` of its card, or of ``marionext.toml`` in it."""
-
-    steps: int = 25
-    guidance: float = 7.0
-    words: int | None = None
-    """Tokens that Stable Diffusion 3 is told where it has no T5: none say anything, but it attends
-    to each of them. None: as many as diffusers takes."""
+        return {name: known.get(path) or sha256_of(path) for name, path in self.files.items()}
 
 
 def _files_of(path: Path, name: str) -> dict[str, Path]:
@@ -114,7 +111,7 @@ def _files_of(path: Path, name: str) -> dict[str, Path]:
 
 
 def find_base(
-    name: str,
+    base: str,
     *,
     config: str | None = None,
     vae: str | None = None,
@@ -123,33 +120,36 @@ def find_base(
     """Find a base and tell its family.
 
     Args:
-        name: of a bundle, a folder of diffusers' layout, or a checkpoint in one file.
-        config: folder that a file's configurations and tokenizers are taken from.
-        vae: file or folder of another autoencoder.
-        kinds: of the cards that will do.
+        base: name of a bundle, a folder of diffusers' layout, or a checkpoint in one file.
+        config: folder that a file's configurations and tokenizers are taken from; None: where the
+            family's own bundle has them.
+        vae: folder or file of another autoencoder.
+        kinds: of cards whose models will do.
 
     Raises:
         ModelError: it is not there, or makes no pictures.
+        SettingsError: ``config`` was given for a folder.
     """
-    own_config = None if config is None else user_path(config)
-    own_vae = None if vae is None else user_path(vae)
-    for what, given in (("config", own_config), ("vae", own_vae)):
+    configured = None if config is None else user_path(config)
+    autoencoder = None if vae is None else user_path(vae)
+    for what, given in (("config", configured), ("vae", autoencoder)):
         if given is not None and not given.exists():
             raise ModelError(f"{what}: there is no {given}")
-    if is_weight_file(name):
-        path = user_path(name)
+    if is_weight_file(base):
+        path = user_path(base)
         if not path.is_file():
             raise ModelError(f"no such base: {path}")
         family = base_family(path)
-        return Base(path=path, family=family, config=own_config or _configured(family), vae=own_vae)
-    path = _base_folder(name, kinds)
-    if own_config is not None:
+        configured = configured or _configured(family)
+        return Base(path=path, family=family, config=configured, vae=autoencoder)
+    path = _base_folder(base, kinds)
+    name = base if base in presets.names("models") else None
+    if configured is not None:
         raise SettingsError(
             f"config: the base {path} is a folder and has its own",
             hint="Leave --config out; it is for a base in one file.",
         )
-    known = name if name in presets.names("models") else None
-    return Base(path=path, family=base_family(path), config=None, vae=own_vae, name=known)
+    return Base(path=path, family=base_family(path), config=None, vae=autoencoder, name=name)
 
 
 def _base_folder(name: str, kinds: tuple[str, ...]) -> Path:

@@ -50,7 +50,7 @@ class Control:
 
     files: ControlFiles
     picture: NDArray[np.uint8]
-    """(height, width, 3) RGB."""
+    """(height, width, 3) RGB; or (pictures, height, width, 3), one for each picture."""
     strength: float
     start: float
     stop: float
@@ -68,12 +68,12 @@ class Wish:
     steps: int
     guidance: float
     words: int | None = None
-    """As in `Defaults`."""
+    """As in `BaseDefaults`."""
     scheduler: str | None
     controls: tuple[Control, ...] = ()
     loras: tuple[LoraFile, ...] = ()
     draft: NDArray[np.uint8] | None = None
-    """(height, width, 3) RGB of that size."""
+    """(height, width, 3) RGB of that size; or one for each picture, as of a control."""
     change: float = 1.0
 
 
@@ -132,6 +132,7 @@ class PictureMaker:
             **pipeline.scheduler.config,
         }
         self._offloaded = False
+        self._brought = False
         self._controls: dict[tuple[Path, ...], ControlNetwork] = {}
 
     @property
@@ -237,8 +238,9 @@ class PictureMaker:
         if wish.draft is None or self.family == "sd3":
             arguments |= {"width": wish.size[0], "height": wish.size[1]}
         if wish.draft is not None:
-            draft = torch.from_numpy(wish.draft.copy()).permute(2, 0, 1)[None].float() / 255
-            arguments |= {"image": draft.repeat(count, 1, 1, 1), "strength": wish.change}
+            draft = _batch(wish.draft).float() / 255
+            repeats = count // len(draft)
+            arguments |= {"image": draft.repeat(repeats, 1, 1, 1), "strength": wish.change}
 
         def told(_pipe: Any, step: int, _time: Any, values: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, pipeline.num_timesteps)
@@ -273,8 +275,7 @@ class PictureMaker:
 
     def _steer(self, control: Control, network: ControlNetwork, calls: "_Calls") -> Steer:
         """Return what a control does at each step."""
-        pixels = torch.from_numpy(control.picture.copy()).permute(2, 0, 1)[None]
-        picture = pixels.to(self.device, self.dtype) / 255
+        picture = _batch(control.picture).to(self.device, self.dtype) / 255
         module = network.network.to(self.device)
 
         def control_map(timestep: Tensor) -> Tensor | None:
@@ -337,8 +338,9 @@ class PictureMaker:
 
     def _bring(self) -> None:
         """Have the networks where they work."""
-        if not self._offloaded:
+        if not self._offloaded and not self._brought:
             self.pipeline.to(self.device)
+            self._brought = True
 
     def _surviving(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work; once more, part by part on the device, if memory runs out.
@@ -368,6 +370,12 @@ class PictureMaker:
                 raise
             trouble = str(error).splitlines()[0]
         raise _too_large(self.device, trouble)
+
+
+def _batch(pictures: NDArray[np.uint8]) -> Tensor:
+    """Return (pictures, 3, height, width) of one picture, (height, width, 3), or several."""
+    several = pictures.copy().reshape(-1, *pictures.shape[-3:])
+    return torch.from_numpy(several).permute(0, 3, 1, 2)
 
 
 def _too_large(device: torch.device, trouble: str) -> DeviceError:

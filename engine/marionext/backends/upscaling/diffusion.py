@@ -5,7 +5,7 @@ begins: what it may change is so little that it can sharpen and not invent. The 
 the same picture, unspoilt by the noise.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,13 +21,15 @@ from marionext.backends.pictures.making import (
 )
 from marionext.backends.upscaling.base import OnPart, Upscaler
 from marionext.backends.upscaling.resampling import Resampler
-from marionext.backends.upscaling.table import Method
+from marionext.backends.upscaling.table import DiffusionSettings, Method
 from marionext.backends.upscaling.tiles import join_tiles, plan_tiles
 from marionext.errors import SettingsError
 from marionext.jobs import EngineSettings
 
 __all__ = ["DiffusionUpscaler", "open_diffusion"]
 
+_AT_ONCE = {True: 4, False: 16}
+"""Parts that are denoised together: on the processor, on other devices."""
 _MARGIN = 8
 """Parts of an overlap; one of them at a tile's edge is left out."""
 
@@ -46,7 +48,7 @@ def open_diffusion(
     assert method.control is not None
     settings = method.settings
     if tile is not None:
-        settings = replace(settings, tile=tile, overlap=min(settings.overlap, tile // 2))
+        settings = settings.in_parts_of(tile)
     if change is not None:
         settings = replace(settings, change=change)
     usual = method.base.defaults
@@ -63,6 +65,7 @@ def open_diffusion(
         bundles.models_folder() / "converted",
         say,
     )
+    settings = _within(settings, maker, asked=tile is not None)
     strength = method.control.settings.strength
     if settings.strength is not None:
         strength = settings.strength
@@ -86,7 +89,24 @@ def open_diffusion(
         change=settings.change,
     )
     maker.check(wish)
-    return DiffusionUpscaler(maker, method, settings.tile, settings.overlap, wish, seed)
+    return DiffusionUpscaler(maker, method, settings.tile, settings.shared, wish, seed)
+
+
+def _within(settings: DiffusionSettings, maker: PictureMaker, *, asked: bool) -> DiffusionSettings:
+    """Return settings with parts that the network has places for.
+
+    Raises:
+        SettingsError: larger ones were asked for.
+    """
+    places = getattr(maker.network.config, "pos_embed_max_size", None)
+    if places is None or settings.tile <= (largest := int(places) * maker.side_step):
+        return settings
+    if asked:
+        raise SettingsError(
+            f"tile: expected at most {largest} pixels, as this network was made for, got "
+            f"{settings.tile}"
+        )
+    return settings.in_parts_of(largest)
 
 
 class DiffusionUpscaler(Upscaler):
@@ -133,23 +153,40 @@ class DiffusionUpscaler(Upscaler):
         # What is smaller than a tile is filled up at its edges to what the network can do.
         filled = np.pad(picture, ((0, self._lack(height)), (0, self._lack(width)), (0, 0)), "edge")
         tiles = plan_tiles((filled.shape[1], filled.shape[0]), self._side, self._overlap)
+        done = 0
+
+        def told(part: int, parts: int) -> None:
+            nonlocal done
+            done = part
+            on_part(part, parts)
+
         made = join_tiles(
-            filled, self.by, tiles, self._run, on_part,
-            overlap=self._overlap, margin=self._overlap // _MARGIN,
-        )  # fmt: skip
+            filled,
+            self.by,
+            tiles,
+            # What is heard at each step is that nothing new is done: whoever listens may stop it.
+            lambda parts: self._run(parts, lambda *_: on_part(done, len(tiles))),
+            told,
+            overlap=self._overlap,
+            margin=self._overlap // _MARGIN,
+            batch=_AT_ONCE[self._maker.device.type == "cpu"],
+        )
         return np.ascontiguousarray(made[: height * self.by, : width * self.by])
 
     def _lack(self, side: int) -> int:
         return -side % self._step if side < self._side else 0
 
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (by * h, by * w, 3) of 0 to 255 from (h, w, 3)."""
-        larger = self._larger.enlarge(np.ascontiguousarray(part), _nobody)
-        size = larger.shape[1], larger.shape[0]
+    def _run(
+        self, parts: NDArray[np.uint8], on_step: Callable[[int, int], None]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield (by * h, by * w, 3) of 0 to 255 for each of (parts, h, w, 3)."""
+        larger = np.stack([self._larger.enlarge(part, _nobody) for part in parts])
+        size = larger.shape[2], larger.shape[1]
         control = replace(self._wish.controls[0], picture=larger)
         wish = replace(self._wish, size=size, controls=(control,), draft=larger)
-        (made,) = self._maker.make(wish, [self._seed], on_step=_nobody, on_decode=_nobody)
-        return made.astype(np.float32)
+        seeds = [self._seed] * len(parts)
+        for made in self._maker.make(wish, seeds, on_step=on_step, on_decode=_nobody):
+            yield made.astype(np.float32)
 
 
 def _nobody(_done: int, _total: int) -> None:

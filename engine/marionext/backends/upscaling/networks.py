@@ -130,12 +130,12 @@ class NetworkUpscaler(Upscaler):
         )  # fmt: skip
 
     @torch.inference_mode()
-    def _run(self, part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return (by * h, by * w, 3) of 0 to 255 from (h, w, 3)."""
-        pixels = torch.from_numpy(part.copy()).permute(2, 0, 1)[None]
+    def _run(self, parts: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return (parts, by * h, by * w, 3) of 0 to 255 from (parts, h, w, 3)."""
+        pixels = torch.from_numpy(parts).permute(0, 3, 1, 2)
         with reproducible():
             made = self._network(pixels.to(self._device, self._dtype) / 255)
-        made = (made[0].float() * 255).permute(1, 2, 0).cpu()
+        made = (made.float() * 255).permute(0, 2, 3, 1).cpu()
         if not bool(torch.isfinite(made).all()):
             raise ModelError(
                 "the picture came out empty: numbers grew beyond what "

@@ -1,7 +1,7 @@
 """Which ways there are to make pictures larger, and what each needs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,8 +34,8 @@ class DiffusionSettings:
     """The factor that its control network was trained for."""
     tile: int = 256
     """Side in pixels of the result's parts that are denoised at once."""
-    overlap: int = 64
-    """Pixels of the result that neighbouring parts share at least."""
+    overlap: int | None = None
+    """Pixels of the result that neighbouring parts share at least; None: a quarter of a part."""
     change: float = 0.1
     """How much of the picture that is begun with, made larger by interpolation, may change."""
     strength: float | None = None
@@ -49,12 +49,22 @@ class DiffusionSettings:
             raise SettingsError(f"by: expected a factor from 2 to 8, got {self.by}")
         if not 32 <= self.tile <= 4096:
             raise SettingsError(f"tile: expected 32 to 4096 pixels, got {self.tile}")
-        if not 0 <= self.overlap <= self.tile // 2:
+        if self.overlap is not None and not 0 <= self.overlap <= self.tile // 2:
             raise SettingsError(
                 f"overlap: expected 0 to half of the tile ({self.tile // 2}), got {self.overlap}"
             )
         if not 0.01 <= self.change <= 1:
             raise SettingsError(f"change: expected 0.01 to 1, got {self.change:g}")
+
+    @property
+    def shared(self) -> int:
+        """The pixels that neighbouring parts share at least."""
+        return self.tile // 4 if self.overlap is None else self.overlap
+
+    def in_parts_of(self, tile: int) -> "DiffusionSettings":
+        """Return the same with parts of another size."""
+        overlap = None if self.overlap is None else min(self.overlap, tile // 2)
+        return replace(self, tile=tile, overlap=overlap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +85,9 @@ class Method:
     @property
     def hashes(self) -> dict[str, str]:
         """The sha256 of its files by name."""
-        if self.base is not None:
-            return self.base.hashes(self.files)
-        return {name: sha256_of(path) for name, path in self.files.items()}
+        known = {} if self.base is None else self.base.hashes()
+        others = {name: path for name, path in self.files.items() if name not in known}
+        return known | {name: sha256_of(path) for name, path in others.items()}
 
 
 def recognise(name: str, by: int) -> Method:
@@ -136,7 +146,7 @@ def _diffusion(name: str, by: int) -> Method:
         )
     wanted = PictureControl(kind="lowres", source=MotionSource(path=str(base.path)))
     control = find_control(wanted, base.family, base.path)
-    given, where = base.own_table("upscale")
+    given, where = base.own_table("upscale") or ({}, "")
     settings = decode(DiffusionSettings, given, path=where)
     if settings.by != by:
         raise SettingsError(f"by: expected {settings.by}, as {name} was made for, got {by}")

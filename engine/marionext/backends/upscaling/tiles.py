@@ -6,7 +6,7 @@ size and none leans out. Where they overlap, what a tile made along its own edge
 into the next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,11 +63,12 @@ def join_tiles(
     picture: NDArray[np.uint8],
     by: int,
     tiles: list[Tile],
-    work: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    work: Callable[[NDArray[np.uint8]], Iterable[NDArray[np.float32]]],
     on_part: OnPart,
     *,
     overlap: int,
     margin: int,
+    batch: int = 1,
 ) -> NDArray[np.uint8]:
     """Make each tile of a picture larger and join them.
 
@@ -75,10 +76,12 @@ def join_tiles(
         picture: (height, width, 3).
         by: factor of both sides.
         tiles: that cover it, of `plan_tiles` with the same overlap.
-        work: makes (h, w, 3) of a tile (by * h, by * w, 3), of 0 to 255.
+        work: makes of tiles, (tiles, h, w, 3), a larger one each, (by * h, by * w, 3), of 0 to
+            255.
         on_part: told the tiles that are done.
         overlap: pixels that neighbours share at least.
         margin: how many of them at a tile's edge are left out, less than half the overlap.
+        batch: tiles that are made at once.
 
     Returns:
         (by * height, by * width, 3).
@@ -87,15 +90,18 @@ def join_tiles(
     whole = np.zeros((height * by, width * by, picture.shape[2]), np.float32)
     shares = np.zeros((height * by, width * by, 1), np.float32)
     fade = (overlap * by, margin * by)
-    for place, tile in enumerate(tiles, start=1):
-        made = work(picture[tile.top : tile.bottom, tile.left : tile.right])
-        rows = _weights(tile.top * by, tile.bottom * by, height * by, *fade)
-        columns = _weights(tile.left * by, tile.right * by, width * by, *fade)
-        share = (rows[:, None] * columns)[:, :, None]
-        there = np.s_[tile.top * by : tile.bottom * by, tile.left * by : tile.right * by]
-        whole[there] += made * share
-        shares[there] += share
-        on_part(place, len(tiles))
+    on_part(0, len(tiles))
+    for start in range(0, len(tiles), batch):
+        part = tiles[start : start + batch]
+        cut = np.stack([picture[each.top : each.bottom, each.left : each.right] for each in part])
+        for place, (tile, made) in enumerate(zip(part, work(cut), strict=True), start=start + 1):
+            rows = _weights(tile.top * by, tile.bottom * by, height * by, *fade)
+            columns = _weights(tile.left * by, tile.right * by, width * by, *fade)
+            share = (rows[:, None] * columns)[:, :, None]
+            there = np.s_[tile.top * by : tile.bottom * by, tile.left * by : tile.right * by]
+            whole[there] += made * share
+            shares[there] += share
+            on_part(place, len(tiles))
     return np.asarray(np.clip(np.rint(whole / shares), 0, 255), np.uint8)
 
 

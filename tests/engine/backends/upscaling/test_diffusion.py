@@ -1,8 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 from tests.engine.backends.pictures.tiny import make_control, make_sd3, make_sd15
 
-from marionext.backends.upscaling import open_upscaler, recognise
+from marionext.backends.upscaling import diffusion, open_upscaler, recognise
 from marionext.errors import ModelError, SettingsError
 from marionext.jobs import EngineSettings
 
@@ -31,7 +33,8 @@ def test_pictures_of_any_size_come_out_twice_as_large_and_the_same_each_time(bas
     parts = []
     made = upscaler.enlarge(gradient(*size), lambda done, total: parts.append((done, total)))
     assert made.shape == (2 * size[1], 2 * size[0], 3)
-    assert parts[-1][0] == parts[-1][1] == len(parts)
+    assert parts == sorted(parts)
+    assert parts[-1][0] == parts[-1][1]
     assert (upscaler.enlarge(gradient(*size), lambda *_: None) == made).all()
 
 
@@ -54,8 +57,36 @@ def test_the_job_may_say_other_parts_and_more_change(base):
     more = open_upscaler(method, CPU, print, change=1.0)
     pictures = [each.enlarge(gradient(24, 24), lambda *_: None) for each in (usual, more)]
     assert (pictures[0] != pictures[1]).any()
+    with pytest.raises(SettingsError, match="at most 128 pixels"):
+        open_upscaler(method, CPU, print, tile=160)
     with pytest.raises(SettingsError, match="at least one of 4 steps"):
         open_upscaler(method, CPU, print, change=0.2)
+
+
+def test_parts_that_are_made_together_are_steered_each_by_its_own_picture(base, monkeypatch):
+    path = shutil.copytree(base, base.parent / "guided")
+    (path / "marionext.toml").write_text(
+        "[settings]\nsteps = 4\nguidance = 3.0\n[upscale]\ntile = 48\nchange = 0.5\n"
+    )
+    picture = np.random.default_rng(0).integers(0, 256, (24, 60, 3), np.uint8)
+    made = []
+    for at_once in (1, 4):
+        monkeypatch.setattr(diffusion, "_AT_ONCE", {True: at_once})
+        upscaler = open_upscaler(recognise(str(path), 2), CPU, print)
+        made.append(upscaler.enlarge(picture, lambda *_: None).astype(int))
+    assert abs(made[0] - made[1]).max() <= 1
+
+
+def test_stopping_takes_effect_within_a_part(base):
+    def stop(done, total):
+        heard.append(done)
+        if len(heard) == 2:
+            raise InterruptedError
+
+    heard = []
+    with pytest.raises(InterruptedError):
+        open_upscaler(recognise(str(base), 2), CPU, print).enlarge(gradient(24, 24), stop)
+    assert heard == [0, 0]
 
 
 def test_bases_that_cannot_make_larger_are_refused(base, tmp_path):

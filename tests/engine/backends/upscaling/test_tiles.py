@@ -18,6 +18,7 @@ def plans(draw):
     return size, side, overlap, margin
 
 
+@settings(deadline=None)
 @given(plans())
 def test_tiles_cover_every_pixel_and_share_what_they_should(plan):
     (width, height), side, overlap, _ = plan
@@ -42,11 +43,12 @@ def test_pixels_that_tiles_agree_on_are_joined_without_a_trace(plan, by):
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
 
-    def repeat(part):
-        return part.repeat(by, axis=0).repeat(by, axis=1).astype(np.float32)
+    def repeat(parts):
+        return parts.repeat(by, axis=-3).repeat(by, axis=-2).astype(np.float32)
 
     tiles = plan_tiles(size, side, overlap)
-    made = join_tiles(picture, by, tiles, repeat, lambda *_: None, overlap=overlap, margin=margin)
+    shares = {"overlap": overlap, "margin": margin, "batch": 3}
+    made = join_tiles(picture, by, tiles, repeat, lambda *_: None, **shares)
     assert (made == repeat(picture)).all()
 
 
@@ -54,9 +56,9 @@ def test_what_a_tile_makes_along_its_edge_is_left_out_and_the_rest_fades():
     picture = np.zeros((8, 60, 3), np.uint8)
     levels = iter((100.0, 200.0))
 
-    def work(part):
-        made = np.full(part.shape, next(levels), np.float32)
-        made[:, 0] = made[:, -1] = 0  # wrong where it could not see further
+    def work(parts):
+        made = np.full(parts.shape, next(levels), np.float32)
+        made[:, :, 0] = made[:, :, -1] = 0  # wrong where it could not see further
         return made
 
     tiles = plan_tiles((60, 8), 40, 20)
