@@ -139,7 +139,7 @@ def models(answer):
     answer["offline"] = bpy.ops.marionext.fetch_model.poll()
     bpy.context.preferences.system.use_online_access = True
     try:
-        bpy.ops.marionext.fetch_model("EXEC_DEFAULT", model="svd", asks=True)
+        bpy.ops.marionext.fetch_model(model="svd")  # as a script does
     except RuntimeError as error:
         answer["not accepted"] = str(error)
     empty = kit.FOLDER / "nothing"
