@@ -194,13 +194,12 @@ class _Preview:
         """Record poses for the fit where there are none, or others are needed."""
         if scene.marionext.pose_fit == "none":
             return
-        try:
-            ended = self.measuring.step(scene)
-        except EngineError as error:
+        ended = self.measuring.step(scene)
+        if ended and self.measuring.failed is not None:
             if self.motion is None:
-                raise
+                raise self.measuring.failed
             # What was measured before serves until the next change.
-            _say(error.message, error.hint or "")
+            _say(self.measuring.failed.message, self.measuring.failed.hint or "")
             return
         if self.measuring.busy and self.motion is None:
             _say("Recording the motion")
