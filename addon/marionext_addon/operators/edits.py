@@ -34,7 +34,12 @@ class MARIONEXT_OT_edit_add(bpy.types.Operator):
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )
-    filter_glob: StringProperty(default="*.json;*.marionext", options={"HIDDEN"})
+    filter_glob: StringProperty(
+        name="Files",
+        description="Names of files that are offered",
+        default="*.json;*.marionext",
+        options={"HIDDEN"},
+    )
 
     def invoke(self, context: Any, _event: object) -> set[str]:
         """Let the file be chosen where there is one."""

@@ -606,6 +606,8 @@ CHINESE: dict[str, str] = {
     "the engine renders another size than was asked for": "引擎渲染的尺寸与要求的不同",
     "the engine gives no answer about the character's pose": "引擎没有回答角色的姿势",
     "Is it older than this add-on? Update it, then switch this off and on again.": "引擎是否比此插件旧？请更新引擎，然后关闭再打开此项。",
+    "Files": "文件",
+    "Names of files that are offered": "可供选择的文件名",
     "Edits": "修改",
     "Hide": "隐藏",
     "Leave joints out: they are not drawn": "略去关节：不绘制它们",

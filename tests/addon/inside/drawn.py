@@ -15,7 +15,7 @@ FRAMES = range(101, 105)
 
 def keypoints(scene):
     """Return what the camera sees now, as the overlay takes it."""
-    shown = WATCHER.look(scene, bpy.context.view_layer)
+    shown = kit.module("scene.live").Watcher().look(scene, bpy.context.view_layer)
     points = np.stack([view.pixels[0] for view in shown.views]).astype(np.float32)
     scores = np.stack([view.scores[0] for view in shown.views]).astype(np.float32)
     return (points, scores), shown.size
@@ -86,13 +86,11 @@ def edited(scene):
 
 
 def story():
-    global WATCHER
     kit.empty_file()
     kit.install()
     answer = {}
     scene, rig = kit.make_scene()
     settings = scene.marionext
-    WATCHER = kit.module("scene.live").Watcher()
     drawn_room = kit.module("work.drawn")
     preferences = bpy.context.preferences.addons[kit.package()].preferences
 
