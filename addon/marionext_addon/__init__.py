@@ -32,6 +32,7 @@ from .operators import (
     mapping,
     models,
     motion,
+    problems,
     render,
     results,
 )
@@ -51,6 +52,7 @@ from .ui import (
     thumbnails,
 )
 from .work import checking, live, runner
+from .work import problems as gathering
 
 bl_info = {
     "name": "Marionext",
@@ -70,6 +72,7 @@ _MODULES = (
     runner,
     live,
     checking,
+    gathering,
     camera,
     character,
     render,
@@ -80,6 +83,7 @@ _MODULES = (
     motion,
     edits,
     mapping,
+    problems,
     command,
     translations,
     thumbnails,

@@ -155,6 +155,28 @@ def models(answer):
     answer["checked"] = [row.busy, row.failed, row.message]
 
 
+def problem(answer):
+    """A report of a problem tells of it, and not of whose it is."""
+    scene, rig = fresh()
+    rig.name, scene.name = "Secret Hero", "Unannounced"
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "hush.blend"))
+    own = bpy.data.texts.new("Marionext Report")
+    own.from_string("mine")
+    scene.marionext.character = str(kit.FOLDER / "a client" / "nobody.png")
+    try:
+        bpy.ops.marionext.render(wait=True)
+    except RuntimeError as error:
+        answer["the problem"] = str(error)
+    for _ in range(2):
+        bpy.ops.marionext.report_problem(wait=True)
+    texts = [text for text in bpy.data.texts if text.name.startswith("Marionext Report")]
+    answer["own text"] = [own.as_string().strip(), len(texts)]
+    answer["report"] = next(text for text in texts if text != own).as_string()
+    links = kit.module("state.links")
+    answer["manual"] = [str(links.manual_or_none()), links.manual_or_none().read_text()]
+    answer["website"] = [links.WEBSITE, bpy.ops.marionext.open_website.poll()]
+
+
 def character(answer):
     """A picture from words, by a model of random weights; and what the queue has to do."""
     scene, _ = fresh()
@@ -190,6 +212,7 @@ def story():
     estimate(answer)
     cameras(answer)
     models(answer)
+    problem(answer)
     character(answer)
     return answer
 
