@@ -60,6 +60,25 @@ def upper(region: Any, height: int) -> tuple[int, int, int, int]:
     return wide, min(high, height), left, top
 
 
+def filled(region: Any, height: int | None = None) -> tuple[int, int, int, int]:
+    """Return the part of a region in which something is, or the last ``height`` pixels of it.
+
+    Blender does not tell where panels are: what is empty below them is told by its one colour.
+    """
+    wide, high, left, top = box(region)
+    # Without the strip of tabs, which has a colour of its own down to the bottom.
+    picture("region.png", (wide - 40, high, left, top))
+    trim = ["-fuzz", "2%", "-trim", "-format", "%h %O", "info:"]
+    told = subprocess.run(
+        ["convert", str(PICTURES / "region.png"), *trim], capture_output=True, text=True, check=True
+    ).stdout.split()
+    (PICTURES / "region.png").unlink()
+    bottom = min(high, int(told[0]) + int(told[1].split("+")[-1]) + 8)
+    return (wide, bottom, left, top) if height is None else (
+        wide, min(height, bottom), left, top + max(0, bottom - height)
+    )  # fmt: skip
+
+
 def hand(*arguments: object) -> None:
     """Move, click and type as a person does."""
     subprocess.run(["xdotool", *map(str, arguments)], check=True)
@@ -280,10 +299,10 @@ def set_up() -> Steps:
     chosen.output = "//renders"
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.5)
-    picture("blender-panels.png", upper(sidebar(), 1160))
+    picture("blender-panels.png", filled(sidebar()))
     chosen.show_advanced = True
     yield from settle(1.0)
-    picture("blender-advanced.png", upper(sidebar(), 1340))
+    picture("blender-advanced.png", filled(sidebar()))
     chosen.show_advanced = False
     # A doll would be done before anybody could stop it.
     chosen.model = "puppet"
@@ -366,8 +385,7 @@ def lose_the_engine() -> Steps:
         hand("mousemove", *place)
         yield 0.3
     yield from resize(REQUEST["screen"][1])
-    wide, _, left, top = box(sidebar())
-    picture("blender-failed.png", (wide, 260, left, top + 1148))  # the panel Results
+    picture("blender-failed.png", filled(sidebar(), 270))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
@@ -399,9 +417,26 @@ def look_live() -> Steps:
     in_view(bpy.ops.view3d.view_center_camera)
     yield from settle(1.5)
     picture("blender-live.png")
+    yield from look_as_drawn()
     settings().overlay = session().live = False
     yield from settle()
     check(live.image_or_none() is None, "no image to be left")
+
+
+def look_as_drawn() -> Steps:
+    """Lay the keypoints over the live character as a render draws them, with an edit."""
+    overlay = importlib.import_module(f"{MODULE}.ui.overlay")
+    session().live_camera = settings().overlay_drawn = True
+    drawn = overlay._overlays[0].drawn
+    yield from until(
+        lambda: not session().drawn_message and not drawn.busy, "the keypoints as drawn"
+    )
+    in_view(bpy.ops.marionext.edit_add, kind="HIDE")
+    settings().edits[0].limbs = {"left_hand"}
+    yield from settle(1.5)
+    picture("blender-drawn.png", box(area()))
+    in_view(bpy.ops.marionext.edit_remove)
+    settings().overlay_drawn = session().live_camera = False
 
 
 def _more(live: Any, pictures: int) -> Callable[[], bool]:
@@ -458,7 +493,7 @@ def speak_chinese() -> Steps:
     view.use_translate_interface = view.use_translate_tooltips = True
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.0)
-    picture("blender-chinese.png", upper(sidebar(), 1600))
+    picture("blender-chinese.png", filled(sidebar()))
     view.language = "en_US"
     yield from resize(1000)
 

@@ -121,6 +121,8 @@ def _manual() -> dict[str, bytes]:
         text = (DOCS / name).read_text(encoding="utf-8")
         files[f"manual/{file}"] = page(text, MANUAL).encode()
         for picture in pictures(text):
+            if not (DOCS / picture).is_file():
+                raise BuildError(f"docs/{name} shows {picture}, which is not there")
             files[f"manual/{picture}"] = (DOCS / picture).read_bytes()
     return files
 

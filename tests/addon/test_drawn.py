@@ -31,7 +31,7 @@ def test_the_overlay_shows_what_a_render_draws(inside) -> None:
 
     assert found["no character"] == ["no picture of the character is chosen", True]
     assert "no such program" in found["no engine"][0]
-    for name in ("linear", "limbs", "none", "keyed", "edited", "with rays"):
+    for name in ("linear", "limbs", "inside", "none", "keyed", "edited", "with rays"):
         path, job_file = found[name]
         overlay, wanted = np.load(path), rendered(job_file)
         assert np.allclose(overlay["scores"], wanted.scores, atol=1e-3), name

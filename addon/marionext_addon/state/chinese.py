@@ -598,6 +598,8 @@ CHINESE: dict[str, str] = {
     "The dancer": "舞者",
     "Dancer {number}": "舞者 {number}",
     "Of {count} poses: {what}": "在 {count} 个姿势中：{what}",
+    "Inside": "收入画面",
+    "Limb by limb, and all of the motion is kept in the picture": "逐肢适配，并缩小到全部动作都在画面内",
     # Help
     "Open Manual": "打开手册",
     "Show the manual in the browser; it lies on this computer": "在浏览器中显示手册；手册在本机上",

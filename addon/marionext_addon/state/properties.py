@@ -306,6 +306,12 @@ class MarionextScene(bpy.types.PropertyGroup):
             ("linear", "Move and scale", "The figure is moved and scaled onto the picture's"),
             ("limbs", "Limb by limb", "Each limb also takes the character's length"),
             ("none", "As it is", "The camera of the scene decides alone"),
+            # The last, since files keep the number.
+            (
+                "inside",
+                "Inside",
+                "Limb by limb, and all of the motion is kept in the picture",
+            ),
         ],
         default="linear",
     )

@@ -77,8 +77,8 @@ class Drawn:
 
     @property
     def busy(self) -> bool:
-        """Whether there is something to be done soon."""
-        return self._measuring.busy or self._character.waits
+        """Whether there is more to be recorded at once."""
+        return self._measuring.busy
 
     def note_change(self) -> None:
         """Have the motion recorded again after a moment of rest: it may have been changed."""
@@ -100,14 +100,17 @@ class Drawn:
         return before != (self.message, self.hint, self._placed)
 
     def _step(self, scene: Any) -> None:
+        if self._measuring.busy and not self._measuring.step(scene):
+            # What was placed before is shown meanwhile.
+            if self._placed is None:
+                self.message, self.hint = self._recording(), ""
+            return
         shot = shots.shot_of(scene, "RENDER")
         motion = self._filmed(scene, shot) if filmed.is_filmed(scene) else self._recorded(scene)
         edits, mode = edits_of(scene, shot.size), scene.marionext.pose_fit
         reference = self._nobody(shot.size) if mode == "none" else self._character.of(scene, shot)
         if motion is None or self._numbered is None:
-            done = self._measuring.done
-            counted = f" {done.done}/{done.total}" if done.total else ""
-            self.message, self.hint = f"Recording the motion{counted}", ""
+            self.message, self.hint = self._recording(), ""
         elif reference is None:
             self.message, self.hint = "Asking the engine for the character's pose", ""
         else:
@@ -115,6 +118,10 @@ class Drawn:
             if self._placed is None or self._placed.asked != asked:
                 self._placed = _Placed.of(*asked)
             self.message, self.hint = self._doubt(scene, mode, edits), ""
+
+    def _recording(self) -> str:
+        done = self._measuring.done
+        return f"Recording the motion {done.done}/{done.total}"
 
     def _nobody(self, size: tuple[int, int]) -> PoseTrack:
         """Return a reference that says nothing but the size."""
@@ -295,11 +302,6 @@ class _CharacterPose:
         self._asked_at = 0.0
         self._track: PoseTrack | None = None
         self._failed: EngineError | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether the engine has been asked and has not answered."""
-        return self._work is not None
 
     def of(self, scene: Any, shot: shots.Shot) -> PoseTrack | None:
         """Return the pose; None: the engine is still to answer.

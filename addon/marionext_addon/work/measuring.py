@@ -26,6 +26,8 @@ __all__ = ["Measuring", "is_same"]
 
 _REST = 1.0
 """Seconds without a change after which the animation counts as made."""
+_LOOKS = 0.1
+"""Seconds between two looks at the settings, which read the presets' files."""
 _PATIENCE = 0.01
 """Seconds of recording between two looks."""
 
@@ -46,6 +48,8 @@ class Measuring:
         self._rays = rays
         self._form: object = None
         """What the poses were recorded for."""
+        self._looks_at = 0.0
+        """When settings are looked at next, on the monotonic clock."""
         self._steps: Generator[recording.Progress, None, None] | None = None
         self.shot: shots.Shot | None = None
         """What the poses are of."""
@@ -57,7 +61,7 @@ class Measuring:
         """When the motion was changed, on the monotonic clock; 0: not since it was recorded."""
         self.failed: EngineError | None = None
         """What stood in the way last; None: nothing."""
-        self.done = recording.Progress(0, 0)
+        self.done = recording.Progress(0, 1)
         """How far the recording under way is."""
 
     @property
@@ -77,8 +81,12 @@ class Measuring:
             that has failed is not tried again until something changes.
         """
         if self._steps is None:
+            now = time.monotonic()
+            if now < self._looks_at:
+                return False
+            self._looks_at = now + _LOOKS
             form = _form(scene, self._kind, rays=self._rays)
-            rests = self.changed and time.monotonic() - self.changed > _REST
+            rests = self.changed and now - self.changed > _REST
             if form == self._form and not (rests and not _is_playing()):
                 return False
             self._form, self.changed, self.failed = form, 0.0, None

@@ -43,8 +43,16 @@ def told(drawn, scene, seconds=300.0):
     return [drawn.message, drawn.at(scene, *keypoints(scene)) is None]
 
 
+def step_for(drawn, scene, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        drawn.step(scene)
+        time.sleep(0.01)
+
+
 def kept(name, drawn, scene):
     """Keep what the overlay shows of all frames, and a job of the same."""
+    step_for(drawn, scene, 0.3)  # settings are looked at now and then
     found = []
     for frame in FRAMES:
         scene.frame_set(frame)
@@ -104,7 +112,7 @@ def story():
     answer["no engine"] = told(drawn, scene)
     preferences.engine = ""
 
-    for mode in ("linear", "limbs", "none"):
+    for mode in ("linear", "limbs", "inside", "none"):
         settings.pose_fit = mode
         answer[mode] = kept(mode, drawn, scene)
     # A pose that is changed and not keyed is laid over the picture as it is.
@@ -124,10 +132,7 @@ def story():
         bone.keyframe_insert("rotation_euler", frame=frame)
     scene.frame_set(103)
     drawn.note_change()
-    end = time.monotonic() + 1.5
-    while time.monotonic() < end:
-        drawn.step(scene)
-        time.sleep(0.01)
+    step_for(drawn, scene, 1.5)
     answer["keyed"] = kept("keyed", drawn, scene)
 
     answer["order"] = edited(scene)
