@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +60,29 @@ def upper(region: Any, height: int) -> tuple[int, int, int, int]:
     return wide, min(high, height), left, top
 
 
-def filled(region: Any, height: int | None = None) -> tuple[int, int, int, int]:
-    """Return the part of a region in which something is, or the last ``height`` pixels of it.
+def filled(height: int | None = None) -> Generator[float, None, tuple[int, int, int, int]]:
+    """Return the part of the sidebar in which panels are, or the last ``height`` pixels of it.
 
-    Blender does not tell where panels are: what is empty below them is told by its one colour.
+    Blender does not tell where panels are. The sidebar is given a ground of its own for a moment:
+    what is empty below them is of its one colour.
     """
-    wide, high, left, top = box(region)
-    # Without the strip of tabs, which has a colour of its own down to the bottom.
+    system = bpy.context.preferences.system
+    system.use_region_overlap = False
+    yield from settle()
+    wide, high, left, top = box(sidebar())
+    # Without the strip of tabs, which goes down to the bottom.
     picture("region.png", (wide - 40, high, left, top))
     trim = ["-fuzz", "2%", "-trim", "-format", "%h %O", "info:"]
     told = subprocess.run(
         ["convert", str(PICTURES / "region.png"), *trim], capture_output=True, text=True, check=True
     ).stdout.split()
     (PICTURES / "region.png").unlink()
+    system.use_region_overlap = True
+    yield from settle()
+    wide, _, left, top = box(sidebar())
     bottom = min(high, int(told[0]) + int(told[1].split("+")[-1]) + 8)
-    return (wide, bottom, left, top) if height is None else (
-        wide, min(height, bottom), left, top + max(0, bottom - height)
-    )  # fmt: skip
+    tall = bottom if height is None else min(height, bottom)
+    return wide, tall, left, top + bottom - tall
 
 
 def hand(*arguments: object) -> None:
@@ -299,10 +305,10 @@ def set_up() -> Steps:
     chosen.output = "//renders"
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.5)
-    picture("blender-panels.png", filled(sidebar()))
+    picture("blender-panels.png", (yield from filled()))
     chosen.show_advanced = True
     yield from settle(1.0)
-    picture("blender-advanced.png", filled(sidebar()))
+    picture("blender-advanced.png", (yield from filled()))
     chosen.show_advanced = False
     # A doll would be done before anybody could stop it.
     chosen.model = "puppet"
@@ -312,7 +318,7 @@ def set_up() -> Steps:
     wide, _, left, top = box(sidebar())
     yield from click(left + 60, top + 210)  # the header of Bones
     yield from settle(1.5)
-    picture("blender-bones.png", (wide, 490, left, top))
+    picture("blender-bones.png", (wide, 515, left, top))
     yield from click(left + 60, top + 210)
     hand("mousemove", 300, 500)
     yield from resize(1000)
@@ -385,7 +391,7 @@ def lose_the_engine() -> Steps:
         hand("mousemove", *place)
         yield 0.3
     yield from resize(REQUEST["screen"][1])
-    picture("blender-failed.png", filled(sidebar(), 270))  # the panel Results
+    picture("blender-failed.png", (yield from filled(270)))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
@@ -493,7 +499,7 @@ def speak_chinese() -> Steps:
     view.use_translate_interface = view.use_translate_tooltips = True
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.0)
-    picture("blender-chinese.png", filled(sidebar()))
+    picture("blender-chinese.png", (yield from filled()))
     view.language = "en_US"
     yield from resize(1000)
 

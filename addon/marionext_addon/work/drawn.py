@@ -190,9 +190,8 @@ class Drawn:
             return None
         number = placed.number_at(scene.frame_current + Fraction(float(scene.frame_subframe)))
         row = int(number // 1) - placed.motion.first
-        recorded = number in placed.shot.numbers and _is_near(
-            points, placed.motion.points[row], scores
-        )
+        whole = number.denominator == 1 and int(number) in placed.shot.numbers
+        recorded = whole and _is_near(points, placed.motion.points[row], scores)
         self._watch(float(number), points, recorded=recorded)
         try:
             return placed.row(row) if recorded else placed.moved(points, scores, row)
