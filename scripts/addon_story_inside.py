@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,31 @@ def upper(region: Any, height: int) -> tuple[int, int, int, int]:
     """Return the upper part of a region, in the same terms."""
     wide, high, left, top = box(region)
     return wide, min(high, height), left, top
+
+
+def filled(height: int | None = None) -> Generator[float, None, tuple[int, int, int, int]]:
+    """Return the part of the sidebar in which panels are, or the last ``height`` pixels of it.
+
+    Blender does not tell where panels are. The sidebar is given a ground of its own for a moment:
+    what is empty below them is of its one colour.
+    """
+    system = bpy.context.preferences.system
+    system.use_region_overlap = False
+    yield from settle()
+    wide, high, left, top = box(sidebar())
+    # Without the strip of tabs, which goes down to the bottom.
+    picture("region.png", (wide - 40, high, left, top))
+    trim = ["-fuzz", "2%", "-trim", "-format", "%h %O", "info:"]
+    told = subprocess.run(
+        ["convert", str(PICTURES / "region.png"), *trim], capture_output=True, text=True, check=True
+    ).stdout.split()
+    (PICTURES / "region.png").unlink()
+    system.use_region_overlap = True
+    yield from settle()
+    wide, _, left, top = box(sidebar())
+    bottom = min(high, int(told[0]) + int(told[1].split("+")[-1]) + 8)
+    tall = bottom if height is None else min(height, bottom)
+    return wide, tall, left, top + bottom - tall
 
 
 def hand(*arguments: object) -> None:
@@ -280,10 +305,10 @@ def set_up() -> Steps:
     chosen.output = "//renders"
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.5)
-    picture("blender-panels.png", upper(sidebar(), 1160))
+    picture("blender-panels.png", (yield from filled()))
     chosen.show_advanced = True
     yield from settle(1.0)
-    picture("blender-advanced.png", upper(sidebar(), 1340))
+    picture("blender-advanced.png", (yield from filled()))
     chosen.show_advanced = False
     # A doll would be done before anybody could stop it.
     chosen.model = "puppet"
@@ -293,7 +318,7 @@ def set_up() -> Steps:
     wide, _, left, top = box(sidebar())
     yield from click(left + 60, top + 210)  # the header of Bones
     yield from settle(1.5)
-    picture("blender-bones.png", (wide, 490, left, top))
+    picture("blender-bones.png", (wide, 515, left, top))
     yield from click(left + 60, top + 210)
     hand("mousemove", 300, 500)
     yield from resize(1000)
@@ -366,8 +391,7 @@ def lose_the_engine() -> Steps:
         hand("mousemove", *place)
         yield 0.3
     yield from resize(REQUEST["screen"][1])
-    wide, _, left, top = box(sidebar())
-    picture("blender-failed.png", (wide, 260, left, top + 1148))  # the panel Results
+    picture("blender-failed.png", (yield from filled(270)))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
@@ -399,9 +423,26 @@ def look_live() -> Steps:
     in_view(bpy.ops.view3d.view_center_camera)
     yield from settle(1.5)
     picture("blender-live.png")
+    yield from look_as_drawn()
     settings().overlay = session().live = False
     yield from settle()
     check(live.image_or_none() is None, "no image to be left")
+
+
+def look_as_drawn() -> Steps:
+    """Lay the keypoints over the live character as a render draws them, with an edit."""
+    overlay = importlib.import_module(f"{MODULE}.ui.overlay")
+    session().live_camera = settings().overlay_drawn = True
+    drawn = overlay._overlays[0].drawn
+    yield from until(
+        lambda: not session().drawn_message and not drawn.busy, "the keypoints as drawn"
+    )
+    in_view(bpy.ops.marionext.edit_add, kind="HIDE")
+    settings().edits[0].limbs = {"left_hand"}
+    yield from settle(1.5)
+    picture("blender-drawn.png", box(area()))
+    in_view(bpy.ops.marionext.edit_remove)
+    settings().overlay_drawn = session().live_camera = False
 
 
 def _more(live: Any, pictures: int) -> Callable[[], bool]:
@@ -458,7 +499,7 @@ def speak_chinese() -> Steps:
     view.use_translate_interface = view.use_translate_tooltips = True
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.0)
-    picture("blender-chinese.png", upper(sidebar(), 1600))
+    picture("blender-chinese.png", (yield from filled()))
     view.language = "en_US"
     yield from resize(1000)
 

@@ -8,7 +8,7 @@ editors and type checkers understand them. In the zip the engine is a sub-packag
 every such import is rewritten to a relative one: Blender's extensions may not bring top-level
 modules, and an engine that the user has installed elsewhere is never taken by mistake. Only what
 the add-on reaches is packed, and it is refused if it needs more than the standard library, numpy
-and Blender.
+and Blender. The manual goes along as pages for browsers.
 
 The same sources give the same bytes.
 """
@@ -24,7 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "engine"))
+sys.path[:0] = [str(ROOT / "engine"), str(ROOT)]
+
+from scripts.manual_page import page, pictures  # noqa: E402
 
 from marionext.errors import OutputError  # noqa: E402
 from marionext.files import replacing  # noqa: E402
@@ -36,6 +38,9 @@ PRESETS = ROOT / "presets"
 PACKAGE = "marionext_addon"
 ENGINE_NAME = "marionext"
 PACKED_PRESETS = ("models", "quality", "rigs")
+DOCS = ROOT / "docs"
+MANUAL = {"blender.md": "index.html", "blender-rigs.md": "rigs.html"}
+"""Pages of the documentation that go along, and the names of their files."""
 SUFFIXES = frozenset({".py", ".toml", ".md", ".png", ".blend", ".json"})
 BLENDER = frozenset(
     {"addon_utils", "bl_ui", "blf", "bmesh", "bpy", "bpy_extras", "gpu", "gpu_extras", "mathutils"}
@@ -67,10 +72,11 @@ def build(folder: Path) -> Path:
     """Write the zip into a folder and return it.
 
     Raises:
-        BuildError: versions disagree, or something would not work inside Blender.
+        BuildError: versions or addresses disagree, or something would not work inside Blender.
         OutputError: the zip cannot be written.
     """
     version = _version()
+    _check_website()
     files = dict(sorted(_contents().items()))
     path = folder / f"{PACKAGE}-{version}.zip"
     with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -105,6 +111,19 @@ def _contents() -> dict[str, bytes]:
         for path in sorted((PRESETS / kind).glob("*.toml")):
             files[f"{ENGINE_NAME}/_presets/{kind}/{path.name}"] = path.read_bytes()
     files[f"{ENGINE_NAME}/LICENSE"] = (ROOT / "LICENSE").read_bytes()
+    return files | _manual()
+
+
+def _manual() -> dict[str, bytes]:
+    """Return the pages of the manual and their pictures."""
+    files: dict[str, bytes] = {}
+    for name, file in MANUAL.items():
+        text = (DOCS / name).read_text(encoding="utf-8")
+        files[f"manual/{file}"] = page(text, MANUAL).encode()
+        for picture in pictures(text):
+            if not (DOCS / picture).is_file():
+                raise BuildError(f"docs/{name} shows {picture}, which is not there")
+            files[f"manual/{picture}"] = (DOCS / picture).read_bytes()
     return files
 
 
@@ -123,6 +142,19 @@ def _version() -> str:
     if len(set(found.values())) > 1:
         raise BuildError(f"expected one version everywhere, got {found}")
     return str(engine)
+
+
+def _check_website() -> None:
+    """Make sure that all places that may name the public address name the same one, or none."""
+    manifest = tomllib.loads((ADDON / "blender_manifest.toml").read_text(encoding="utf-8"))
+    info = _assigned(ADDON / "__init__.py", "bl_info")
+    found = {
+        "state/links.py": _assigned(ADDON / "state" / "links.py", "WEBSITE"),
+        "the manifest": manifest.get("website", ""),
+        "bl_info": info.get("doc_url", "") if isinstance(info, dict) else "",
+    }
+    if len(set(found.values())) > 1:
+        raise BuildError(f"expected one website everywhere, or none, got {found}")
 
 
 def _assigned(path: Path, name: str) -> object:

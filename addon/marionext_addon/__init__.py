@@ -26,11 +26,13 @@ from .operators import (
     camera,
     character,
     command,
+    edits,
     engine,
     jobs,
     mapping,
     models,
     motion,
+    problems,
     render,
     results,
 )
@@ -50,6 +52,7 @@ from .ui import (
     thumbnails,
 )
 from .work import checking, live, runner
+from .work import problems as gathering
 
 bl_info = {
     "name": "Marionext",
@@ -69,6 +72,7 @@ _MODULES = (
     runner,
     live,
     checking,
+    gathering,
     camera,
     character,
     render,
@@ -77,7 +81,9 @@ _MODULES = (
     engine,
     models,
     motion,
+    edits,
     mapping,
+    problems,
     command,
     translations,
     thumbnails,

@@ -29,9 +29,9 @@ from marionext.protocol import (
     Finished,
     Hello,
     Plan,
-    Planned,
     Pose,
-    Posed,
+    Reference,
+    Reply,
     Shutdown,
     Submit,
     read_event,
@@ -136,6 +136,18 @@ class EngineProcess:
         self._send(Pose(job_id=question_id, pose=encode(pose)))
         return question_id
 
+    def ask_reference(self, job: Mapping[str, Any]) -> str:
+        """Ask what pose a render lays its motion over and return the question's id.
+
+        The answer, a `Referenced` or a `Failed` with that id, comes with a later `poll`, also while
+        jobs run. Of several questions that wait only the newest is answered.
+        """
+        self._numbers += 1
+        question_id = f"{os.getpid()}-reference-{self._numbers}"
+        self._open.add(question_id)
+        self._send(Reference(job_id=question_id, job=dict(job)))
+        return question_id
+
     def cancel(self, job_id: str) -> None:
         """Ask to stop a job; it still ends with its `Failed` (code ``cancelled``)."""
         self._send(Cancel(job_id=job_id))
@@ -169,7 +181,7 @@ class EngineProcess:
                         f"this program speaks {PROTOCOL_VERSION}. Update the older of the two."
                     )
                     break
-            if isinstance(event, Finished | Failed | Planned | Posed):
+            if isinstance(event, Finished | Failed | Reply):
                 self._open.discard(event.job_id)
             events.append(event)
         if self._silent_since is not None and not self._ended and self._is_over():

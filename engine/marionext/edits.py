@@ -10,7 +10,7 @@ names of `marionext.skeleton`, and the ``person``. It changes nothing else.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from marionext.errors import SettingsError
@@ -32,6 +32,7 @@ __all__ = [
     "Swap",
     "Transform",
     "out_of_reach",
+    "resized",
 ]
 
 Place = tuple[float, float]
@@ -282,6 +283,44 @@ def out_of_reach(edits: Iterable[PoseEdit], frames: FrameRange) -> tuple[int, ..
         if edit.frames is not None
         and (edit.frames.stop <= frames.start or frames.stop <= edit.frames.start)
     )
+
+
+def resized(edits: Iterable[PoseEdit], scale: tuple[float, float]) -> tuple[PoseEdit, ...]:
+    """Return edits for the same motion in a picture of another size.
+
+    Args:
+        edits: with places in pixels of the first picture.
+        scale: pixels of the other picture for one of the first, across and down, greater than 0.
+    """
+    if scale == (1, 1):
+        return tuple(edits)
+
+    def moved(place: Place) -> Place:
+        return place[0] * scale[0], place[1] * scale[1]
+
+    def resize(edit: PoseEdit) -> PoseEdit:
+        match edit:
+            case SetPoints():
+                rows = tuple(
+                    tuple(None if place is None else moved(place) for place in row)
+                    for row in edit.points
+                )
+                return replace(edit, points=rows)
+            case Offset():
+                return replace(edit, by=moved(edit.by))
+            case Mirror() if edit.about is not None:
+                return replace(edit, about=edit.about * scale[0])
+            case Transform() if edit.pivot is not None:
+                return replace(edit, pivot=moved(edit.pivot))
+            case Keys():
+                keys = tuple(
+                    replace(key, points=tuple(map(moved, key.points))) for key in edit.keys
+                )
+                return replace(edit, keys=keys)
+            case _:
+                return edit
+
+    return tuple(map(resize, edits))
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, ProtocolError, SettingsError
 from marionext.files import in_words
-from marionext.jobs import EngineSettings, LivePose, decode_job
+from marionext.jobs import EngineSettings, LivePose, RenderJob, decode_job
 from marionext.paths import user_path
-from marionext.protocol import Event, Failed, Finished, Planned, Posed
+from marionext.protocol import Event, Failed, Finished, Planned, Posed, Referenced, Reply
 from marionext.reporting import Reporter
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = ["LocalEngine"]
 logger = logging.getLogger(__name__)
 
 _OF_THE_SYSTEM = "Check that it is there, and that you may read and write it."
-_Done = TypeVar("_Done", bound=Finished | Planned | Posed)
+_Done = TypeVar("_Done", bound=Finished | Reply)
 _Question = TypeVar("_Question")
 
 
@@ -58,6 +58,7 @@ class LocalEngine:
         self._worker.start()
         self._plans = _Answerer("plans", _planned, self._emit)
         self._poses = _Answerer("poses", self._posed, self._emit)
+        self._references = _Answerer("references", self._referenced, self._emit)
 
     def submit(
         self,
@@ -118,6 +119,17 @@ class LocalEngine:
         self._poses.ask(question_id, pose)
         return question_id
 
+    def ask_reference(self, job: Mapping[str, Any], *, question_id: str | None = None) -> str:
+        """Ask what pose a render lays its motion over and return the question's id.
+
+        The answer, a `Referenced` or a `Failed`, comes while jobs run. Of several questions that
+        wait only the newest is answered.
+        """
+        if question_id is None:
+            question_id = f"{os.getpid()}-reference-{next(self._numbers)}"
+        self._references.ask(question_id, job)
+        return question_id
+
     def poll(self) -> list[Event]:
         """Return the events that have come since the last call, without waiting."""
         events = []
@@ -165,14 +177,15 @@ class LocalEngine:
         for flag in list(self._cancelled.values()):
             flag.set()
         self._jobs.put(None)
-        self._plans.end()
-        self._poses.end()
+        for answerer in self._answerers:
+            answerer.end()
         deadline = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         if self.ended:
             return ()
-        return (*list(self._cancelled), *list(self._plans.open), *list(self._poses.open))
+        asked = [question for answerer in self._answerers for question in list(answerer.open)]
+        return (*list(self._cancelled), *asked)
 
     @property
     def ended(self) -> bool:
@@ -181,7 +194,11 @@ class LocalEngine:
 
     @property
     def _threads(self) -> tuple[threading.Thread, ...]:
-        return self._worker, self._plans.thread, self._poses.thread
+        return self._worker, *(answerer.thread for answerer in self._answerers)
+
+    @property
+    def _answerers(self) -> "tuple[_Answerer[Any], ...]":
+        return self._plans, self._poses, self._references
 
     def __enter__(self) -> Self:
         """Return the engine itself."""
@@ -230,6 +247,21 @@ class LocalEngine:
         seconds = round(time.perf_counter() - started, 4)
         return Posed.of(question_id, (pose.width, pose.height), picture.data, seconds)
 
+    def _referenced(self, question_id: str, asked: Mapping[str, Any]) -> Referenced:
+        """Find the pose of a render's character."""
+        job = decode_job(asked, beside=_here())
+        if not isinstance(job, RenderJob):
+            raise SettingsError(f"expected a render, got a job of the kind {job.kind!r}")
+        from marionext.staging import reference_of  # noqa: PLC0415 - pictures, on first use
+
+        report = Reporter(question_id, self._emit, lambda: False)
+        track = reference_of(job, report)
+        points, scores = (tuple(part[0].tolist()) for part in (track.points, track.scores))
+        width, height = track.size
+        return Referenced(
+            job_id=question_id, width=width, height=height, points=points, scores=scores
+        )
+
 
 class _Answerer(Generic[_Question]):
     """Answers one kind of question on a thread of its own: of those that wait, only the newest.
@@ -243,7 +275,7 @@ class _Answerer(Generic[_Question]):
     def __init__(
         self,
         name: str,
-        answer: Callable[[str, _Question], Planned | Posed],
+        answer: Callable[[str, _Question], Reply],
         emit: Callable[[Event], None],
     ) -> None:
         self._answer, self._emit = answer, emit
@@ -274,7 +306,7 @@ class _Answerer(Generic[_Question]):
                 question = newer
             self._reply(_closing(question[0], partial(self._answer, *question)))
 
-    def _reply(self, event: Planned | Posed | Failed) -> None:
+    def _reply(self, event: Reply | Failed) -> None:
         self.open.discard(event.job_id)
         self._emit(event)
 

@@ -9,7 +9,6 @@ changed by hand.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ from marionext.backends.doll import REFINER
 from marionext.casting import doll_pose, find_files, open_doll
 from marionext.doll import Doll, DollDrawer, is_flat
 from marionext.errors import CharacterError, MotionError, SettingsError
-from marionext.frames import FrameRate
 from marionext.jobs import LivePose
 from marionext.limits import PICTURE_SIDE
 from marionext.paths import user_path
@@ -40,7 +38,6 @@ __all__ = ["Poser"]
 _CHARACTERS = 4
 """That are kept; each takes some ten megabytes."""
 _MOTIONS = 4
-_RATE = FrameRate(Fraction(24))
 
 _Stamp = tuple[tuple[str, int, int], ...]
 
@@ -86,7 +83,7 @@ class Poser:
             motion = None if asked.motion is None else self._motion(user_path(asked.motion))
             reference = cropped_pose(doll_pose(known.doll), size)
             before = points
-            points = _fitted(points, scores, size, reference, asked.fit, motion)
+            points = poses.fit_pose(points, scores, reference, asked.fit, motion)
             if depths is not None:
                 depths = depths * _growth(before, points, scores)
         drawer = known.drawers.get(size)
@@ -183,52 +180,6 @@ def _array(name: str, numbers: tuple[Any, ...], shape: tuple[int, ...]) -> NDArr
     if not (np.abs(array) <= PICTURE_SIDE).all():  # so NaN is refused as well
         raise SettingsError(f"{name}: expected numbers from -{PICTURE_SIDE} to {PICTURE_SIDE}")
     return array.astype(np.float32)
-
-
-def _fitted(
-    points: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    size: tuple[int, int],
-    reference: PoseTrack,
-    mode: poses.FitMode,
-    motion: PoseTrack | None,
-) -> NDArray[np.float32]:
-    """Lay one pose over the character as a render of the motion would.
-
-    Args:
-        points: (people, 134, 2) in the motion's picture, brought to ``size``.
-        scores: (people, 134).
-        size: width and height of the picture.
-        reference: the character's pose in it.
-        mode: of the fit.
-        motion: what the fit is measured on, in a picture of the same shape; None: the pose alone.
-
-    Returns:
-        (people, 134, 2) in pixels of the picture.
-
-    Raises:
-        SettingsError: the motion has another number of people.
-    """
-    now = PoseTrack(points=points[None], scores=scores[None], size=size, rate=_RATE)
-    if motion is None:
-        return np.asarray(poses.fit(now, reference, mode).track.points[0])
-    if motion.people != len(points):
-        raise SettingsError(
-            f"expected as many people in the pose as in the motion, {motion.people}, "
-            f"got {len(points)}"
-        )
-    scale = np.array(size, np.float32) / np.array(motion.size, np.float32)
-    clip = motion.with_(points=motion.points * scale, size=size)
-    # The fit takes the pose for one more frame that was put in by hand: it measures the others.
-    measured, whole = (
-        clip.with_(
-            points=np.concatenate([clip.points, now.points]),
-            scores=np.concatenate([clip.scores, seen]),
-            origins=np.concatenate([clip.origins, now.origins]),
-        )
-        for seen in (np.zeros_like(now.scores), now.scores)
-    )
-    return np.asarray(poses.fit(whole, reference, mode, measured=measured).track.points[-1])
 
 
 def _growth(

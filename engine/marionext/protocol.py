@@ -1,9 +1,9 @@
 """What host and engine process say to each other: one JSON object a line.
 
-The host sends `Submit`, `Cancel`, `Plan`, `Pose` and `Shutdown`; the engine answers with events.
-The first is `Hello`; every job that was accepted ends with exactly one `Finished` or `Failed`,
-every question with one answer or `Failed`. Frames and previews travel as paths, the pictures of
-live poses in the line itself. ``docs/protocol.md`` describes the exchange.
+The host sends `Submit`, `Cancel`, `Plan`, `Pose`, `Reference` and `Shutdown`; the engine answers
+with events. The first is `Hello`; every job that was accepted ends with exactly one `Finished` or
+`Failed`, every question with one `Reply` or `Failed`. Frames and previews travel as paths, the
+pictures of live poses in the line itself. ``docs/protocol.md`` describes the exchange.
 """
 
 import binascii
@@ -31,6 +31,9 @@ __all__ = [
     "Posed",
     "Preview",
     "Progress",
+    "Reference",
+    "Referenced",
+    "Reply",
     "Shutdown",
     "Submit",
     "read_command",
@@ -85,6 +88,20 @@ class Pose:
     """Of the question."""
     pose: dict[str, Any]
     """A `marionext.jobs.LivePose` as JSON values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Host: what pose does this render lay its motion over? It is answered while jobs run.
+
+    The motion itself need not be there yet. Of several questions that wait, only the newest is
+    answered; the others fail as ``cancelled``.
+    """
+
+    job_id: str
+    """Of the question."""
+    job: dict[str, Any]
+    """As that of `Submit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,14 +251,34 @@ class Posed:
         return pixels
 
 
-Command = Submit | Cancel | Plan | Pose | Shutdown
-Event = Hello | Progress | Preview | FrameWritten | Log | Planned | Posed | Finished | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referenced:
+    """Engine: the answer to a `Reference`; a `Failed` with the question's id, where there is none.
+
+    No people: the pose of the character is not known, and the motion is placed without it.
+    """
+
+    job_id: str
+    width: int
+    """Of the render's frame in pixels."""
+    height: int
+    points: tuple[Any, ...]
+    """(people, 134, 2) in pixels of the frame, x to the right, y down."""
+    scores: tuple[Any, ...]
+    """(people, 134)."""
+
+
+Command = Submit | Cancel | Plan | Pose | Reference | Shutdown
+Reply = Planned | Posed | Referenced
+"""What answers a question."""
+Event = Hello | Progress | Preview | FrameWritten | Log | Reply | Finished | Failed
 
 _COMMANDS: dict[str, type[Command]] = {
     "submit": Submit,
     "cancel": Cancel,
     "plan": Plan,
     "pose": Pose,
+    "reference": Reference,
     "shutdown": Shutdown,
 }
 _EVENTS: dict[str, type[Event]] = {
@@ -252,6 +289,7 @@ _EVENTS: dict[str, type[Event]] = {
     "log": Log,
     "planned": Planned,
     "posed": Posed,
+    "referenced": Referenced,
     "finished": Finished,
     "failed": Failed,
 }

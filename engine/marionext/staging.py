@@ -19,6 +19,7 @@ from marionext.casting import (
     open_doll,
     pose_beside,
     read_kept,
+    read_picture,
     write_kept,
 )
 from marionext.character import Character, crop_geometry
@@ -33,7 +34,7 @@ from marionext.reporting import Reporter
 from marionext.settings import DollSettings, SvdSettings
 from marionext.sources import OpenMotion, select_frames
 
-__all__ = ["Staged", "character_pose", "cropped_pose", "refuse_empty"]
+__all__ = ["Staged", "character_pose", "cropped_pose", "reference_of", "refuse_empty"]
 
 Control = Callable[[int], NDArray[np.uint8]]
 
@@ -318,6 +319,30 @@ def refuse_empty(track: PoseTrack, numbers: Sequence[int], report: Reporter) -> 
         f"({format_frames(empty)}): they will be empty. {hint}",
         warning=True,
     )
+
+
+def reference_of(job: RenderJob, report: Reporter) -> PoseTrack:
+    """Return the pose that a render lays its motion over; nothing of the motion is read.
+
+    Args:
+        job: of the render.
+        report: told what was not found.
+
+    Returns:
+        What `Staged.reference` has: one frame in the render's size, or a track without people.
+
+    Raises:
+        CharacterError: the picture cannot be read, or is no doll though the model wants one.
+        ModelError: a pose has to be detected, and the detector's networks are not there.
+    """
+    character, settings, detector = Path(job.character), job.settings, job.motion.detector
+    if isinstance(settings, DollSettings):
+        doll = open_doll(character, report.log, detector=detector)
+        return cropped_pose(doll_pose(doll), settings.size)
+    from marionext.diffusion import fit_character  # noqa: PLC0415 - torch
+
+    picture = fit_character(read_picture(character).pixels, settings.size)
+    return character_pose(character, picture, report, detector)
 
 
 def character_pose(

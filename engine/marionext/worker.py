@@ -30,9 +30,10 @@ from marionext.protocol import (
     Hello,
     Log,
     Plan,
-    Planned,
     Pose,
     Posed,
+    Reference,
+    Reply,
     Shutdown,
     Submit,
     read_command,
@@ -41,7 +42,7 @@ from marionext.protocol import (
 
 __all__ = ["serve", "serve_stdio"]
 
-_CLOSING = (Finished, Failed, Planned, Posed)
+_CLOSING = Finished | Failed | Reply
 _SECONDS_TO_READ = 2.0
 """That a host gets for reading the last events."""
 
@@ -117,6 +118,8 @@ def _take_commands(commands: TextIO, engine: LocalEngine, host: "_Host") -> None
                 engine.ask_plan(command.job, command.engine, question_id=command.job_id)
             case Pose():
                 engine.ask_pose(command.pose, question_id=command.job_id)
+            case Reference():
+                engine.ask_reference(command.job, question_id=command.job_id)
             case Shutdown():
                 return
 

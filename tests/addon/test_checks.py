@@ -1,5 +1,8 @@
 """What Blender's sidebar tells before a render, and how it comes by models."""
 
+import re
+from pathlib import Path
+
 import pytest
 from tests.engine.backends.pictures import tiny
 
@@ -59,6 +62,21 @@ def test_models_are_listed_checked_and_fetched_with_their_licence(found) -> None
     assert found["from an empty folder"]
     assert found["row of a failure"] == [False, True, True]
     assert found["checked"] == [False, False, "Every file is what it should be."]
+
+
+def test_a_problem_is_reported_without_names_and_places(found) -> None:
+    assert "nobody.png" in found["the problem"]
+    report = found["report"]
+    for part in ("Marionext 0.", "Blender ", "nobody.png", "model=puppet", "Python "):
+        assert part in report, part
+    for secret in ("Secret Hero", "Unannounced", "client", "hush", str(Path.home())):
+        assert secret not in report, secret
+    assert found["own text"] == ["mine", 2], "a text of the user's stays as it is"
+    path, manual = found["manual"]
+    assert "<h1" in manual
+    for picture in re.findall(r'src="([^"]+)"', manual):
+        assert (Path(path).parent / picture).is_file()
+    assert found["website"] == ["", False], "an address is shown once there is one"
 
 
 def test_a_character_is_made_from_words(found) -> None:

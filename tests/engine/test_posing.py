@@ -22,13 +22,14 @@ from marionext.client import EngineProcess
 from marionext.codec import encode
 from marionext.errors import CharacterError, EngineError, MotionError, SettingsError
 from marionext.hosts import LivePictures, SharedEngine
-from marionext.jobs import LivePose
+from marionext.jobs import LivePose, decode_job
 from marionext.local import LocalEngine
 from marionext.pose import PoseTrack
 from marionext.pose.formats import read_track, write_native
 from marionext.posing import Poser
-from marionext.protocol import Event, Failed, Finished, FrameWritten, Posed
+from marionext.protocol import Event, Failed, Finished, FrameWritten, Posed, Referenced, Reply
 from marionext.reporting import Reporter
+from marionext.staging import cropped_pose
 
 JobMaker = Callable[..., dict[str, Any]]
 CALM = {"OMP_NUM_THREADS": "1"}
@@ -51,11 +52,11 @@ def live(character: Path, track: PoseTrack, frame: int = 0, **changes: Any) -> L
     )
 
 
-def ending(poll: Callable[[], list[Event]], name: str, seconds: float = 60) -> Posed | Failed:
+def ending(poll: Callable[[], list[Event]], name: str, seconds: float = 60) -> Reply | Failed:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for event in poll():
-            if isinstance(event, Posed | Failed) and event.job_id == name:
+            if isinstance(event, Reply | Failed) and event.job_id == name:
                 return event
         time.sleep(0.005)
     raise AssertionError(f"{name} is not answered within {seconds} s")
@@ -209,6 +210,25 @@ def test_a_question_that_is_none_fails_and_the_next_is_answered(
             assert isinstance(failed, Failed)
             assert failed.code == "settings"
         assert isinstance(ending(engine.poll, engine.ask_pose(live(character_file, dance))), Posed)
+
+
+@pytest.mark.parametrize("model", ["doll", "puppet"])
+def test_the_pose_that_a_render_lays_its_motion_over_is_told(
+    model: str, make_job: JobMaker, character_file: Path
+) -> None:
+    job = make_job(model=model, motion={"path": "not-yet.npz"})
+    job["settings"] = {"width": 64, "height": 128}
+    size = decode_job(job).settings.size  # type: ignore[union-attr]
+    with LocalEngine() as engine:
+        told = ending(engine.poll, engine.ask_reference(job))
+        assert isinstance(told, Referenced)
+        assert (told.width, told.height) == size
+        wanted = cropped_pose(read_track(character_file.with_suffix(".pose.npz")), size)
+        assert np.allclose(told.points, wanted.points[0], atol=0.01)
+        assert np.allclose(told.scores, wanted.scores[0])
+        gone = ending(engine.poll, engine.ask_reference({**job, "character": "nobody.png"}))
+        assert isinstance(gone, Failed)
+        assert gone.code == "character"
 
 
 @pytest.mark.slow

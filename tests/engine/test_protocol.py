@@ -22,6 +22,8 @@ from marionext.protocol import (
     Posed,
     Preview,
     Progress,
+    Reference,
+    Referenced,
     Submit,
     read_command,
     read_event,
@@ -53,6 +55,14 @@ EVENTS = st.one_of(
         picture=TEXT,
         seconds=st.floats(0, 1e6),
     ),
+    st.builds(
+        Referenced,
+        job_id=TEXT,
+        width=NUMBERS,
+        height=NUMBERS,
+        points=st.tuples(st.lists(st.lists(st.floats(0, 1)))),
+        scores=st.tuples(st.lists(st.floats(0, 1))),
+    ),
     st.builds(Failed, job_id=TEXT, code=TEXT, message=TEXT, hint=st.none() | TEXT),
 )
 
@@ -72,6 +82,7 @@ def test_a_command_survives_its_line(job_id: str, path: str) -> None:
         Cancel(job_id=job_id),
         Submit(job_id=job_id, job={"a": [path]}, engine={}),
         Pose(job_id=job_id, pose={"character": path}),
+        Reference(job_id=job_id, job={"character": path}),
     ):
         assert read_command(write_line(command)) == command
 

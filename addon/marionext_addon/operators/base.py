@@ -8,6 +8,7 @@ from bpy.props import StringProperty
 
 from marionext.errors import EngineError, SettingsError
 
+from ..work import problems
 from ..work.renders import Render
 from ..work.runner import runner
 
@@ -17,6 +18,7 @@ __all__ = ["OnJob", "active_render", "report_error", "seen"]
 def report_error(operator: Any, error: EngineError) -> set[str]:
     """Tell the user about an error in Blender's way."""
     operator.report({"ERROR"}, str(error))
+    problems.note_error(operator.bl_idname, error)
     return {"CANCELLED"}
 
 

@@ -178,15 +178,9 @@ class MARIONEXT_OT_fetch_model(_OnModel, bpy.types.Operator):
 
     accepted: BoolProperty(
         name="I accept this licence",
-        description="Nothing is fetched without it",
+        description="Nothing is fetched without it, by a script either",
         default=False,
         options={"SKIP_SAVE"},
-    )
-    asks: BoolProperty(
-        name="Ask",
-        description="Fetch only where the licence has been accepted; scripts need not",
-        default=False,
-        options={"HIDDEN", "SKIP_SAVE"},
     )
 
     @classmethod
@@ -199,7 +193,7 @@ class MARIONEXT_OT_fetch_model(_OnModel, bpy.types.Operator):
 
     def invoke(self, context: Any, _event: object) -> set[str]:
         """Show size and licence first."""
-        self.model, self.asks = self._name(context), True
+        self.model = self._name(context)
         return set(context.window_manager.invoke_props_dialog(self, width=480))
 
     def draw(self, _context: object) -> None:
@@ -219,9 +213,11 @@ class MARIONEXT_OT_fetch_model(_OnModel, bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Start fetching."""
         name = self._name(context)
-        if self.asks and not self.accepted:
+        if not self.accepted:
             error = SettingsError(
-                "the licence was not accepted", hint="Nothing was fetched. Tick the box to fetch."
+                "the licence was not accepted",
+                hint="Nothing was fetched. Tick the box, or give accepted=True in a script, if you "
+                "accept it.",
             )
             return report_error(self, error)
         try:

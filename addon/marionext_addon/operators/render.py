@@ -24,7 +24,7 @@ from ..state import changes
 from ..state.paths import RELATIVE, absolute
 from ..state.translations import say
 from ..state.words import wrapped
-from ..work import checking, engine, folders, jobs, shots
+from ..work import checking, engine, folders, jobs, problems, shots
 from ..work.renders import handed_over
 from ..work.runner import runner
 from . import tasks
@@ -41,6 +41,7 @@ class _Render:
     kind: folders.Kind
     report: Reporter
     layout: Any
+    bl_idname: str
     bl_options = {"REGISTER"}
     doubts: list[str]
 
@@ -110,6 +111,8 @@ class _Render:
             runner.close()
             sys.exit(status)
         self.report({"ERROR" if status else "INFO"}, text)
+        if status:
+            problems.note_error(self.bl_idname, text)
         return {"CANCELLED"} if status else {"FINISHED"}
 
 

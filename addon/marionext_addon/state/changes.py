@@ -21,6 +21,7 @@ __all__ = [
     "models_changed",
     "overlay_switched",
     "picture_changed",
+    "poses_edited",
 ]
 
 
@@ -61,5 +62,7 @@ job_ended = Change()
 jobs_changed = Change()
 frames_came = Change()
 """Told with a `work.renders.Render` of which there are more frames than before."""
+poses_edited = Change()
+"""Told when an edit of the poses was changed in the list."""
 picture_changed = Change()
 """Told with the path of a picture that was written again."""

@@ -23,6 +23,7 @@ from bpy.props import (
 from marionext import presets
 
 from . import changes
+from .edits import MarionextEdit
 from .models import NUMBER_OF_DEFAULT, find_models
 from .paths import RELATIVE
 
@@ -174,6 +175,8 @@ class MarionextScene(bpy.types.PropertyGroup):
         description="Frame of the scene at which the motion's first frame lies",
         default=1,
     )
+    edits: CollectionProperty(type=MarionextEdit)
+    edit_index: IntProperty(options={"HIDDEN"})
     identity: StringProperty(
         name="Identity", description="By which the scene's renders are known", options={"HIDDEN"}
     )
@@ -303,6 +306,12 @@ class MarionextScene(bpy.types.PropertyGroup):
             ("linear", "Move and scale", "The figure is moved and scaled onto the picture's"),
             ("limbs", "Limb by limb", "Each limb also takes the character's length"),
             ("none", "As it is", "The camera of the scene decides alone"),
+            # The last, since files keep the number.
+            (
+                "inside",
+                "Inside",
+                "Limb by limb, and all of the motion is kept in the picture",
+            ),
         ],
         default="linear",
     )
@@ -368,6 +377,13 @@ class MarionextScene(bpy.types.PropertyGroup):
     overlay: BoolProperty(
         name="Show keypoints",
         description="Draw the keypoints over the viewport as they will be rendered",
+        default=False,
+        update=_overlay_switched,
+    )
+    overlay_drawn: BoolProperty(
+        name="As drawn",
+        description="In views through the camera, show them as a render draws them: with the "
+        "edits, and moved and scaled onto the character's picture",
         default=False,
         update=_overlay_switched,
     )
@@ -524,9 +540,13 @@ class MarionextSession(bpy.types.PropertyGroup):
     live_message: StringProperty()
     """What the live preview is doing before it has a picture, or why it was switched off."""
     live_hint: StringProperty()
+    drawn_message: StringProperty()
+    """Why the overlay does not show the keypoints as a render draws them, or not yet."""
+    drawn_hint: StringProperty()
 
 
 _CLASSES = (
+    MarionextEdit,
     MarionextMapping,
     MarionextPerson,
     MarionextScene,

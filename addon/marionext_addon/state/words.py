@@ -3,11 +3,13 @@
 
 import re
 import textwrap
+from pathlib import PurePath
 from typing import Any
 
+from .edits import KINDS, LIMBS
 from .translations import say
 
-__all__ = ["coverage_words", "role_words", "wrapped"]
+__all__ = ["coverage_words", "edit_words", "role_words", "wrapped"]
 
 _WORDS = {
     "left": "Left",
@@ -84,6 +86,22 @@ def _face_words(source: str) -> str:
     if shapes:
         return say("Face: {count} shapes", count=shapes[1])
     return say(_FACES.get(source, source))
+
+
+_KIND_NAMES = {kind: name for kind, name, _ in KINDS}
+_LIMB_NAMES = {limb: name for limb, name, _ in LIMBS}
+
+
+def edit_words(edit: Any) -> str:
+    """Return an edit for people to read: "Hide: left hand, 101-120"."""
+    kind = say(_KIND_NAMES[edit.kind])
+    if edit.kind == "FILE":
+        return f"{kind}: {PurePath(edit.path).name}"
+    limbs = [say(name) for limb, name in _LIMB_NAMES.items() if limb in edit.limbs]
+    parts = limbs if len(limbs) <= 2 else [say("{count} limbs", count=len(limbs))]
+    if edit.limited:
+        parts.append(f"{edit.start}-{edit.end}")
+    return f"{kind}: {', '.join(parts)}" if parts else kind
 
 
 def wrapped(text: str, letters: int = 72) -> list[str]:

@@ -6,8 +6,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
+from ..state.edits import ICONS
 from ..state.translations import say
-from ..state.words import role_words
+from ..state.words import edit_words, role_words
 
 __all__ = ["STATE_ICONS"]
 
@@ -109,6 +110,29 @@ class MARIONEXT_UL_mapping(bpy.types.UIList):
         return flags, []
 
 
+class MARIONEXT_UL_edits(bpy.types.UIList):
+    """What is changed of the poses, in order."""
+
+    def draw_item(
+        self,
+        _context: Any,
+        layout: Any,
+        _settings: Any,
+        edit: Any,
+        _icon: int,
+        _active: Any,
+        _property: str,
+        _index: int = 0,
+        _flag: int = 0,
+    ) -> None:
+        """Draw one edit."""
+        row = layout.row(align=True)
+        row.prop(edit, "enabled", text="")
+        words = row.row(align=True)
+        words.active = edit.enabled
+        words.label(text=edit_words(edit), icon=ICONS[edit.kind], translate=False)
+
+
 class MARIONEXT_UL_jobs(bpy.types.UIList):
     """Renders of this session, waiting, running and done."""
 
@@ -135,6 +159,6 @@ class MARIONEXT_UL_jobs(bpy.types.UIList):
             side.label(text=shown, translate=False)
 
 
-_CLASSES = (MARIONEXT_UL_people, MARIONEXT_UL_mapping, MARIONEXT_UL_jobs)
+_CLASSES = (MARIONEXT_UL_people, MARIONEXT_UL_mapping, MARIONEXT_UL_edits, MARIONEXT_UL_jobs)
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from marionext.errors import EngineError
 
-from ..scene import filmed
+from ..scene import cameras, filmed
 from ..scene.choices import render_size, scene_rate
 from ..scene.live import (
     Shown,
@@ -29,6 +29,7 @@ from ..scene.live import (
     places_in_picture,
 )
 from ..state import changes
+from ..work.drawn import Drawn, Keypoints
 from .strokes import Strokes, figure_strokes, frame_strokes, to_region, together
 
 __all__ = ["register", "show", "shown", "unregister"]
@@ -42,10 +43,26 @@ class _Overlay:
 
     def __init__(self) -> None:
         self.watcher = Watcher()
+        self.drawn: Drawn | None = None
+        """Where the keypoints are shown as a render draws them."""
         self.handler = bpy.types.SpaceView3D.draw_handler_add(self.draw, (), "WINDOW", "POST_PIXEL")
 
     def close(self) -> None:
         bpy.types.SpaceView3D.draw_handler_remove(self.handler, "WINDOW")
+        self.draw_as_rendered(False)
+
+    def draw_as_rendered(self, on: bool) -> None:
+        """Begin or end to find out how a render draws the keypoints."""
+        if on and self.drawn is None:
+            self.drawn = Drawn()
+        elif not on and self.drawn is not None:
+            self.drawn.close()
+            self.drawn = None
+            _tell("", "")
+
+    def _rendered(self, scene: Any, now: Keypoints, size: tuple[int, int]) -> Keypoints | None:
+        wanted = self.drawn is not None and scene.marionext.overlay_drawn
+        return self.drawn.at(scene, now, size) if wanted and self.drawn is not None else None
 
     def draw(self) -> None:
         """Draw one region; Blender calls it at every redraw of every 3D viewport."""
@@ -68,6 +85,14 @@ class _Overlay:
         scale = context.preferences.system.ui_scale
         through_camera = view.view_perspective == "CAMERA"
         size = (region.width, region.height)
+        if through_camera and now.views:
+            points = np.stack([seen.pixels[0] for seen in now.views]).astype(np.float32)
+            scores = np.stack([seen.scores[0] for seen in now.views]).astype(np.float32)
+            found = self._rendered(context.scene, (points, scores), now.size)
+            if found is not None:
+                flat = _flat_strokes(now.look, now.size, found, matrix, size, scale)
+                _fill(together(list(flat)))
+                return
         _fill(together(list(_strokes(now, matrix, size, scale, through_camera))))
 
     def _draw_file(self, context: Any, view: Any, region: Any) -> None:
@@ -76,32 +101,35 @@ class _Overlay:
             return
         matrix = np.array(view.perspective_matrix, dtype=np.float64)
         scale, size = context.preferences.system.ui_scale, (region.width, region.height)
+        scene = context.scene
+        picture = render_size(scene)
+        now = scene.frame_current + Fraction(float(scene.frame_subframe))
         try:
-            strokes = list(_filmed_strokes(context.scene, context.view_layer, matrix, size, scale))
+            track = filmed.poses_at(
+                scene, (now,), picture, fit=scene.marionext.fit, rate=scene_rate(scene), first=0
+            )
+            look = look_through(scene, context.view_layer, picture)
         except EngineError as error:
             _write(error.message)
             return
-        _fill(together(strokes))
+        keypoints = (track.points[0], track.scores[0])
+        found = self._rendered(scene, keypoints, picture) or keypoints
+        _fill(together(list(_flat_strokes(look, picture, found, matrix, size, scale))))
 
 
-def _filmed_strokes(
-    scene: Any, layer: Any, matrix: NDArray[np.float64], size: tuple[int, int], scale: float
+def _flat_strokes(
+    look: cameras.Look,
+    picture: tuple[int, int],
+    keypoints: Keypoints,
+    matrix: NDArray[np.float64],
+    size: tuple[int, int],
+    scale: float,
 ) -> Iterator[Strokes]:
-    """Yield the keypoints of a file's motion in the camera's frame.
-
-    Raises:
-        EngineError: there are none yet, or there is no camera.
-    """
-    picture = render_size(scene)
-    now = scene.frame_current + Fraction(float(scene.frame_subframe))
-    track = filmed.poses_at(
-        scene, (now,), picture, fit=scene.marionext.fit, rate=scene_rate(scene), first=0
-    )
-    look = look_through(scene, layer, picture)
+    """Yield keypoints that lie in the render's picture, in the camera's frame."""
     corners, before = to_region(picture_corners(look, picture), matrix, size)
     if before.all():
         yield frame_strokes(corners, scale=scale)
-    for points, scores in zip(track.points[0], track.scores[0], strict=True):
+    for points, scores in zip(*keypoints, strict=True):
         places = places_in_picture(look, picture, points.astype(np.float64))
         flat, ahead = to_region(places, matrix, size)
         yield figure_strokes(flat, scores, ahead & (scores > 0), scale=scale)
@@ -180,20 +208,32 @@ def show(on: bool) -> None:
 
 
 def _cast() -> float | None:
-    """Cast a few rays while nothing plays; ends with the overlay."""
+    """Cast a few rays and record a few poses while nothing plays; ends with the overlay."""
     if not _overlays:
         return None
     screen = bpy.context.screen
-    if screen is None or screen.is_animation_playing:
+    if screen is None or screen.is_animation_playing or bpy.app.is_job_running("RENDER"):
         return 0.2
-    scene = bpy.context.scene
-    if scene.marionext.overlay:
-        try:
-            if _overlays[0].watcher.cast(scene, bpy.context.view_layer):
-                _redraw()
-        except EngineError:
-            return 0.5  # the draw handler says what is the matter
-    return _SECONDS if _overlays[0].watcher.busy else 0.2
+    scene, overlay = bpy.context.scene, _overlays[0]
+    if not scene.marionext.overlay:
+        return 0.2
+    try:
+        if overlay.watcher.cast(scene, bpy.context.view_layer):
+            _redraw()
+    except EngineError:
+        return 0.5  # the draw handler says what is the matter
+    drawn = overlay.drawn
+    if drawn is not None and scene.marionext.overlay_drawn and drawn.step(scene):
+        _tell(drawn.message, drawn.hint)
+        _redraw()
+    return _SECONDS if overlay.watcher.busy or (drawn is not None and drawn.busy) else 0.2
+
+
+def _tell(message: str, hint: str) -> None:
+    session = bpy.context.window_manager.marionext
+    if (session.drawn_message, session.drawn_hint) != (message, hint):
+        session.drawn_message, session.drawn_hint = message, hint
+        changes.jobs_changed.tell()
 
 
 def _redraw() -> None:
@@ -205,7 +245,10 @@ def _redraw() -> None:
 
 def sync(*_arguments: object) -> None:
     """Show the overlay if any scene wants it: after a file was opened, or a switch was turned."""
-    show(any(scene.marionext.overlay for scene in bpy.data.scenes))
+    wanted = [scene.marionext for scene in bpy.data.scenes if scene.marionext.overlay]
+    show(bool(wanted))
+    for overlay in _overlays:
+        overlay.draw_as_rendered(any(settings.overlay_drawn for settings in wanted))
 
 
 @persistent  # type: ignore[untyped-decorator]
@@ -218,6 +261,20 @@ def _opened(*_arguments: object) -> None:
 @persistent  # type: ignore[untyped-decorator]
 def _undone(*_arguments: object) -> None:
     sync()
+    _note_change()
+
+
+@persistent  # type: ignore[untyped-decorator]
+def _updated(_scene: object, graph: Any = None) -> None:
+    if graph is not None and graph.id_type_updated("ACTION"):
+        _note_change()
+
+
+def _note_change() -> None:
+    """The motion may be another one, also in frames that are not shown."""
+    for overlay in _overlays:
+        if overlay.drawn is not None:
+            overlay.drawn.note_change()
 
 
 def _handlers() -> tuple[tuple[Any, Any], ...]:
@@ -226,12 +283,14 @@ def _handlers() -> tuple[tuple[Any, Any], ...]:
         (handlers.load_post, _opened),
         (handlers.undo_post, _undone),
         (handlers.redo_post, _undone),
+        (handlers.depsgraph_update_post, _updated),
     )
 
 
 def register() -> None:
     """Follow the scenes' switches from file to file, and through undo."""
     changes.overlay_switched.listen(sync)
+    changes.poses_edited.listen(_redraw)
     for handlers, follow in _handlers():
         handlers.append(follow)
     if not bpy.app.background:
@@ -242,6 +301,7 @@ def register() -> None:
 def unregister() -> None:
     """Take the drawing away."""
     changes.overlay_switched.forget(sync)
+    changes.poses_edited.forget(_redraw)
     for handlers, follow in _handlers():
         if follow in handlers:
             handlers.remove(follow)

@@ -5,7 +5,7 @@ from typing import Any
 
 import bpy
 
-from ..state import ADDON, preferences
+from ..state import ADDON, links, preferences
 from ..state.translations import say
 from . import paragraphs
 from .panels.progress import draw_factor
@@ -45,6 +45,12 @@ class MarionextPreferences(preferences.Choices, bpy.types.AddonPreferences):
             layout.label(
                 text="Models are fetched only when Blender's online access is allowed.", icon="INFO"
             )
+
+        row = layout.row()
+        row.operator("marionext.open_manual", icon="HELP")
+        row.operator("marionext.report_problem", icon="TEXT")
+        if links.WEBSITE:
+            row.operator("marionext.open_website", icon="URL")
 
     def _draw_models(self, context: Any, layout: Any, session: Any) -> None:
         row = layout.row()

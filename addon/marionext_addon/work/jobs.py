@@ -20,7 +20,9 @@ from ..scene.choices import (
     camera_of,
     frame_numbers,
     model_of,
+    render_size,
 )
+from ..scene.edits import edits_of
 from ..state.paths import absolute
 from .folders import MOTION_FILE, POSE_MAPS, Kind
 from .shots import Shot
@@ -57,6 +59,7 @@ def check(scene: Any, kind: Kind) -> None:
                 hint="Leave Edit Mode (Tab) and press the button again.",
             )
     frame_numbers(scene)
+    edits_of(scene, render_size(scene))
     if filmed_track is None and camera_of(scene) is None:
         if settings.camera == "OBJECT":
             raise MotionError(
@@ -135,15 +138,16 @@ def build_job(scene: Any, shot: Shot, character: str) -> RenderJob | PoseMapJob:
         character: file of the character's picture; pose maps need none.
 
     Raises:
-        SettingsError: a setting is out of its range.
+        SettingsError: a setting is out of its range, or a file of edits cannot be read.
     """
     # Keypoints of a rig are the truth: nothing is cleaned, nobody is left out.
     motion = MotionSource(path=MOTION_FILE, kind="track", person="all")
+    edits = edits_of(scene, shot.size)
     if shot.kind == "POSE_MAPS":
         return PoseMapJob(
             motion=motion,
             output=POSE_MAPS,
-            pose=PoseSettings(fit="none", clean=False),
+            pose=PoseSettings(fit="none", clean=False, edits=edits),
             frames=shot.selection,
             width=shot.size[0],
             height=shot.size[1],
@@ -156,7 +160,7 @@ def build_job(scene: Any, shot: Shot, character: str) -> RenderJob | PoseMapJob:
         model=model_of(scene),
         quality=quality,
         frames=shot.selection,
-        pose=PoseSettings(fit=chosen.pose_fit, clean=False),
+        pose=PoseSettings(fit=chosen.pose_fit, clean=False, edits=edits),
         settings=settings,
         output=OutputSettings(directory=".", pose_maps=chosen.save_pose_maps),
     )

@@ -5,18 +5,15 @@ Handlers only note that something has moved; a timer reads the pose, asks the en
 newest picture to the image *Marionext Live*. Nothing waits: a pose that was overtaken is never
 drawn.
 
-A render fits its motion as a whole. So that the preview agrees with it, poses spread over the
-range are recorded, in small pieces, and the engine measures the fit on them; they are recorded
-again when the settings or, after a moment of rest, poses or animation have changed. A bone thus
-moves against a fit that stands still while it is moved.
+A render fits its motion as a whole. So that the preview agrees with it, the fit is measured on
+poses spread over the range (`measuring`). A bone thus moves against a fit that stands still while
+it is moved.
 """
 
 import shutil
 import tempfile
 import time
-from collections.abc import Generator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +22,19 @@ import numpy as np
 from bpy.app.handlers import persistent
 from numpy.typing import NDArray
 
-from marionext.errors import CharacterError, EngineError
-from marionext.frames import FrameRate
+from marionext.errors import EngineError
 from marionext.hosts import LivePictures
 from marionext.jobs import LivePose
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Posed
 
-from ..scene import cameras, choices, recording, rig
 from ..scene.live import Shown, Watcher
 from ..state import changes
-from . import engine, jobs, reference, shots
+from . import engine, jobs
 from .editors import image_editors, redraw
+from .measuring import Measuring
+from .reference import character_of
 from .runner import runner
 
 __all__ = [
@@ -58,11 +55,9 @@ _MARK = "marionext_live"
 _SECONDS = 0.02
 """Between two looks at what has moved and what has come."""
 _REST = 1.0
-"""Seconds without a change after which the animation counts as made."""
+"""Seconds without a new picture after which the last one is packed."""
 _MEASURED = 48
 """Poses that a fit is measured on; a shorter range is measured whole."""
-_PATIENCE = 0.01
-"""Seconds of recording between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +80,12 @@ class _Preview:
         self.pictures = LivePictures(runner.engine)
         self.moved = True
         """Whether the pose may have changed since it was read."""
-        self.animated = 0.0
-        """When the motion was changed, on the monotonic clock; 0: not since it was measured."""
-        self.measured: object = None
-        """What the poses that the fit is measured on were recorded for."""
+        self.measuring = Measuring("DRAFT", most=_MEASURED)
+        """The poses that the fit is measured on."""
         self.motion: str | None = None
         """Their file."""
-        self.track: PoseTrack | None = None
+        self.written: PoseTrack | None = None
         """What is in it."""
-        self.measuring: Generator[None, None, None] | None = None
-        self.measurements = 0
         self.asked: LivePose | None = None
         self.seen: Shown | None = None
         """What was looked at for it."""
@@ -116,8 +107,7 @@ class _Preview:
     def close(self) -> None:
         """Leave nothing behind; the engine goes when it has been idle for a while."""
         self.pictures.forget()
-        if self.measuring is not None:
-            self.measuring.close()
+        self.measuring.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         _remove_image()
         runner.wake()
@@ -155,7 +145,7 @@ class _Preview:
             _say(error.message, error.hint or "")
             return
         pose = LivePose(
-            character=str(_character(scene)),
+            character=str(character_of(scene, "DRAFT")),
             width=shown.size[0],
             height=shown.size[1],
             points=tuple(view.pixels[0].tolist() for view in shown.views),
@@ -166,7 +156,7 @@ class _Preview:
         if pose == self.asked:
             return  # what has changed is not in the picture
         if scene.frame_current_final == self.frame and not self._is_seen(pose):
-            self.animated = time.monotonic()  # not the timeline has moved, but something in it
+            self.measuring.note_change()  # not the timeline has moved, but something in it
         self.frame = scene.frame_current_final
         self.asked, self.asked_at, self.seen = pose, time.monotonic(), shown
         self.pictures.ask(
@@ -204,140 +194,25 @@ class _Preview:
         """Record poses for the fit where there are none, or others are needed."""
         if scene.marionext.pose_fit == "none":
             return
-        if self.measuring is None:
-            form = _form(scene)
-            rests = self.animated and time.monotonic() - self.animated > _REST
-            if form == self.measured and not (rests and not _is_playing()):
-                return
-            self.measured, self.animated = form, 0.0
-            self.measuring = self._measure(scene)
+        ended = self.measuring.step(scene)
+        if ended and self.measuring.failed is not None:
             if self.motion is None:
-                _say("Recording the motion")
-        due = time.perf_counter() + _PATIENCE
-        try:
-            while time.perf_counter() < due:
-                next(self.measuring)
-        except StopIteration:
-            self.measuring, self.moved = None, True
-        except EngineError as error:
-            self.measuring = None
-            if self.motion is None:
-                raise
+                raise self.measuring.failed
             # What was measured before serves until the next change.
-            _say(error.message, error.hint or "")
-
-    def _measure(self, scene: Any) -> Generator[None, None, None]:
-        shot = shots.shot_of(scene, "DRAFT")
-        times = _spread(shot.times)
-        steps = recording.record_in_steps(
-            scene,
-            rig.people_of(scene),
-            recording.Moments(times=times, rate=_rate(times, shot), first=0),
-            shot.size,
-            fit=shot.fit,
-            frame=shot.frame,
-            camera=choices.chosen_camera(scene),
-            may_move=False,
-        )
-        recorded = yield from _without_values(steps)
-        self.measurements += 1
-        if self.track is not None and _is_same(self.track, recorded.track):
+            _say(self.measuring.failed.message, self.measuring.failed.hint or "")
             return
-        self.track = recorded.track
-        # Another name each time, so that a question says which it means.
-        path = self.folder / f"motion-{self.measurements}.npz"
-        write_native(recorded.track, path)
-        self.motion = str(path)
-
-
-def _without_values(
-    steps: Generator[recording.Progress, None, recording.Recording],
-) -> Generator[None, None, recording.Recording]:
-    try:
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                recorded: recording.Recording = end.value
-                return recorded
-            yield
-    finally:
-        # Closed too when this generator is: the recording takes its temporary scene away.
-        steps.close()
-
-
-def _spread(times: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
-    """Return at most `_MEASURED` of the times, evenly spread, the first and the last among them."""
-    if len(times) <= _MEASURED:
-        return times
-    last = len(times) - 1
-    return tuple(times[round(n * last / (_MEASURED - 1))] for n in range(_MEASURED))
-
-
-def _is_same(track: PoseTrack, other: PoseTrack) -> bool:
-    return (
-        (track.size, track.points.shape) == (other.size, other.points.shape)
-        and np.allclose(track.points, other.points, atol=0.01)
-        and np.allclose(track.scores, other.scores, atol=0.01)
-    )
-
-
-def _rate(times: tuple[Fraction, ...], shot: shots.Shot) -> FrameRate:
-    """Return how many of the times a second has."""
-    if len(times) < 2:
-        return shot.rate
-    return FrameRate((len(times) - 1) / (times[-1] - times[0]) * shot.scene_rate.fraction)
-
-
-def _form(scene: Any) -> object:
-    """Return what changes with every setting that the fit depends on."""
-    settings = scene.marionext
-    chosen = choices.chosen_camera(scene)
-    # Where markers switch the scene's camera, it is another one from frame to frame.
-    marked = tuple(
-        (marker.frame, marker.camera.name)
-        for marker in scene.timeline_markers
-        if marker.camera is not None
-    )
-    looking = scene.camera.name if scene.camera is not None and not marked else None
-    people = tuple(
-        (armature.name_full, person.preset)
-        for person, armature in zip(settings.people, choices.armatures(scene), strict=False)
-    )
-    return (
-        scene.name,
-        people,
-        choices.frame_numbers(scene),
-        choices.frame_rate(scene),
-        choices.scene_rate(scene),
-        choices.render_size(scene, draft=True),
-        cameras.Frame.of(scene),
-        settings.fit,
-        None if chosen is None else chosen.name,
-        marked or looking,
-    )
-
-
-def _is_playing() -> bool:
-    windows = bpy.context.window_manager.windows
-    return any(window.screen.is_animation_playing for window in windows)
-
-
-def _character(scene: Any) -> Path:
-    """Return the file of the character's picture, or the folder of a layered doll.
-
-    Raises:
-        CharacterError: there is none yet.
-    """
-    if scene.marionext.character_source == "IMAGE":
-        return jobs.character_picture(scene)
-    picture = reference.current_picture(scene, shots.shot_of(scene, "DRAFT"))
-    if picture is None:
-        raise CharacterError(
-            "the picture of the character is still to be rendered from this scene",
-            hint="Press Render from This Scene in the Character panel.",
-        )
-    return picture
+        if self.measuring.busy and self.motion is None:
+            _say("Recording the motion")
+        track = self.measuring.track
+        if not ended or track is None:
+            return
+        self.moved = True
+        if track is not self.written:
+            self.written = track
+            # Another name each time, so that a question says which it means.
+            path = self.folder / f"motion-{self.measuring.count}.npz"
+            write_native(track, path)
+            self.motion = str(path)
 
 
 def _told(failed: Failed) -> EngineError:
@@ -405,7 +280,7 @@ def switch(on: bool, message: str = "", hint: str = "") -> None:
         try:
             engine.find()
             jobs.check(bpy.context.scene, "POSE_MAPS")
-            _character(bpy.context.scene)
+            character_of(bpy.context.scene, "DRAFT")
         except EngineError as error:
             on, message, hint = False, error.message, error.hint or ""
         else:
@@ -456,15 +331,16 @@ def _frame_changed(*_arguments: object) -> None:
 def _updated(_scene: object, graph: Any = None) -> None:
     for preview in previews:
         preview.moved = True
-        if graph is not None and preview.measuring is None and graph.id_type_updated("ACTION"):
-            preview.animated = time.monotonic()
+        if graph is not None and not preview.measuring.busy and graph.id_type_updated("ACTION"):
+            preview.measuring.note_change()
 
 
 @persistent  # type: ignore[untyped-decorator]
 def _undone(*_arguments: object) -> None:
     """Ask anew; an image that undo has brought back is taken away."""
     for preview in previews:
-        preview.moved, preview.asked, preview.animated = True, None, time.monotonic()
+        preview.moved, preview.asked = True, None
+        preview.measuring.note_change()
     if not previews:
         _remove_image()
 

@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from marionext.errors import CharacterError
 from marionext.files import write_bytes, write_json
 from marionext.jobs import Job, encode_job
@@ -24,7 +22,7 @@ from ..scene.choices import armatures, chosen_camera, groups_of_rays
 from ..state.translations import say
 from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
-from .shots import Shot
+from .shots import Shot, on_its_own_numbers
 
 __all__ = ["Preparation", "filmed_names", "prepare", "prepared"]
 
@@ -131,7 +129,7 @@ def _filmed(track: PoseTrack, shot: Shot, folder: Path, *, as_it_is: bool) -> Pr
     """Write the poses of a file; there is nothing to wait for."""
     yield recording.Progress(len(shot.times), len(shot.times))
     if shot.step > 1:
-        track = _on_its_own_numbers(track, shot)
+        track = on_its_own_numbers(track, shot)
     write_native(track, folder / MOTION_FILE)
     found = preflight.of_track(track, shot.times, filmed_names(track), as_it_is=as_it_is)
     return tuple(finding.text for finding in found)
@@ -180,17 +178,4 @@ def _pieces(
 def _write(recorded: recording.Recording, shot: Shot, folder: Path) -> None:
     recorded.write(folder)
     if shot.step > 1:
-        write_native(_on_its_own_numbers(recorded.track, shot), folder / MOTION_FILE)
-
-
-def _on_its_own_numbers(track: PoseTrack, shot: Shot) -> PoseTrack:
-    """Return the track with every pose at its frame's number, held until the next one.
-
-    A track has no gaps; the job renders the numbers that were recorded and no others.
-    """
-    count = shot.numbers[-1] - shot.first + 1
-    return track.with_(
-        points=np.repeat(track.points, shot.step, axis=0)[:count],
-        scores=np.repeat(track.scores, shot.step, axis=0)[:count],
-        rate=shot.rate,
-    )
+        write_native(on_its_own_numbers(recorded.track, shot), folder / MOTION_FILE)

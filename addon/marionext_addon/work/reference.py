@@ -26,9 +26,11 @@ from ..scene.own import OwnScene
 from ..scene.played import Cast
 from ..scene.temporary import without_listeners
 from ..state.paths import absolute
-from .shots import Shot
+from . import jobs
+from .folders import Kind
+from .shots import Shot, shot_of
 
-__all__ = ["current_picture", "form_of", "render_reference"]
+__all__ = ["character_of", "current_picture", "form_of", "render_reference"]
 
 
 def form_of(size: tuple[int, int], fit: str, camera: str) -> str:
@@ -49,6 +51,23 @@ def current_picture(scene: Any, shot: Shot) -> Path | None:
         return None
     path = absolute(settings.scene_picture)
     return path if settings.scene_picture and path.is_file() else None
+
+
+def character_of(scene: Any, kind: Kind) -> Path:
+    """Return the file of the character's picture, or the folder of a layered doll.
+
+    Raises:
+        CharacterError: there is none yet.
+    """
+    if scene.marionext.character_source == "IMAGE":
+        return jobs.character_picture(scene)
+    picture = current_picture(scene, shot_of(scene, kind))
+    if picture is None:
+        raise CharacterError(
+            "the picture of the character is still to be rendered from this scene",
+            hint="Press Render from This Scene in the Character panel.",
+        )
+    return picture
 
 
 def render_reference(scene: Any, shot: Shot, path: Path, *, frame: int | None = None) -> None:

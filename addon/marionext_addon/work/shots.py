@@ -12,10 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from marionext.codec import decode, encode
 from marionext.errors import SettingsError
 from marionext.files import write_json
 from marionext.frames import FrameRate, format_frames
+from marionext.pose import PoseTrack
 
 from ..scene.cameras import Frame
 from ..scene.choices import (
@@ -33,6 +36,7 @@ from .folders import Kind
 __all__ = [
     "SHOT_FILE",
     "Shot",
+    "on_its_own_numbers",
     "read_shot",
     "shot_of",
     "write_shot",
@@ -127,6 +131,19 @@ def shot_of(scene: Any, kind: Kind = "RENDER") -> Shot:
         fit=settings.fit,
         camera="" if chosen is None else chosen.name,
         identity=identity_of(scene),
+    )
+
+
+def on_its_own_numbers(track: PoseTrack, shot: Shot) -> PoseTrack:
+    """Return the track with every pose at its frame's number, held until the next one.
+
+    A track has no gaps; the job renders the numbers that were recorded and no others.
+    """
+    count = shot.numbers[-1] - shot.first + 1
+    return track.with_(
+        points=np.repeat(track.points, shot.step, axis=0)[:count],
+        scores=np.repeat(track.scores, shot.step, axis=0)[:count],
+        rate=shot.rate,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from marionext.client import EngineProcess
 from marionext.hosts.queue import Work
 from marionext.jobs import LivePose
-from marionext.protocol import Event, Failed, Finished, Hello, Planned, Posed
+from marionext.protocol import Event, Failed, Finished, Hello, Reply
 
 __all__ = ["SharedEngine"]
 
@@ -101,6 +101,25 @@ class SharedEngine:
             process = self._ready(command, environment)
             return _SharedWork(self, process, process.engine.ask_plan(job, settings))
 
+    def ask_reference(
+        self,
+        job: Mapping[str, Any],
+        *,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Work:
+        """Ask what pose a render lays its motion over, and start the engine first as `begin` does.
+
+        Returns:
+            What is told about the question: its last event is a `Referenced` or a `Failed`.
+
+        Raises:
+            ProtocolError: the engine cannot be started.
+        """
+        with self._lock:
+            process = self._ready(command, environment)
+            return _SharedWork(self, process, process.engine.ask_reference(job))
+
     def _ready(
         self, command: Sequence[str] | None, environment: Mapping[str, str] | None
     ) -> "_Process":
@@ -176,7 +195,7 @@ class _Process:
                 if not isinstance(event, Hello) and event.job_id in self._unread:
                     self._unread[event.job_id].append(event)
             events = self._unread.get(name, [])
-            if any(isinstance(event, Finished | Failed | Planned | Posed) for event in events):
+            if any(isinstance(event, Finished | Failed | Reply) for event in events):
                 del self._unread[name]
             elif events:
                 self._unread[name] = []

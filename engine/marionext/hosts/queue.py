@@ -19,10 +19,9 @@ from marionext.protocol import (
     FrameWritten,
     Hello,
     Log,
-    Planned,
-    Posed,
     Preview,
     Progress,
+    Reply,
 )
 
 __all__ = ["Begin", "JobEvent", "JobQueue", "Started", "Starting", "Work"]
@@ -159,7 +158,7 @@ class JobQueue:
             events = [
                 replace(event, job_id=job_id)
                 for event in work.poll()
-                if not isinstance(event, Hello | Planned | Posed)
+                if not isinstance(event, Hello | Reply)
             ]
             told += events
             if any(isinstance(event, Finished | Failed) for event in events):

@@ -2,7 +2,7 @@
 
 from marionext.pose.cleanup import Cleaned, CleanUp, Finding, clean
 from marionext.pose.edit import apply, mirror
-from marionext.pose.fit import Fit, FitMode, FitReport, fit, fit_limbs, fit_linear
+from marionext.pose.fit import Fit, FitMode, FitReport, fit, fit_limbs, fit_linear, fit_pose
 from marionext.pose.measure import empty_frames, person_boxes, person_sizes, small_parts
 from marionext.pose.people import Who, choose_person, choose_track, keep_identities, link_boxes
 from marionext.pose.resample import resample, resampled_count, select, trim
@@ -27,6 +27,7 @@ __all__ = [
     "fit",
     "fit_limbs",
     "fit_linear",
+    "fit_pose",
     "from_whole_body",
     "keep_identities",
     "link_boxes",

@@ -22,7 +22,7 @@ from marionext.pose.skeleton import BODY, SEEN_SCORE
 from marionext.pose.track import PoseTrack
 from marionext.skeleton import LIMB_GROUPS
 
-__all__ = ["Fit", "FitMode", "FitReport", "fit", "fit_limbs", "fit_linear"]
+__all__ = ["Fit", "FitMode", "FitReport", "fit", "fit_limbs", "fit_linear", "fit_pose"]
 
 FitMode = Literal["none", "linear", "limbs", "inside"]
 """``none``: the picture as it is, whole and centred; ``linear``: one scale and shift for the clip;
@@ -145,6 +145,52 @@ def fit_linear(track: PoseTrack, reference: PoseTrack, *, use_scores: bool = Tru
 def fit_limbs(track: PoseTrack, reference: PoseTrack) -> PoseTrack:
     """Give a motion the character's place and proportions; see `fit` for the report."""
     return fit(track, reference, "limbs").track
+
+
+def fit_pose(
+    points: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    reference: PoseTrack,
+    mode: FitMode,
+    motion: PoseTrack | None = None,
+) -> NDArray[np.float32]:
+    """Lay one pose over the character as a render of a motion would.
+
+    Args:
+        points: (people, 134, 2) in the motion's picture, brought to the size of ``reference``.
+        scores: (people, 134).
+        reference: the character's pose in the picture to be rendered.
+        mode: of the fit.
+        motion: what the fit is measured on, in a picture of the same shape; None: the pose alone.
+
+    Returns:
+        (people, 134, 2) in pixels of the picture.
+
+    Raises:
+        SettingsError: the motion has another number of people.
+    """
+    size = reference.size
+    rate = reference.rate if motion is None else motion.rate
+    now = PoseTrack(points=points[None], scores=scores[None], size=size, rate=rate)
+    if motion is None:
+        return np.asarray(fit(now, reference, mode).track.points[0])
+    if motion.people != len(points):
+        raise SettingsError(
+            f"expected as many people in the pose as in the motion, {motion.people}, "
+            f"got {len(points)}"
+        )
+    scale = np.array(size, np.float32) / np.array(motion.size, np.float32)
+    clip = motion.with_(points=motion.points * scale, size=size)
+    # The fit takes the pose for one more frame that was put in by hand: it measures the others.
+    measured, whole = (
+        clip.with_(
+            points=np.concatenate([clip.points, now.points]),
+            scores=np.concatenate([clip.scores, seen]),
+            origins=np.concatenate([clip.origins, now.origins]),
+        )
+        for seen in (np.zeros_like(now.scores), now.scores)
+    )
+    return np.asarray(fit(whole, reference, mode, measured=measured).track.points[-1])
 
 
 def _fit_person(

@@ -139,7 +139,7 @@ def models(answer):
     answer["offline"] = bpy.ops.marionext.fetch_model.poll()
     bpy.context.preferences.system.use_online_access = True
     try:
-        bpy.ops.marionext.fetch_model("EXEC_DEFAULT", model="svd", asks=True)
+        bpy.ops.marionext.fetch_model(model="svd")  # as a script does
     except RuntimeError as error:
         answer["not accepted"] = str(error)
     empty = kit.FOLDER / "nothing"
@@ -153,6 +153,28 @@ def models(answer):
     bpy.ops.marionext.check_model(model="doll", wait=True)
     row = next(row for row in session().models if row.name == "doll")
     answer["checked"] = [row.busy, row.failed, row.message]
+
+
+def problem(answer):
+    """A report of a problem tells of it, and not of whose it is."""
+    scene, rig = fresh()
+    rig.name, scene.name = "Secret Hero", "Unannounced"
+    bpy.ops.wm.save_as_mainfile(filepath=str(kit.FOLDER / "hush.blend"))
+    own = bpy.data.texts.new("Marionext Report")
+    own.from_string("mine")
+    scene.marionext.character = str(kit.FOLDER / "a client" / "nobody.png")
+    try:
+        bpy.ops.marionext.render(wait=True)
+    except RuntimeError as error:
+        answer["the problem"] = str(error)
+    for _ in range(2):
+        bpy.ops.marionext.report_problem(wait=True)
+    texts = [text for text in bpy.data.texts if text.name.startswith("Marionext Report")]
+    answer["own text"] = [own.as_string().strip(), len(texts)]
+    answer["report"] = next(text for text in texts if text != own).as_string()
+    links = kit.module("state.links")
+    answer["manual"] = [str(links.manual_or_none()), links.manual_or_none().read_text()]
+    answer["website"] = [links.WEBSITE, bpy.ops.marionext.open_website.poll()]
 
 
 def character(answer):
@@ -190,6 +212,7 @@ def story():
     estimate(answer)
     cameras(answer)
     models(answer)
+    problem(answer)
     character(answer)
     return answer
 

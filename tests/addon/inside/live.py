@@ -120,7 +120,7 @@ def story():
 
     shown = preview().shown
     pump_for(2.5)
-    answer["idle"] = [preview().shown - shown, preview().measurements, handlers_are_calm()]
+    answer["idle"] = [preview().shown - shown, preview().measuring.count, handlers_are_calm()]
 
     bone = rig.pose.bones["mixamorig:LeftForeArm"]
     bone.rotation_mode = "XYZ"
@@ -128,16 +128,16 @@ def story():
     bpy.context.view_layer.update()
     next_picture()
     pump_for(0.5)
-    answer["after a bone"] = preview().measurements
-    pump_until(lambda: preview().measurements == 2)
+    answer["after a bone"] = preview().measuring.count
+    pump_until(lambda: preview().measuring.count == 2)
     scene.marionext.fit = "LETTERBOX"
-    pump_until(lambda: preview().measurements == 3)
+    pump_until(lambda: preview().measuring.count == 3)
     bone.keyframe_insert("rotation_euler", frame=scene.frame_current)
     bpy.context.view_layer.update()
-    preview().animated = preview().animated or time.monotonic()  # handlers need a window's loop
-    pump_until(lambda: preview().measurements == 4)
+    preview().measuring.note_change()  # handlers need a window's loop
+    pump_until(lambda: preview().measuring.count == 4)
     pump_for(2.5)
-    answer["after a key"] = preview().measurements
+    answer["after a key"] = preview().measuring.count
 
     saved = kit.FOLDER / "shot.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(saved))
@@ -170,7 +170,7 @@ def story():
 
 
 def handlers_are_calm():
-    return preview().measuring is None and not preview().pictures.waiting
+    return not preview().measuring.busy and not preview().pictures.waiting
 
 
 def alive(pid):

@@ -76,7 +76,7 @@ def steps():
     ANSWER["shown after saving"] = editor().image.name
     yield from undo(rig)
     # Undo may have changed the animation: the fit is measured again.
-    yield from until(lambda: not preview().animated and preview().measuring is None)
+    yield from until(lambda: not preview().measuring.changed and not preview().measuring.busy)
     yield from until(lambda: not preview().pictures.waiting and preview().packed)
     shown = preview().shown
     yield from pause(1.0)
@@ -116,7 +116,7 @@ def in_camera_view():
     region = next(region for region in area.regions if region.type == "WINDOW")
     # The fit is measured again after a second of rest: the picture is to stay the same from now on.
     yield from pause(1.5)
-    yield from until(lambda: preview().measuring is None and not preview().pictures.waiting)
+    yield from until(lambda: not preview().measuring.busy and not preview().pictures.waiting)
     yield from pause(0.3)
     frames = {}
     for name, on, opacity in (("off", False, 1), ("on", True, 1), ("clear", True, 0)):

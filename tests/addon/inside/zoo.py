@@ -139,7 +139,8 @@ def physics_from_before(scene, rig, camera):
     scene.rigidbody_world.point_cache.frame_start = 95
 
 
-def follow_track(scene, rig, camera):
+def plates():
+    """Make a movie clip of twelve pictures from frame 101 on."""
     folder = kit.FOLDER / "clip"
     folder.mkdir(exist_ok=True)
     picture = bpy.data.images.new("Plate", 64, 64)
@@ -149,6 +150,11 @@ def follow_track(scene, rig, camera):
         picture.save()
     clip = bpy.data.movieclips.load(str(folder / "plate_0001.png"))
     clip.frame_start = 101
+    return clip
+
+
+def follow_track(scene, rig, camera):
+    clip = plates()
     track = clip.tracking.tracks.new(name="Mark", frame=1)
     for frame in range(1, 13):
         track.markers.insert_frame(frame, co=(0.3 + 0.03 * frame, 0.4))
@@ -159,6 +165,45 @@ def follow_track(scene, rig, camera):
     goal.location = (0.0, 0.0, 0.0)
     rig.parent = goal
     rig.matrix_parent_inverse = Matrix.Translation((0.0, -5.0, -1.0))
+
+
+def solved_clip():
+    """Make a clip whose camera Blender has solved: of marks that a known camera has seen."""
+    clip = plates()
+    lens = clip.tracking.camera
+    lens.sensor_width, lens.focal_length = 36.0, 50.0
+    marks = np.random.default_rng(1).uniform((-2.0, -1.5, -9.0), (2.0, 1.5, -4.0), (40, 3))
+    tracks = [clip.tracking.tracks.new(name=f"Mark {n}", frame=1) for n in range(len(marks))]
+    for frame in range(1, 13):
+        time = (frame - 1) / 11
+        turn = np.array(Matrix.Rotation(0.05 * time, 3, "Y"))
+        seen = (marks - np.array([0.5, 0.15, -0.2]) * time) @ turn
+        places = 0.5 + 50.0 / 36.0 * seen[:, :2] / -seen[:, 2:]
+        for track, place in zip(tracks, places, strict=True):
+            track.markers.insert_frame(frame, co=place)
+    shot = clip.tracking.objects[0]
+    shot.keyframe_a, shot.keyframe_b = 1, 12
+    # The solver wants an editor of clips; without a screen to be seen on there is one all the same.
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    kind, area.type = area.type, "CLIP_EDITOR"
+    area.spaces.active.clip = clip
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.clip.solve_camera()
+    area.type = kind
+    assert shot.reconstruction.is_valid
+    return clip
+
+
+def camera_solver(scene, rig, camera):
+    scene.active_clip = solved_clip()
+    camera.constraints.new("CAMERA_SOLVER").use_active_clip = True
+
+
+def camera_solver_of_a_clip(scene, rig, camera):
+    solver = camera.constraints.new("CAMERA_SOLVER")
+    solver.use_active_clip, solver.clip = False, solved_clip()
 
 
 def script(scene, rig, camera):
@@ -282,7 +327,8 @@ PLAIN = [driver_reads_frame, child_of, follow_path, inverse_kinematics]
 OWN = [
     camera_reads_scene_property, context_property, bone_reads_scene_property,
     constraint_reads_scene_property, parent_reads_scene_property, driver_reads_context,
-    rigid_body, unbaked_rigid_body, physics_from_before, follow_track, script, cloth,
+    rigid_body, unbaked_rigid_body, physics_from_before, follow_track, camera_solver,
+    camera_solver_of_a_clip, script, cloth,
     geometry_nodes, instance,
     nested_instance, itasc, hidden_and_driven, stretched_time, markers, two_people,
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from marionext.edits import (
     Smooth,
     Swap,
     Transform,
+    resized,
 )
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
@@ -195,6 +196,18 @@ def test_keys_and_their_opposites_give_the_motion_back(track, edit):
     )
     opposite = Keys(frames=edit.frames, joints=edit.joints, person=edit.person, keys=negative)
     np.testing.assert_allclose(apply(track, [edit, opposite]).points, track.points, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@relaxed
+@given(data=st.data())
+def test_an_edit_means_the_same_in_a_picture_of_another_size(kind, data):
+    track, edit = data.draw(TRACKS), data.draw(KINDS[kind])
+    small = track.with_(points=track.points / 4, size=(250, 200))
+    edited = apply(small, resized([edit], (0.25, 0.25)))
+    whole = apply(track, [edit])
+    np.testing.assert_allclose(4 * edited.points, whole.points, rtol=1e-4, atol=0.05)
+    assert np.array_equal(edited.scores, whole.scores)
 
 
 @relaxed

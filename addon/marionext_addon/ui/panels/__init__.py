@@ -9,11 +9,11 @@ import bpy
 from marionext.errors import EngineError
 
 from ...work import engine
-from . import character, look, render, results, rig, shot, status
+from . import character, edits, look, render, results, rig, shot, status
 
 __all__ = ["register", "unregister"]
 
-_ROOMS = (rig, shot, character, look, render, results)
+_ROOMS = (rig, edits, shot, character, look, render, results)
 
 
 def register() -> None:

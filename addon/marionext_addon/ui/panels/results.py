@@ -80,14 +80,16 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
 
     def _draw_failed(self, context: Any, layout: Any, job: Any) -> None:
         box = write_problem(layout, context, translated(job.message), say(job.hint))
-        self._draw_retry(box, job)
+        self._draw_retry(box, job, failed=True)
         if "engine" in job.message:
             preferences_button(box)
 
-    def _draw_retry(self, layout: Any, job: Any) -> None:
+    def _draw_retry(self, layout: Any, job: Any, *, failed: bool = False) -> None:
         row = layout.row(align=True)
         row.operator("marionext.retry", icon="FILE_REFRESH").job_id = job.job_id
         row.operator("marionext.open_folder", text="", icon="FILE_FOLDER").job_id = job.job_id
+        if failed:
+            row.operator("marionext.report_problem", text="", icon="TEXT")
 
     def _draw_finished(self, context: Any, layout: Any, job: Any) -> None:
         icon = thumbnails.icon(middle_frame(job))

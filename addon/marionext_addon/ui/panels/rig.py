@@ -52,7 +52,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
             box = write_problem(layout, context, translated(person.problem), say(person.advice))
             box.operator("marionext.inspect_rig", icon="FILE_REFRESH")
         self._draw_found(layout, person)
-        layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
+        _draw_overlay(context, layout)
 
     def _draw_file(self, context: Any, layout: Any, settings: Any) -> None:
         session = context.window_manager.marionext
@@ -68,7 +68,7 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
             write(layout, context, say("The poses have been read."), icon="CHECKMARK")
         layout.prop(settings, "motion_start")
         layout.operator("marionext.video_background", icon="CAMERA_DATA")
-        layout.prop(settings, "overlay", icon="OVERLAY", toggle=True)
+        _draw_overlay(context, layout)
 
     def _draw_start(self, context: Any, layout: Any) -> None:
         found = active_rig(context)
@@ -100,6 +100,22 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
         column.scale_y = 0.85
         for text, whole in zip(coverage_words(person), complete, strict=True):
             column.label(text=text, icon="CHECKMARK" if whole else "DOT", translate=False)
+
+
+def _draw_overlay(context: Any, layout: Any) -> None:
+    """Draw the switches of the overlay, and why it shows less than was asked for."""
+    settings, session = context.scene.marionext, context.window_manager.marionext
+    row = layout.row(align=True)
+    row.prop(settings, "overlay", icon="OVERLAY", toggle=True)
+    drawn = row.row(align=True)
+    drawn.enabled = settings.overlay
+    drawn.prop(settings, "overlay_drawn", icon="VIEW_CAMERA", toggle=True)
+    if settings.overlay and settings.overlay_drawn and session.drawn_message:
+        message = translated(session.drawn_message)
+        if session.drawn_hint:
+            write_problem(layout, context, message, say(session.drawn_hint))
+        else:
+            write(layout, context, message, icon="INFO")
 
 
 class MARIONEXT_PT_mapping(SidebarPanel, bpy.types.Panel):
