@@ -64,6 +64,8 @@ from marionext.record import Record
 from marionext.reporting import Reporter
 from marionext.sources import open_motion
 from marionext.training.finetune.clip_list import CLIP_LIST, find_clips
+from marionext.training.lora.picture_list import LISTS as PICTURE_LISTS
+from marionext.training.lora.picture_list import find_pictures
 
 SECONDS = 10
 """The longest that one input may take."""
@@ -116,6 +118,7 @@ def readers() -> dict[str, Reader]:
         Reader("bundle record", ".json", _bundle_record, _read_bundle_record),
         Reader("own settings", ".toml", _own_settings, _read_own_settings),
         Reader("clip list", ".json", _clip_list, _read_clip_list),
+        Reader("picture list", ".jsonl", _picture_list, _read_picture_list),
         Reader("latents", ".safetensors", _latents, _read_latents),
         Reader("queue", ".sqlite", _queue, _use_queue),
         Reader("damaged queue", ".sqlite", _queue, _rescue_queue),
@@ -311,6 +314,14 @@ def _clip_list() -> list[bytes]:
     return [json.dumps({"version": 1, "clips": clips}).encode()]
 
 
+def _picture_list() -> list[bytes]:
+    rows = [
+        {"file_name": "a.png", "text": "a red coat", "repeats": 2, "held_out": True},
+        {"file_name": "b.png", "caption": "a hat"},
+    ]
+    return ["\n".join(map(json.dumps, rows)).encode()]
+
+
 def _video() -> list[bytes]:
 
     with tempfile.TemporaryDirectory() as folder:
@@ -491,6 +502,11 @@ def _read_bundle(folder: Path) -> None:
 def _read_clip_list(path: Path) -> None:
 
     find_clips(_alone(path, CLIP_LIST))
+
+
+def _read_picture_list(path: Path) -> None:
+
+    find_pictures(_alone(path, PICTURE_LISTS[0]))
 
 
 def _read_picture(path: Path) -> None:

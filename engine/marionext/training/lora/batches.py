@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from marionext.training.lora.dataset import Dataset, Picture
-from marionext.training.lora.encoding import Words, latents_of, read_tensors
+from marionext.training.lora.encoding import Words, read_tensors
 from marionext.training.lora.noising import Noising
 from marionext.training.lora.settings import LoraSettings
 
@@ -130,7 +130,7 @@ class Drawing:
     ) -> Batch:
         clean = torch.stack(
             [
-                latents_of(read_tensors(picture.latents), generator, mirrored=turned)
+                read_tensors(picture.latents)["mirrored_latents" if turned else "latents"]
                 for picture, turned in zip(pictures, mirrored, strict=True)
             ]
         )

@@ -1,7 +1,8 @@
 """Encode pictures and captions once: the networks that do it are not trained.
 
-A picture's latents are a mean and a deviation: each step draws its own of them, as the base's
-training did.
+Of what the autoencoder tells of a picture only the mean is kept. Its deviation is tiny in published
+ones, and means nothing in those that were trained without it: drawn from, it would be learned as
+noise all over the pictures.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from marionext.backends.pictures.families import FamilyName
 from marionext.errors import ModelError
 from marionext.files import write_bytes
 
-__all__ = ["Words", "encode_words", "latents_of", "read_tensors", "write_latents", "write_words"]
+__all__ = ["Words", "encode_words", "read_tensors", "write_latents", "write_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,8 @@ def write_latents(path: Path, pixels: NDArray[np.uint8], vae: Any, *, mirrored: 
     for prefix, picture in (("", shown), ("mirrored_", shown.flip(-1))):
         if prefix and not mirrored:
             continue
-        found = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist
-        tensors[f"{prefix}mean"] = _scaled(found.mean.float(), vae.config)[0]
-        tensors[f"{prefix}deviation"] = found.std.float()[0] * _factor(vae.config, found.std)[0]
+        found = vae.encode(picture.to(vae.device, vae.dtype)).latent_dist.mode()
+        tensors[f"{prefix}latents"] = _scaled(found.float(), vae.config)[0]
     kept = {name: value.cpu().contiguous() for name, value in tensors.items()}
     write_bytes(path, save(kept, {"format": "pt"}))
 
@@ -83,13 +83,6 @@ def write_words(path: Path, words: Words) -> None:
     write_bytes(path, save(kept, {"format": "pt"}))
 
 
-def latents_of(tensors: dict[str, Tensor], generator: torch.Generator, *, mirrored: bool) -> Tensor:
-    """Draw a picture's latents, (c, h, w), of unit variance as the network sees them."""
-    prefix = "mirrored_" if mirrored else ""
-    mean, deviation = tensors[f"{prefix}mean"], tensors[f"{prefix}deviation"]
-    return mean + deviation * torch.randn(mean.shape, generator=generator)
-
-
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read what was kept in a file.
 
@@ -104,16 +97,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from None
 
 
-def _factor(config: Any, like: Tensor) -> Tensor:
-    """Return what brings latents of an autoencoder to unit variance: (1, 1 or c, 1, 1)."""
-    factor = like.new_tensor(float(config.scaling_factor)).view(1, 1, 1, 1)
-    if (deviation := getattr(config, "latents_std", None)) is not None:
-        factor = factor / like.new_tensor(deviation).view(1, -1, 1, 1)
-    return factor
-
-
 def _scaled(latents: Tensor, config: Any) -> Tensor:
-    mean = getattr(config, "latents_mean", None)
-    shift = getattr(config, "shift_factor", None) or 0.0
-    middle = shift if mean is None else latents.new_tensor(mean).view(1, -1, 1, 1)
-    return (latents - middle) * _factor(config, latents)
+    """Bring (1, c, h, w) latents of an autoencoder to unit variance, as networks see them."""
+    mean, deviation = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
+    if mean is not None and deviation is not None:
+        mean, deviation = (latents.new_tensor(each).view(1, -1, 1, 1) for each in (mean, deviation))
+        return (latents - mean) / deviation * float(config.scaling_factor)
+    shift = float(getattr(config, "shift_factor", None) or 0.0)
+    return (latents - shift) * float(config.scaling_factor)
