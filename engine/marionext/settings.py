@@ -13,6 +13,7 @@ from marionext.errors import ModelError, SettingsError
 from marionext.paths import check_path
 
 __all__ = [
+    "DEFAULT_INTERPOLATION",
     "DEFAULT_MODEL",
     "DEFAULT_PICTURE_MODEL",
     "DEFAULT_UPSCALER",
@@ -28,14 +29,17 @@ __all__ = [
 DEFAULT_MODEL = "doll"
 """What renders where nobody names a model: built in, and at home on any machine."""
 
-DEFAULT_PICTURE_MODEL = "sd15"
-"""What makes pictures where nobody names a base."""
+DEFAULT_PICTURE_MODEL = "figurine"
+"""What makes pictures where nobody names a base: built in, and at home on any machine."""
 
 INTERPOLATIONS = ("bicubic", "lanczos")
 """Ways to make pictures larger that need no model."""
 
-DEFAULT_UPSCALER = "lanczos"
-"""What makes pictures larger where nobody says how."""
+DEFAULT_UPSCALER = "upscaler"
+"""What makes pictures twice as large where nobody says how: built in."""
+
+DEFAULT_INTERPOLATION = "lanczos"
+"""What makes them larger by another factor."""
 
 _USES = {
     "picture": "Make a character with it: marionext image --base {} ...",

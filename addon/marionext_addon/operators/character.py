@@ -111,7 +111,7 @@ class MARIONEXT_OT_make_character(bpy.types.Operator):
         if self.folder:
             return str(bpy.path.abspath(self.folder))
         bundle = bundles.find(self.base)
-        if not bundle.folder.is_dir():
+        if not bundle.card.built_in and not bundle.folder.is_dir():
             raise ModelError(
                 f"the model {bundle.card.title} is not on this computer",
                 hint="Fetch it in the add-on's preferences, or name a folder or a file.",

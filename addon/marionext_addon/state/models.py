@@ -4,7 +4,7 @@
 import zlib
 
 from marionext import bundles
-from marionext.settings import DEFAULT_MODEL
+from marionext.settings import DEFAULT_MODEL, DEFAULT_PICTURE_MODEL
 
 from .translations import say
 
@@ -63,6 +63,8 @@ def refresh_models() -> None:
             )
         )
     # The default first: it is built in and works everywhere.
-    found.sort(key=lambda item: (item[0] != DEFAULT_MODEL, item[0]))
+    usual = (DEFAULT_MODEL, DEFAULT_PICTURE_MODEL)
+    for items in (found, pictures):
+        items.sort(key=lambda item: (item[0] not in usual, item[0]))
     _model_items[:] = found
     _picture_items[:] = pictures

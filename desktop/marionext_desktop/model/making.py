@@ -13,6 +13,7 @@ from marionext.errors import EngineError
 from marionext.hosts import CommandRun
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
+from marionext.settings import DEFAULT_PICTURE_MODEL
 from marionext_desktop.model.places import home
 
 __all__ = ["CharacterMaker", "CharacterWish"]
@@ -26,7 +27,7 @@ class CharacterWish:
 
     prompt: str
     negative: str = ""
-    base: str = "sd15"
+    base: str = DEFAULT_PICTURE_MODEL
     """Name of a model, its folder, or a checkpoint file."""
     seed: int = 0
     count: int = 1

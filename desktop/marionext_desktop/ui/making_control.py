@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QLineEdit, QWidget
 
 from marionext.errors import EngineError
 from marionext.frames import FrameRange
+from marionext.settings import DEFAULT_PICTURE_MODEL
 from marionext_desktop.model.making import CharacterMaker, CharacterWish
 from marionext_desktop.model.words import say
 from marionext_desktop.ui.controls import Choice, Number
@@ -80,8 +81,8 @@ class MakingControl(QObject):
         models.refresh()
         bases = [(each.name, say(each.title)) for each in models.models if each.kind == "picture"]
         pose = self._session.poses.pose_at(self._showing.frame)
-        dialog = MakeCharacterDialog(self._window, bases or [("sd15", "Stable Diffusion 1.5")],
-                                     can_pose=pose is not None)  # fmt: skip
+        usual = [(DEFAULT_PICTURE_MODEL, say("Figurine"))]
+        dialog = MakeCharacterDialog(self._window, bases or usual, can_pose=pose is not None)
         dialog.accepted.connect(lambda: self.make(dialog.wish(), posed=dialog.posed.isChecked()))
         dialog.open()
 

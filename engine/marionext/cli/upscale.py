@@ -9,7 +9,7 @@ from marionext.cli.options import add_engine_options, engine_settings, parse_rat
 from marionext.files import is_folder, write_json
 from marionext.jobs import UpscaleJob, encode_job
 from marionext.paths import user_path
-from marionext.settings import DEFAULT_UPSCALER, INTERPOLATIONS
+from marionext.settings import DEFAULT_INTERPOLATION, DEFAULT_UPSCALER, INTERPOLATIONS
 
 __all__ = ["add_commands"]
 
@@ -37,10 +37,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         name for name in presets.names("models") if bundles.read_card(name).kind == "upscaler"
     ]
     upscale.add_argument(
-        "--with", dest="method", metavar="NAME", default=DEFAULT_UPSCALER,
+        "--with", dest="method", metavar="NAME",
         help=f"{', '.join((*INTERPOLATIONS, *models))}; a network's file in ncnn's form "
         "(NAME.param beside NAME.bin); or the folder of a Stable Diffusion 3 with a lowres control "
-        f"(default: {DEFAULT_UPSCALER})",
+        f"(default: {DEFAULT_UPSCALER}; by other factors than 2 {DEFAULT_INTERPOLATION})",
     )  # fmt: skip
     upscale.add_argument("--frames", help="frames to make larger, as 47, 1-30, 3,5-10 or 1-100:2")
     upscale.add_argument("--tile", type=int, help="pixels of the parts that are made at once")
@@ -72,7 +72,7 @@ def _upscale(options: argparse.Namespace) -> int:
         source=str(user_path(options.source)),
         output=str(user_path(options.out)),
         by=options.by,
-        method=_method(options.method),
+        method=_method(options.method or (DEFAULT_UPSCALER if options.by == 2 else DEFAULT_INTERPOLATION)),
         frames=options.frames,
         videos=tuple(dict.fromkeys(options.videos)),
         quality=options.quality,

@@ -15,7 +15,7 @@ from marionext.errors import ModelError, SettingsError
 from marionext.files import is_folder, sha256_of
 from marionext.jobs import EngineSettings, MotionSource, PictureControl
 from marionext.paths import user_path
-from marionext.settings import INTERPOLATIONS
+from marionext.settings import DEFAULT_INTERPOLATION, INTERPOLATIONS
 
 __all__ = ["DiffusionSettings", "Method", "open_upscaler", "recognise"]
 
@@ -149,7 +149,10 @@ def _diffusion(name: str, by: int) -> Method:
     given, where = base.own_table("upscale") or ({}, "")
     settings = decode(DiffusionSettings, given, path=where)
     if settings.by != by:
-        raise SettingsError(f"by: expected {settings.by}, as {name} was made for, got {by}")
+        raise SettingsError(
+            f"by: expected {settings.by}, as {name} was made for, got {by}",
+            hint=f"Take {DEFAULT_INTERPOLATION} for that, or make what it made larger once more.",
+        )
     files = base.files | {f"control/{path.name}": path for path in control.all}
     return Method(
         name=name, kind="diffusion", by=by, files=files,
