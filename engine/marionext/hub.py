@@ -33,7 +33,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
     disable_progress_bars,
 )
 
-from marionext.bundles import FileRecord, ModelBundle, ModelFile
+from marionext.bundles import FileRecord, ModelBundle, ModelFile, install_hint
 from marionext.errors import EngineError, ModelError, OutputError
 from marionext.files import sha256_of, sync_folder
 from marionext.intake import (
@@ -94,6 +94,8 @@ def pull(
         JobCancelled: as asked.
     """
     bundle = fetchable(name)
+    if not bundle.card.repositories:
+        raise ModelError(f"{name!r} is not fetched by Marionext", hint=install_hint(bundle))
     wanted = wanted_files(bundle)
     if not wanted:
         return bundle

@@ -20,7 +20,6 @@ from marionext.bundles import (
     card_name,
     check,
     find,
-    install_hint,
     known_as,
     read_record,
     write_record,
@@ -72,9 +71,8 @@ def fetchable(name: str) -> ModelBundle:
             f"{name!r} is part of Marionext: there is nothing to fetch",
             hint="If it is damaged, install Marionext again.",
         )
-    if bundle.card.package is not None and bundle.name == name:
-        raise ModelError(f"{name!r} is not fetched by Marionext", hint=install_hint(bundle.card))
-    if not bundle.card.repositories or bundle.name != name:
+    elsewhere = bundle.card.repositories or bundle.card.package is not None
+    if not elsewhere or bundle.name != name:
         raise ModelError(f"{name!r} is a folder of yours; it is not known where to fetch it from")
     return bundle
 
@@ -141,6 +139,8 @@ def _refuse_other(bundle: ModelBundle, target: str, place: Path, digest: str) ->
         ModelError: it is another one; says which, where that is known.
     """
     file = next(file for file in bundle.card.files if target in file.names)
+    if digest == file.sha256:
+        return
     known = known_as(digest)
     if known is not None and (known.card, known.file.path) == (card_name(bundle), file.path):
         return

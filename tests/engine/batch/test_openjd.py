@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from marionext.batch import Needs, list_shots, needs_of_picture, template, to_yaml
 from marionext.cli import main
-from marionext.jobs import EngineSettings, PictureJob
+from marionext.jobs import EngineSettings, PictureJob, UpscaleJob
 
 pytest.importorskip("openjd.cli", reason="needs openjd-cli")
 yaml = pytest.importorskip("yaml", reason="comes with openjd-cli")
@@ -156,3 +157,12 @@ def test_pictures_ask_for_machines_that_hold_their_base(tmp_path: Path) -> None:
     assert needs_of_picture(job, EngineSettings(device="cpu")) == Needs(memory_mib=8 * 1024)
     absent = PictureJob(prompt="p", output="out", base="nowhere")
     assert needs_of_picture(absent, EngineSettings(device="cuda")).gpu_mib == 11 * 1024
+
+
+def test_making_pictures_larger_needs_as_much_as_its_network() -> None:
+    card = EngineSettings(device="cuda")
+    job = UpscaleJob(source="frames", output="large")
+    assert needs_of_picture(job, card) == Needs(memory_mib=2048)
+    for method in ("realesrgan", "mine.param"):
+        assert needs_of_picture(replace(job, method=method), card).gpu_mib == 1024
+    assert needs_of_picture(replace(job, method="sd3"), card).gpu_mib > 8 * 1024

