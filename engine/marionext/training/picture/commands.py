@@ -1,9 +1,10 @@
-"""Train and export the small model that makes pictures.
+r"""Train and export the small model that makes pictures.
 
 How it is made, start to end::
 
-    python -m marionext.training picture --out work --steps 6000 --anneal 0
-    python -m marionext.training picture --out work --resume --large-every 2 --steps 9000
+    python -m marionext.training picture --out work --steps 2400 --anneal 0 --compile
+    python -m marionext.training picture --out work --resume --large-every 1 --steps 3000 \
+        --anneal 600
     python -m marionext.training picture-export --out work --bundle FOLDER
 
 It begins with the puppet's weights (``--puppet``). Training can be stopped at any moment, even

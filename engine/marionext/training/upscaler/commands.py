@@ -2,7 +2,7 @@
 
 How it is made, start to end::
 
-    python -m marionext.training upscaler --out work --steps 3000 --anneal 800
+    python -m marionext.training upscaler --out work --steps 3000 --anneal 700
     python -m marionext.training upscaler-export --out work --bundle FOLDER
 
 Training can be stopped at any moment, even killed, and continues with ``--resume``. The folder
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     usual = UpscalerSettings()
     train = commands.add_parser("upscaler", help="train transformer and control network")
     train.add_argument("--steps", type=int, default=3000)
-    train.add_argument("--anneal", type=int, default=800, help="last steps with a falling rate")
+    train.add_argument("--anneal", type=int, default=700, help="last steps with a falling rate")
     train.add_argument("--batch", type=int, default=usual.batch, help="pieces in a step")
     train.add_argument("--rate", type=float, default=usual.rate)
     train.add_argument("--seed", type=int, default=usual.seed)
