@@ -72,7 +72,7 @@ def _upscale(options: argparse.Namespace) -> int:
         source=str(user_path(options.source)),
         output=str(user_path(options.out)),
         by=options.by,
-        method=_method(options.method or (DEFAULT_UPSCALER if options.by == 2 else DEFAULT_INTERPOLATION)),
+        method=_method(options.method, options.by),
         frames=options.frames,
         videos=tuple(dict.fromkeys(options.videos)),
         quality=options.quality,
@@ -90,8 +90,10 @@ def _upscale(options: argparse.Namespace) -> int:
     return run_jobs([job], engine_settings(options), as_json=options.json, unit="picture")
 
 
-def _method(name: str) -> str:
+def _method(name: str | None, by: int) -> str:
     """Return a method's name as it is, and the path of a file or folder in full."""
+    if name is None:
+        return DEFAULT_UPSCALER if by == 2 else DEFAULT_INTERPOLATION
     path = user_path(name)
     named = name in presets.names("models")
     return str(path) if not named and (name.endswith(".param") or is_folder(path)) else name

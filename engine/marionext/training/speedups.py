@@ -125,8 +125,9 @@ def plain_joint_attention(transformer: nn.Module) -> None:
 
 
 def channels_last(network: nn.Module) -> None:
-    """Order a network's weights in memory as processors' convolutions like them: a third quicker,
-    forwards and backwards.
+    """Order a network's weights in memory as processors' convolutions like them.
+
+    Forwards and backwards they are a third quicker.
     """
     for value in network.parameters():
         if value.ndim == 4:

@@ -31,8 +31,8 @@ from marionext.training.picture.batches import PictureMaker
 from marionext.training.picture.export import export_pipeline
 from marionext.training.picture.training import (
     CURVE,
+    PictureSchedule,
     PictureSettings,
-    Schedule,
     draw_examples,
     load_networks,
     train_picture,
@@ -107,14 +107,14 @@ def _train(options: argparse.Namespace) -> None:
         seed=options.seed,
         bfloat16=not options.float32,
     )
-    schedule = Schedule(
+    schedule = PictureSchedule(
         options.steps,
         options.anneal,
-        options.large_every,
         options.evaluate_every,
         options.device,
         options.processes,
-        options.compile,
+        large_every=options.large_every,
+        compiled=options.compile,
     )
     train_picture(settings, options.out, options.puppet, schedule, resume=options.resume)
 

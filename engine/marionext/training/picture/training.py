@@ -7,14 +7,12 @@ Whether it listens shows in the error with the right poses and words, with those
 picture, and with neither changed: while two of them are equal, what was changed is not heard.
 """
 
-import logging
-import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from torch import Tensor
@@ -22,9 +20,9 @@ from torch import Tensor
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.errors import ModelError
 from marionext.output import write_png
-from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.initial import PatchEncoder, read_components
+from marionext.training.loop import Schedule, train
 from marionext.training.picture.autoencoder import picture_autoencoder
 from marionext.training.picture.batches import PictureMaker, Pictures, PictureStock
 from marionext.training.picture.captions import WORDS
@@ -45,19 +43,16 @@ from marionext.training.updates import Updates
 __all__ = [
     "CHECKPOINT",
     "CURVE",
+    "PictureSchedule",
     "PictureSettings",
-    "Schedule",
     "generate",
     "load_networks",
     "train_picture",
 ]
 
-logger = logging.getLogger(__name__)
-
 CHECKPOINT, CURVE = "picture.pt", "picture.csv"
 VALIDATION_CLIPS = 8
 ERRORS = [f"{kind}_{level}" for level in (500, 900) for kind in ("right", "pose", "words")]
-COLUMNS = ("seconds", "loss", *ERRORS)
 HIGH, HIGHER = 0.75, 0.6
 """Exponents that make high noise levels more frequent, where pose and colours are decided; the
 larger a picture, the more noise it takes to hide as much of it."""
@@ -95,26 +90,18 @@ class PictureSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long is trained, and where."""
+class PictureSchedule(Schedule):
+    """How long is trained, and where, on which sizes."""
 
-    steps: int
-    anneal: int
-    """Number of last steps over which the rate falls to a fiftieth."""
     large_every: int = 0
     """Of so many steps one is taken with large pictures; 0: none is."""
-    evaluate_every: int = 100
-    device: str = "cpu"
-    processes: int = 1
-    """That draw pictures."""
     compiled: bool = False
     """Whether the UNet is compiled: three minutes of a core for each size of pictures, then a
     fifth quicker."""
 
-    def rate(self, step: int) -> float:
-        """Return the share of the full rate that a step is taken with."""
-        left = min(1.0, (self.steps - step) / self.anneal) if self.anneal else 1.0
-        return max(left, 0.02)
+    def is_large(self, number: int) -> bool:
+        """Tell whether a step, or what is made for it, is of large pictures."""
+        return bool(self.large_every) and number % self.large_every == 0
 
 
 class StepPictures:
@@ -123,11 +110,13 @@ class StepPictures:
     Args:
         encode: the encoder of the autoencoder.
         settings: of the training.
-        large_every: of so many made, one is of large pictures; 0: none is.
+        schedule: says which are large.
     """
 
-    def __init__(self, encode: PatchEncoder, settings: PictureSettings, large_every: int) -> None:
-        self._encode, self._settings, self._large_every = encode, settings, large_every
+    def __init__(
+        self, encode: PatchEncoder, settings: PictureSettings, schedule: PictureSchedule
+    ) -> None:
+        self._encode, self._settings, self._schedule = encode, settings, schedule
 
     @cached_property
     def _small(self) -> PictureMaker:
@@ -140,7 +129,7 @@ class StepPictures:
     def __call__(self, number: int) -> Pictures:
         """Make many small pictures, or a quarter as many large ones."""
         settings = self._settings
-        large = self._large_every and number % self._large_every == 0
+        large = self._schedule.is_large(number)
         count = max(1, settings.clips // 4) if large else settings.clips
         first = ((settings.seed + 1) << 32) + number * settings.clips
         maker = self._large if large else self._small
@@ -243,7 +232,6 @@ class _Training:
     def state(self) -> dict[str, Any]:
         """Return all that the next step depends on."""
         return {
-            "config": asdict(self.settings),
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
             "updates": self._updates.state(),
@@ -358,7 +346,12 @@ def draw_examples(
 
 
 def train_picture(
-    settings: PictureSettings, folder: Path, puppet: Path, schedule: Schedule, *, resume: bool
+    settings: PictureSettings,
+    folder: Path,
+    puppet: Path,
+    schedule: PictureSchedule,
+    *,
+    resume: bool,
 ) -> Path:
     """Train, and keep checkpoint, curve and pictures of results in a folder.
 
@@ -375,47 +368,19 @@ def train_picture(
     Raises:
         ModelError: the loss is no longer a number; the last good checkpoint is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT
     training = _Training(settings, puppet, torch.device(schedule.device))
-    step, seconds = 0, 0.0
-    if resume and checkpoint.exists():
-        state = load_checkpoint(checkpoint, asdict(settings))
-        training.load(state)
-        step, seconds = int(state["step"]), float(state["seconds"])
-    else:
-        training.begin()
-    curve = Curve(folder / CURVE, COLUMNS, step)
-    began = time.monotonic() - seconds
-    losses: list[float] = []
-    make = StepPictures(training.encode, settings, schedule.large_every)
+    make = StepPictures(training.encode, settings, schedule)
     if schedule.compiled:
         training.networks.unet.compile()
-    stock = PictureStock(settings.seed, settings.kept)
-    for number, joining in arriving(
-        make, step, schedule.steps, settings.stocking(), schedule.processes
-    ):
-        for each in joining:
-            stock.add(each)
-        large = schedule.large_every and number % schedule.large_every == 0
-        pictures = stock.pick(number, settings.large_size if large else settings.size)
-        loss = training.step(pictures, number, schedule.rate(number))
-        if not np.isfinite(loss):
-            raise ModelError(
-                f"the loss of step {number} is {loss}; the last good checkpoint is {checkpoint}"
-            )
-        losses.append(loss)
-        done = number + 1
-        if done % schedule.evaluate_every == 0 or done == schedule.steps:
-            numbers = training.errors()
-            numbers |= {"loss": float(np.mean(losses)), "seconds": time.monotonic() - began}
-            losses.clear()
-            curve.append(done, numbers)
-            logger.info("step %d %s", done, _line(numbers))
-            kept = {"step": done, "seconds": time.monotonic() - began, **training.state()}
-            save_checkpoint(checkpoint, kept)
-    return checkpoint
 
+    def batches(first: int) -> Iterator[tuple[int, Pictures]]:
+        stock = PictureStock(settings.seed, settings.kept)
+        for number, joining in arriving(
+            make, first, schedule.steps, settings.stocking(), schedule.processes
+        ):
+            for each in joining:
+                stock.add(each)
+            size = settings.large_size if schedule.is_large(number) else settings.size
+            yield number, stock.pick(number, size)
 
-def _line(numbers: dict[str, float]) -> str:
-    return " ".join(f"{name.lstrip('_')}={value:.4g}" for name, value in numbers.items())
+    return train(training, schedule, batches, folder / CHECKPOINT, tuple(ERRORS), resume=resume)

@@ -19,10 +19,10 @@ import torch
 
 from marionext.training.checkpoints import read_curve
 from marionext.training.command_line import run_command
+from marionext.training.loop import Schedule
 from marionext.training.upscaler.export import export_pipeline
 from marionext.training.upscaler.training import (
     CURVE,
-    Schedule,
     UpscalerSettings,
     load_networks,
     train_upscaler,

@@ -1,19 +1,17 @@
 """Train the upscaler: resumable at any step, the same steps as without a stop."""
 
-import logging
-import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from marionext.errors import ModelError
-from marionext.training.checkpoints import Curve, load_checkpoint, save_checkpoint
 from marionext.training.figures.clips import HELD_OUT
+from marionext.training.loop import Schedule, train
 from marionext.training.prefetching import Stocking, arriving
 from marionext.training.speedups import channels_last, plain_joint_attention
 from marionext.training.updates import Updates
@@ -29,18 +27,15 @@ from marionext.training.upscaler.pictures import PieceMaker, Pieces, PieceStock
 __all__ = [
     "CHECKPOINT",
     "CURVE",
-    "Schedule",
     "UpscalerSettings",
     "load_networks",
     "sharpened",
     "train_upscaler",
 ]
 
-logger = logging.getLogger(__name__)
-
 CHECKPOINT, CURVE = "upscaler.pt", "upscaler.csv"
 VALIDATION_MAKINGS = 6
-COLUMNS = ("seconds", "loss", "enlarged", "sharpened", "gain")
+COLUMNS = ("enlarged", "sharpened", "gain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +53,10 @@ class UpscalerSettings:
     """Makings at hand at most."""
     renewed: float = 0.2
     """Makings in a step."""
-    rate: float = 1e-3
+    rate: float = 1.5e-3
     average: float = 0.998
     seed: int = 0
     bfloat16: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long is trained, and where."""
-
-    steps: int
-    anneal: int
-    """Number of last steps over which the rate falls to a fiftieth."""
-    evaluate_every: int = 100
-    device: str = "cpu"
-    processes: int = 1
-    """That draw pictures."""
-
-    def rate(self, step: int) -> float:
-        """Return the share of the full rate that a step is taken with."""
-        left = min(1.0, (self.steps - step) / self.anneal) if self.anneal else 1.0
-        return max(left, 0.02)
 
 
 def _latents(pictures: Tensor) -> Tensor:
@@ -133,6 +110,9 @@ class _Training:
         ours = zip(self.average.parameters(), self.networks.parameters(), strict=True)
         self._averages: list[Tensor] = [mean for mean, value in ours if value.requires_grad]
 
+    def begin(self) -> None:
+        """Begin with random weights."""
+
     def step(self, pieces: Pieces, step: int, rate: float) -> float:
         """Learn from pieces; return the loss, which may be no number: then nothing is learnt."""
         generator = torch.Generator().manual_seed((self.settings.seed << 32) + step)
@@ -169,7 +149,6 @@ class _Training:
     def state(self) -> dict[str, Any]:
         """Return all that the next step depends on."""
         return {
-            "config": asdict(self.settings),
             "networks": self.networks.state_dict(),
             "average": self.average.state_dict(),
             "updates": self._updates.state(),
@@ -220,37 +199,15 @@ def train_upscaler(
     Raises:
         ModelError: the loss is no longer a number; the last good checkpoint is kept.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT
     training = _Training(settings, torch.device(schedule.device))
-    step, seconds = 0, 0.0
-    if resume and checkpoint.exists():
-        state = load_checkpoint(checkpoint, asdict(settings))
-        training.load(state)
-        step, seconds = int(state["step"]), float(state["seconds"])
-    curve = Curve(folder / CURVE, COLUMNS, step)
-    began = time.monotonic() - seconds
-    losses: list[float] = []
     make = PieceMaker((settings.seed + 1) << 32, settings.made, settings.sizes.tile)
-    stock = PieceStock(settings.seed, settings.kept, settings.batch)
     stocking = Stocking(settings.stock, settings.kept, settings.renewed)
-    for number, joining in arriving(make, step, schedule.steps, stocking, schedule.processes):
-        for each in joining:
-            stock.add(each)
-        loss = training.step(stock.pick(number), number, schedule.rate(number))
-        if not np.isfinite(loss):
-            raise ModelError(
-                f"the loss of step {number} is {loss}; the last good checkpoint is {checkpoint}"
-            )
-        losses.append(loss)
-        done = number + 1
-        if done % schedule.evaluate_every == 0 or done == schedule.steps:
-            numbers = training.errors()
-            numbers |= {"loss": float(np.mean(losses)), "seconds": time.monotonic() - began}
-            losses.clear()
-            curve.append(done, numbers)
-            line = " ".join(f"{name}={value:.4g}" for name, value in numbers.items())
-            logger.info("step %d %s", done, line)
-            kept = {"step": done, "seconds": time.monotonic() - began, **training.state()}
-            save_checkpoint(checkpoint, kept)
-    return checkpoint
+
+    def batches(first: int) -> Iterator[tuple[int, Pieces]]:
+        stock = PieceStock(settings.seed, settings.kept, settings.batch)
+        for number, joining in arriving(make, first, schedule.steps, stocking, schedule.processes):
+            for each in joining:
+                stock.add(each)
+            yield number, stock.pick(number)
+
+    return train(training, schedule, batches, folder / CHECKPOINT, COLUMNS, resume=resume)

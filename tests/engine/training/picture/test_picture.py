@@ -21,8 +21,8 @@ from marionext.training.picture.captions import WORDS, caption, colour_name, des
 from marionext.training.picture.commands import main
 from marionext.training.picture.networks import PictureSizes, begin_with_puppet
 from marionext.training.picture.training import (
+    PictureSchedule,
     PictureSettings,
-    Schedule,
     make_networks,
     train_picture,
 )
@@ -155,7 +155,7 @@ def test_a_phrase_ends_before_a_comma_and_at_the_end() -> None:
 def trained(
     folder: Path, puppet: Path, steps: int, *, resume: bool = False
 ) -> dict[str, dict[str, torch.Tensor]]:
-    schedule = Schedule(steps, 0, large_every=2, evaluate_every=2)
+    schedule = PictureSchedule(steps, 0, large_every=2, evaluate_every=2)
     path = train_picture(TINY, folder, puppet, schedule, resume=resume)
     return load_checkpoint(path, torch.load(path, weights_only=True)["config"])
 
@@ -203,7 +203,7 @@ def test_examples_are_drawn(
 
 def test_pictures_made_by_another_process_are_the_same() -> None:
     encode = PatchEncoder(torch.eye(16, 192), torch.ones(16))
-    make = training_module.StepPictures(encode, TINY, 2)
+    make = training_module.StepPictures(encode, TINY, PictureSchedule(3, 0, large_every=2))
     for step, pictures in drawn_ahead(make, 1, 3):
         again = make(step)
         assert torch.equal(pictures.latents, again.latents)

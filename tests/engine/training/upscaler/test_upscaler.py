@@ -12,6 +12,7 @@ from marionext.diffusion.controlnext import ControlNeXt, ControlNeXtConfig
 from marionext.diffusion.image_variants import SD_3, ImageVariant, steered
 from marionext.errors import ModelError
 from marionext.training.checkpoints import load_checkpoint
+from marionext.training.loop import Schedule
 from marionext.training.upscaler import training as training_module
 from marionext.training.upscaler.commands import main
 from marionext.training.upscaler.networks import (
@@ -23,7 +24,6 @@ from marionext.training.upscaler.networks import (
 )
 from marionext.training.upscaler.pictures import PieceMaker, dead_leaves, enlarged, shrunk
 from marionext.training.upscaler.training import (
-    Schedule,
     UpscalerSettings,
     load_networks,
     sharpened,
