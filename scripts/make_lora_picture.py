@@ -78,7 +78,7 @@ def inked(picture: Pixels, empty: Pixels, rng: np.random.Generator) -> Pixels:
     lines = np.maximum(np.where(inside > 0, edges, 0), contour).astype(np.uint8)
     strokes = cv2.GaussianBlur(cv2.dilate(lines, np.ones((2, 2), np.uint8)), (0, 0), 0.7)
     drawn = (strokes / 255.0)[..., None]
-    return np.clip(washed + drawn * (INK - washed), 0, 255).round().astype(np.uint8)
+    return np.asarray(np.clip(washed + drawn * (INK - washed), 0, 255).round(), np.uint8)
 
 
 def draw_pictures(target: Path, clips: int) -> None:
