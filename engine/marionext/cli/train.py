@@ -78,6 +78,7 @@ _PICTURES: tuple[_Flag, ...] = (
     ("--no-buckets", "buckets", bool, "cut all pictures to one size, whatever their shape"),
     ("--text-encoder", "text_encoder", bool, "adapt CLIP's text encoders, too"),
     ("--text-rate", "text_rate", float, "learning rate of the text encoders"),
+    ("--level-power", "level_power", float, "below 1: high noise levels more often (1)"),
     ("--snr-gamma", "snr_gamma", float, "most that a noise level counts by its signal; 5 is usual"),
     ("--noise-offset", "noise_offset", float, "of a noise all over a picture"),
 )

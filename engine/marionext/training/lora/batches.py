@@ -82,7 +82,7 @@ class Drawing:
         wordless = rng.uniform(size=len(pictures)) < settings.unconditional
         mirrored = rng.uniform(size=len(pictures)) < (0.5 if settings.flip else 0)
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        levels = self._noising.draw(len(pictures), generator)
+        levels = self._noising.draw(len(pictures), generator, settings.level_power)
         captions = [
             "" if silent else picture.words
             for picture, silent in zip(pictures, wordless, strict=True)

@@ -25,8 +25,8 @@ class Noising(ABC):
     """Noise levels, as the network is told them."""
 
     @abstractmethod
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """Draw levels as often as the base's training did: (count,)."""
+    def draw(self, count: int, generator: torch.Generator, power: float = 1.0) -> Tensor:
+        """Draw levels as often as the base's training did, or by a power of it: (count,)."""
 
     @abstractmethod
     def at(self, share: float) -> float:
@@ -51,8 +51,9 @@ class _Diffusion(Noising):
         self._left: Tensor = schedule.alphas_cumprod.float()
         self._predicts_v = predicted == "v_prediction"
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(len(self._left), (count,), generator=generator).float()
+    def draw(self, count: int, generator: torch.Generator, power: float = 1.0) -> Tensor:
+        share = torch.rand(count, generator=generator) ** power
+        return (share * len(self._left)).floor().clamp(max=len(self._left) - 1)
 
     def at(self, share: float) -> float:
         return float(int(share * len(self._left)))
@@ -84,9 +85,9 @@ class _Flow(Noising):
         self._steps = int(config.get("num_train_timesteps", 1000))
         self._shift = float(config.get("shift", 1.0))
 
-    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+    def draw(self, count: int, generator: torch.Generator, power: float = 1.0) -> Tensor:
         # Logit-normal: the middle of the way is where most is decided.
-        return self._level(torch.randn(count, generator=generator).sigmoid())
+        return self._level(torch.randn(count, generator=generator).sigmoid() ** power)
 
     def at(self, share: float) -> float:
         return float(self._level(torch.tensor(share)))

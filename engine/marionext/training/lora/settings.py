@@ -58,6 +58,9 @@ class LoraSettings:
     """Of the base and of what is computed; the adapters are float32 throughout."""
     unconditional: float = 0.1
     """Share of pictures shown without words, as guidance needs them."""
+    level_power: float = 1.0
+    """Below 1, high noise levels come up more often, where colours and the layout are decided;
+    above 1, low ones, where textures are."""
     snr_gamma: float = 0.0
     """Most that a noise level counts by its signal, 5 is usual (Hang et al. 2023,
     arXiv:2303.09556); 0: all levels count alike."""
@@ -76,6 +79,7 @@ class LoraSettings:
         if self.size is not None and min(self.size) < 1:
             raise SettingsError(f"size: expected two positive numbers, got {self.size}")
         above = {"alpha": self.scale, "rate": self.rate, "text_rate": self.text_rate}
+        above["level_power"] = self.level_power
         for name, value in {**above, "clip": self.clip}.items():
             if value <= 0:
                 raise SettingsError(f"{name}: expected a number above 0, got {value:g}")
