@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 
 REQUEST = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
 FOLDER = Path(REQUEST["folder"])
@@ -70,17 +71,19 @@ def filled(height: int | None = None) -> Generator[float, None, tuple[int, int, 
     system.use_region_overlap = False
     yield from settle()
     wide, high, left, top = box(sidebar())
-    # Without the strip of tabs, which goes down to the bottom.
-    picture("region.png", (wide - 40, high, left, top))
-    trim = ["-fuzz", "2%", "-trim", "-format", "%h %O", "info:"]
-    told = subprocess.run(
-        ["convert", str(PICTURES / "region.png"), *trim], capture_output=True, text=True, check=True
-    ).stdout.split()
+    # Without the edges of the region and the strip of tabs, which go down to the bottom.
+    picture("region.png", (wide - 60, high, left + 20, top))
+    ground = bpy.data.images.load(str(PICTURES / "region.png"))
+    pixels = np.empty(len(ground.pixels), np.float32)
+    ground.pixels.foreach_get(pixels)
+    rows = pixels.reshape(high, -1, 4)[..., :3]  # from the bottom up
+    bpy.data.images.remove(ground)
     (PICTURES / "region.png").unlink()
+    empty = int(np.argmax(np.ptp(rows, axis=1).max(axis=1) > 0.05))
     system.use_region_overlap = True
     yield from settle()
     wide, _, left, top = box(sidebar())
-    bottom = min(high, int(told[0]) + int(told[1].split("+")[-1]) + 8)
+    bottom = min(high, high - empty + 8)
     tall = bottom if height is None else min(height, bottom)
     return wide, tall, left, top + bottom - tall
 
@@ -308,7 +311,7 @@ def set_up() -> Steps:
     picture("blender-panels.png", (yield from filled()))
     chosen.show_advanced = True
     yield from settle(1.0)
-    picture("blender-advanced.png", (yield from filled()))
+    picture("blender-advanced.png", upper(sidebar(), 1365))
     chosen.show_advanced = False
     # A doll would be done before anybody could stop it.
     chosen.model = "puppet"
@@ -499,7 +502,7 @@ def speak_chinese() -> Steps:
     view.use_translate_interface = view.use_translate_tooltips = True
     yield from resize(REQUEST["screen"][1])
     yield from settle(1.0)
-    picture("blender-chinese.png", (yield from filled()))
+    picture("blender-chinese.png", upper(sidebar(), 1600))
     view.language = "en_US"
     yield from resize(1000)
 
