@@ -102,8 +102,8 @@ def train(base: Path, pictures: Path, out: Path, steps: int) -> Path:
     """Train the LoRA, or go on; return its file."""
     arguments = [
         "train", "--base", str(base), "--data", str(pictures), "--out", str(out),
-        "--targets", "layers", "--rank", "8", "--batch", "2", "--rate", "5e-3",
-        "--level-power", "0.5", "--steps", str(steps), "--anneal", str(steps // 2),
+        "--targets", "layers", "--rank", "8", "--batch", "4", "--rate", "1.5e-3",
+        "--level-power", "0.8", "--steps", str(steps), "--anneal", str(steps // 2),
         "--warm-up", "10", "--eval-every", str(max(1, steps // 4)),
         "--preview-every", "0", "--device", "cpu", "--resume",
     ]  # fmt: skip
