@@ -53,9 +53,9 @@ def main() -> int:
 def _made(out: Path, options: argparse.Namespace, frame: int, words: str) -> Path:
     """Make a picture."""
     _run(
-        "image", "--base", options.base, "--prompt", f"a dancer, {words}", "--seed", str(options.seed),
-        "--control", f"pose={DANCE}@{frame}", *VIEW, "--size", "256x384", "--out",
-        str(out),
+        "image", "--base", options.base, "--prompt", f"a dancer, {words}", "--seed",
+        str(options.seed), "--control", f"pose={DANCE}@{frame}", *VIEW, "--size", "256x384",
+        "--out", str(out),
     )  # fmt: skip
     return next((out / "pictures").glob("*.png"))
 
