@@ -13,7 +13,7 @@ from typing import Literal
 
 from marionext import bundles, presets
 from marionext.backends.pictures.families import FAMILIES, FamilyName
-from marionext.backends.pictures.recognise import read_configuration, read_shapes
+from marionext.backends.pictures.recognise import read_configuration, read_shapes, text_width
 from marionext.bundles import ModelCard, known_file
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
@@ -142,12 +142,21 @@ def _card_settings(card: ModelCard, name: str) -> ControlSettings:
 
 def _usual(control: PictureControl, family: FamilyName, base: Path | None) -> ControlFiles:
     """Return the base's own network for a kind, else the one that a card of ours names."""
+    own: list[str] = []
     if base is not None:
         for folder in sorted(base.glob("controlnext*")):
             if (folder / SETTINGS_FILE).is_file():
                 found = _of_folder((folder, None), family)
                 if control.kind in found.settings.kinds:
                     return found
+                own += found.settings.kinds
+        # The published networks are for bases of the published widths.
+        if own and text_width(base, family) != FAMILIES[family].context:
+            raise ModelError(
+                f"{base.name} understands {', '.join(own)} controls, no {control.kind} control",
+                hint="Take another base for it, such as --base sd15, or name a network that was "
+                f"trained for this one: --control {control.kind}=...,weights=FOLDER.",
+            )
     known = [
         name
         for name, card, settings in _cards()
