@@ -85,7 +85,7 @@ class PictureSettings:
     bfloat16: bool = True
 
     def stocking(self) -> Stocking:
-        """Return how often pictures are drawn: it takes half as long as learning from them."""
+        """Return how often pictures are drawn: those of a step take a third of its time."""
         return Stocking(self.stock, self.kept, self.renewed)
 
 
