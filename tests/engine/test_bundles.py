@@ -172,10 +172,9 @@ def test_a_bundle_that_is_not_complete_is_not_recorded(tmp_path: Path) -> None:
     assert not (folder / bundles.RECORD_NAME).exists()
 
 
-def test_the_built_in_model_is_whole() -> None:
-    bundle = bundles.find("puppet")
-    if not bundle.folder.is_dir():
-        pytest.skip("this checkout holds no trained puppet yet")
+@pytest.mark.parametrize("name", ["figurine", "puppet", "upscaler"])
+def test_the_built_in_models_are_whole(name: str) -> None:
+    bundle = bundles.find(name)
     assert texts(bundle) == []
     assert bundles.read_record(bundle.folder), "record_files() was not called after training"
 
