@@ -54,7 +54,7 @@ def test_a_base_may_be_a_folder_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert saved(tmp_path, "--base", str(tmp_path / "mine")).base == str(tmp_path / "mine")
     assert saved(tmp_path, "--base", "a.safetensors").base == str(Path.cwd() / "a.safetensors")
-    assert saved(tmp_path).base == "sd15"
+    assert saved(tmp_path).base == "figurine"
 
 
 def test_a_folder_of_a_models_name_is_not_meant_by_it(

@@ -578,6 +578,7 @@ CHINESE: dict[str, str] = {
     "Take away": "移除",
     "paper doll · built in": "纸偶 · 内置",
     "puppet · built in": "木偶 · 内置",
+    "Figurine": "小人偶",
     "Left big toe": "左大脚趾",
     "Left heel": "左脚跟",
     "Left small toe": "左小脚趾",

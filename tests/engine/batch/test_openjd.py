@@ -161,7 +161,7 @@ def test_pictures_ask_for_machines_that_hold_their_base(tmp_path: Path) -> None:
 
 def test_making_pictures_larger_needs_as_much_as_its_network() -> None:
     card = EngineSettings(device="cuda")
-    job = UpscaleJob(source="frames", output="large")
+    job = UpscaleJob(source="frames", output="large", method="lanczos")
     assert needs_of_picture(job, card) == Needs(memory_mib=2048)
     for method in ("realesrgan", "mine.param"):
         assert needs_of_picture(replace(job, method=method), card).gpu_mib == 1024

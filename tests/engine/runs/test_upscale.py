@@ -58,6 +58,7 @@ def job_of(folder: Path, **changes: Any) -> dict[str, Any]:
         "kind": "upscale",
         "source": str(folder),
         "output": str(folder.parent / "large"),
+        "method": "lanczos",
         **changes,
     }
 

@@ -116,7 +116,7 @@ def _listed(path: Path) -> Iterator[PictureEntry]:
                 repeats=max(1, int(repeats)),
                 held_out=_YES[held_out.lower() if isinstance(held_out, str) else held_out],
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, OverflowError, TypeError, ValueError):
             raise SettingsError(
                 f"{where}: expected repeats as a number and held_out as true or false, got "
                 f"{repeats!r} and {held_out!r}"
