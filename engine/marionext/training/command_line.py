@@ -9,9 +9,28 @@ import cv2
 
 from marionext.errors import EngineError
 
-__all__ = ["run_command"]
+__all__ = ["add_usual", "run_command"]
 
 logger = logging.getLogger(__name__)
+
+
+def add_usual(train: argparse.ArgumentParser, *, rate: float, seed: int) -> None:
+    """Let a training be told what most trainings are told.
+
+    Args:
+        train: parser of its command.
+        rate: of learning, where nothing is said.
+        seed: likewise.
+    """
+    train.add_argument("--rate", type=float, default=rate)
+    train.add_argument("--seed", type=int, default=seed)
+    train.add_argument("--device", default="cpu")
+    train.add_argument("--processes", type=int, default=1, help="processes that draw pictures")
+    train.add_argument(
+        "--float32", action="store_true", help="no mixed precision: for processors without AVX-512"
+    )
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    train.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
 
 
 def run_command(

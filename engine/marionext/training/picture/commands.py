@@ -23,7 +23,7 @@ import torch
 from marionext import presets
 from marionext.backends.svd.loading import NetworkFiles
 from marionext.training.checkpoints import read_curve
-from marionext.training.command_line import run_command
+from marionext.training.command_line import add_usual, run_command
 from marionext.training.figures.clips import HELD_OUT
 from marionext.training.initial import PatchEncoder, read_components
 from marionext.training.picture.autoencoder import picture_autoencoder
@@ -61,16 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--large-every", type=int, default=0, metavar="STEPS", help="now and then large pictures"
     )
-    train.add_argument("--rate", type=float, default=usual.rate)
-    train.add_argument("--seed", type=int, default=usual.seed)
-    train.add_argument("--device", default="cpu")
-    train.add_argument("--processes", type=int, default=1, help="processes that draw pictures")
-    train.add_argument(
-        "--float32", action="store_true", help="no mixed precision: for processors without AVX-512"
-    )
+    add_usual(train, rate=usual.rate, seed=usual.seed)
     train.add_argument("--compile", action="store_true", help="a fifth quicker, after minutes")
-    train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    train.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
     export = commands.add_parser("picture-export", help="write a folder that diffusers opens")
     export.add_argument("--bundle", type=Path, required=True)
     export.add_argument("--note", action="append", default=[], help="for the training record")

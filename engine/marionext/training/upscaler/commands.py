@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from marionext.training.checkpoints import read_curve
-from marionext.training.command_line import run_command
+from marionext.training.command_line import add_usual, run_command
 from marionext.training.loop import Schedule
 from marionext.training.upscaler.export import export_pipeline
 from marionext.training.upscaler.training import (
@@ -43,15 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--steps", type=int, default=3000)
     train.add_argument("--anneal", type=int, default=700, help="last steps with a falling rate")
     train.add_argument("--batch", type=int, default=usual.batch, help="pieces in a step")
-    train.add_argument("--rate", type=float, default=usual.rate)
-    train.add_argument("--seed", type=int, default=usual.seed)
-    train.add_argument("--device", default="cpu")
-    train.add_argument("--processes", type=int, default=1, help="processes that draw pictures")
-    train.add_argument(
-        "--float32", action="store_true", help="no mixed precision: for processors without AVX-512"
-    )
-    train.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    train.add_argument("--evaluate-every", type=int, default=100, metavar="STEPS")
+    add_usual(train, rate=usual.rate, seed=usual.seed)
     export = commands.add_parser("upscaler-export", help="write a folder that diffusers opens")
     export.add_argument("--bundle", type=Path, required=True)
     export.add_argument("--note", action="append", default=[], help="for the training record")
