@@ -40,6 +40,14 @@ def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside, mo
     assert found["after a bone"] == 1
     assert found["after a key"] == 4
 
+    everybody, apart, same_scores, told, rests, message = found["edited"]
+    assert everybody == [True, "", 0], "nobody is left to be drawn, and the preview stays on"
+    assert apart < 0.02, "edited as a render edits it"
+    assert same_scores
+    assert told == [True, "edit 6 (offset): expected a person below 1, got 1"]
+    assert rests, "without edits the pose is the rig's again"
+    assert message == ""
+
     assert found["images in the file"] == []
     assert found["after saving"] == [True, True]
     words, left = found["dead engine"]

@@ -49,7 +49,7 @@ def test_figurine_says_which_controls_it_has(
     )  # fmt: skip
     assert status == ModelError("").exit_status
     said = capsys.readouterr().err
-    assert "figurine understands pose controls, no depth control" in said
+    assert "no depth control is known for figurine, which understands pose control" in said
     assert "--base sd15" in said
 
 

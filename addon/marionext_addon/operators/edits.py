@@ -10,6 +10,7 @@ from marionext.errors import EngineError
 
 from ..scene.choices import scene_range
 from ..scene.edits import edits_in_file
+from ..state import changes
 from ..state.edits import KINDS
 from ..work.results import in_file
 from .base import report_error
@@ -92,6 +93,7 @@ class MARIONEXT_OT_edit_remove(_OnEdit, bpy.types.Operator):
         settings = context.scene.marionext
         settings.edits.remove(settings.edit_index)
         settings.edit_index = max(0, min(settings.edit_index, len(settings.edits) - 1))
+        changes.poses_edited.tell()
         return {"FINISHED"}
 
 
@@ -118,6 +120,7 @@ class MARIONEXT_OT_edit_move(_OnEdit, bpy.types.Operator):
             return {"CANCELLED"}
         settings.edits.move(settings.edit_index, place)
         settings.edit_index = place
+        changes.poses_edited.tell()
         return {"FINISHED"}
 
 

@@ -63,6 +63,6 @@ jobs_changed = Change()
 frames_came = Change()
 """Told with a `work.renders.Render` of which there are more frames than before."""
 poses_edited = Change()
-"""Told when an edit of the poses was changed in the list."""
+"""Told when the list of edits, or one of them, was changed."""
 picture_changed = Change()
 """Told with the path of a picture that was written again."""

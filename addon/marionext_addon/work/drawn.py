@@ -33,6 +33,7 @@ from ..scene import choices, filmed, reach
 from ..scene.edits import edits_of
 from ..state.translations import say
 from . import engine, jobs, shots
+from .edited import edited_pose, thinned
 from .measuring import Measuring
 from .reference import character_of
 from .runner import runner
@@ -252,12 +253,16 @@ class _Placed:
     ) -> Keypoints:
         """Return a pose that was moved since, in the place of the one that was recorded."""
         motion = self.motion
-        if self.edits and 0 <= row < len(motion):
-            places, seen = motion.points.copy(), motion.scores.copy()
-            places[row], seen[row] = points, scores
-            edited = pose.apply(motion.with_(points=places, scores=seen), self.edits)
-            points, scores = edited.points[row], edited.scores[row]
-        few = motion if self.mode == "linear" else _thinned(motion)
+        now = PoseTrack(
+            points=points[None],
+            scores=scores[None],
+            size=motion.size,
+            rate=motion.rate,
+            first=motion.first + row,
+        )
+        edited = edited_pose(now, self.edits, motion)
+        points, scores = edited.points[0], edited.scores[0]
+        few = motion if self.mode == "linear" else thinned(motion, _FEW)
         return pose.fit_pose(points, scores, self.reference, self.mode, few), scores
 
 
@@ -275,20 +280,6 @@ def _is_near(
 ) -> bool:
     seen = scores > 0
     return bool(np.abs(points - recorded)[seen].max(initial=0.0) < _SAME)
-
-
-def _thinned(motion: PoseTrack) -> PoseTrack:
-    """Return few poses of a motion, evenly spread."""
-    if len(motion) <= _FEW:
-        return motion
-    rows = np.linspace(0, len(motion) - 1, _FEW).round().astype(int)
-    rate = FrameRate(motion.rate.fraction * Fraction(_FEW - 1, len(motion) - 1))
-    return motion.with_(
-        points=motion.points[rows],
-        scores=motion.scores[rows],
-        origins=motion.origins[rows],
-        rate=rate,
-    )
 
 
 class _CharacterPose:

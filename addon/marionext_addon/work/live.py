@@ -7,13 +7,15 @@ drawn.
 
 A render fits its motion as a whole. So that the preview agrees with it, the fit is measured on
 poses spread over the range (`measuring`). A bone thus moves against a fit that stands still while
-it is moved.
+it is moved. Where there are edits, the whole range is recorded: some of them look at other frames.
 """
 
+import math
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +31,12 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Posed
 
+from ..scene import choices
+from ..scene.edits import edits_of
 from ..scene.live import Shown, Watcher
 from ..state import changes
-from . import engine, jobs
+from . import engine, jobs, shots
+from .edited import edited_pose, pose_of, thinned
 from .editors import image_editors, redraw
 from .measuring import Measuring
 from .reference import character_of
@@ -82,6 +87,8 @@ class _Preview:
         """Whether the pose may have changed since it was read."""
         self.measuring = Measuring("DRAFT", most=_MEASURED)
         """The poses that the fit is measured on."""
+        self.recorded: PoseTrack | None = None
+        """The whole motion with each pose at its number, where edits look at it."""
         self.motion: str | None = None
         """Their file."""
         self.written: PoseTrack | None = None
@@ -89,6 +96,8 @@ class _Preview:
         self.asked: LivePose | None = None
         self.seen: Shown | None = None
         """What was looked at for it."""
+        self.unedited: PoseTrack | None = None
+        """The pose of it, before edits."""
         self.asked_at = 0.0
         self.frame = 0.0
         """Of the scene, when the pose was read last."""
@@ -141,6 +150,8 @@ class _Preview:
             return  # asked as soon as it is measured
         try:
             shown = self.watcher.look(scene, layer)
+            now = pose_of(shown, _number(scene))
+            edited = edited_pose(now, edits_of(scene, shown.size), self._motion_for(now))
         except EngineError as error:
             _say(error.message, error.hint or "")
             return
@@ -148,25 +159,36 @@ class _Preview:
             character=str(character_of(scene, "DRAFT")),
             width=shown.size[0],
             height=shown.size[1],
-            points=tuple(view.pixels[0].tolist() for view in shown.views),
-            scores=tuple(view.scores[0].tolist() for view in shown.views),
+            points=tuple(edited.points[0].tolist()),
+            scores=tuple(edited.scores[0].tolist()),
+            depths=tuple(edited.depths[0].tolist()),
             fit=fit,
             motion=None if fit == "none" else self.motion,
         )
         if pose == self.asked:
             return  # what has changed is not in the picture
-        if scene.frame_current_final == self.frame and not self._is_seen(pose):
+        if scene.frame_current_final == self.frame and not self._stands(now):
             self.measuring.note_change()  # not the timeline has moved, but something in it
         self.frame = scene.frame_current_final
-        self.asked, self.asked_at, self.seen = pose, time.monotonic(), shown
+        self.asked, self.asked_at = pose, time.monotonic()
+        self.seen, self.unedited = shown, now
         self.pictures.ask(
             pose, command=engine.find().call("worker"), environment=engine.environment()
         )
 
-    def _is_seen(self, pose: LivePose) -> bool:
+    def _stands(self, now: PoseTrack) -> bool:
         """Tell whether the figure stands as it was asked for last, whatever else is new."""
-        asked = self.asked
-        return asked is None or (asked.points, asked.scores) == (pose.points, pose.scores)
+        before = self.unedited
+        return before is None or (
+            np.array_equal(before.points, now.points) and np.array_equal(before.scores, now.scores)
+        )
+
+    def _motion_for(self, now: PoseTrack) -> PoseTrack | None:
+        """Return the recorded motion if it is of the same people in the same picture."""
+        whole = self.recorded
+        if whole is None or (whole.size, whole.people) != (now.size, now.people):
+            return None
+        return whole
 
     def _show(self, posed: Posed) -> None:
         self.lag, self.drawing = time.monotonic() - self.asked_at, posed.seconds
@@ -191,8 +213,10 @@ class _Preview:
     # -------------------------------------------------------------------------------- the fit
 
     def _keep_measured(self, scene: Any) -> None:
-        """Record poses for the fit where there are none, or others are needed."""
-        if scene.marionext.pose_fit == "none":
+        """Record poses for the fit and for edits where there are none, or others are needed."""
+        is_edited = any(edit.enabled for edit in scene.marionext.edits)
+        self.measuring.most = None if is_edited else _MEASURED
+        if scene.marionext.pose_fit == "none" and not is_edited:
             return
         ended = self.measuring.step(scene)
         if ended and self.measuring.failed is not None:
@@ -211,8 +235,24 @@ class _Preview:
             self.written = track
             # Another name each time, so that a question says which it means.
             path = self.folder / f"motion-{self.measuring.count}.npz"
-            write_native(track, path)
+            write_native(thinned(track, _MEASURED), path)
             self.motion = str(path)
+        self.recorded = _on_its_own_numbers(track, self.measuring.shot) if is_edited else None
+
+
+def _on_its_own_numbers(track: PoseTrack, shot: shots.Shot | None) -> PoseTrack | None:
+    """Return a recording of all of a shot on the shot's numbers."""
+    if shot is None or len(track) != shot.count:
+        return None
+    return shots.on_its_own_numbers(track.with_(first=shot.first), shot)
+
+
+def _number(scene: Any) -> int:
+    """Return the number that the current frame has in a recording, or the one before has."""
+    first = choices.frame_numbers(scene).start
+    per_frame: Fraction = choices.frame_rate(scene).fraction / choices.scene_rate(scene).fraction
+    now: Fraction = scene.frame_current + Fraction(float(scene.frame_subframe))
+    return math.floor(first + (now - first) * per_frame)
 
 
 def _told(failed: Failed) -> EngineError:
@@ -335,6 +375,11 @@ def _updated(_scene: object, graph: Any = None) -> None:
             preview.measuring.note_change()
 
 
+def _edited() -> None:
+    for preview in previews:
+        preview.moved = True
+
+
 @persistent  # type: ignore[untyped-decorator]
 def _undone(*_arguments: object) -> None:
     """Ask anew; an image that undo has brought back is taken away."""
@@ -413,6 +458,7 @@ def _always() -> tuple[tuple[Any, Any], ...]:
 def register() -> None:
     """Follow the switch, undo, saving and the opening of files."""
     changes.live_switched.listen(switch)
+    changes.poses_edited.listen(_edited)
     for handlers, follow in _always():
         handlers.append(follow)
 
@@ -423,6 +469,7 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(pump):
         bpy.app.timers.unregister(pump)
     changes.live_switched.forget(switch)
+    changes.poses_edited.forget(_edited)
     for handlers, follow in _always():
         if follow in handlers:
             handlers.remove(follow)

@@ -37,14 +37,14 @@ class Measuring:
 
     Args:
         kind: of shot: its size is that of the picture.
-        most: poses, evenly spread over the range; None: all of them.
+        most: poses, evenly spread over the range; None: all of them. It may be changed later.
         rays: whether joints that meshes hide are found where the settings want it: slow.
     """
 
     def __init__(self, kind: Kind, *, most: int | None = None, rays: bool = False) -> None:
         """Know nothing yet."""
         self._kind: Kind = kind
-        self._most = most
+        self.most = most
         self._rays = rays
         self._form: object = None
         """What the poses were recorded for."""
@@ -85,7 +85,7 @@ class Measuring:
             if now < self._looks_at:
                 return False
             self._looks_at = now + _LOOKS
-            form = _form(scene, self._kind, rays=self._rays)
+            form = _form(scene, self._kind, most=self.most, rays=self._rays)
             rests = self.changed and now - self.changed > _REST
             if form == self._form and not (rests and not _is_playing()):
                 return False
@@ -111,7 +111,7 @@ class Measuring:
 
     def _record(self, scene: Any) -> Generator[recording.Progress, None, None]:
         shot = shots.shot_of(scene, self._kind)
-        times = _spread(shot.times, self._most)
+        times = _spread(shot.times, self.most)
         steps = recording.record_in_steps(
             scene,
             rig.people_of(scene),
@@ -154,7 +154,7 @@ def _rate(times: tuple[Fraction, ...], shot: shots.Shot) -> FrameRate:
     return FrameRate((len(times) - 1) / (times[-1] - times[0]) * shot.scene_rate.fraction)
 
 
-def _form(scene: Any, kind: Kind, *, rays: bool) -> object:
+def _form(scene: Any, kind: Kind, *, most: int | None, rays: bool) -> object:
     """Return what changes with every setting that the poses depend on."""
     settings = scene.marionext
     chosen = choices.chosen_camera(scene)
@@ -172,6 +172,7 @@ def _form(scene: Any, kind: Kind, *, rays: bool) -> object:
     return (
         scene.name,
         people,
+        most,
         choices.frame_numbers(scene),
         choices.frame_rate(scene),
         choices.scene_rate(scene),

@@ -143,6 +143,7 @@ def on_its_own_numbers(track: PoseTrack, shot: Shot) -> PoseTrack:
     return track.with_(
         points=np.repeat(track.points, shot.step, axis=0)[:count],
         scores=np.repeat(track.scores, shot.step, axis=0)[:count],
+        depths=np.repeat(track.depths, shot.step, axis=0)[:count],
         rate=shot.rate,
     )
 

@@ -1,7 +1,7 @@
 """2-D poses: pixels, numpy only, no files but pose formats."""
 
 from marionext.pose.cleanup import Cleaned, CleanUp, Finding, clean
-from marionext.pose.edit import apply, mirror
+from marionext.pose.edit import apply, apply_at, mirror
 from marionext.pose.fit import Fit, FitMode, FitReport, fit, fit_limbs, fit_linear, fit_pose
 from marionext.pose.measure import empty_frames, person_boxes, person_sizes, small_parts
 from marionext.pose.people import Who, choose_person, choose_track, keep_identities, link_boxes
@@ -20,6 +20,7 @@ __all__ = [
     "PoseTrack",
     "Who",
     "apply",
+    "apply_at",
     "choose_person",
     "choose_track",
     "clean",

@@ -452,6 +452,8 @@ def number_jumps(
     A limb may jump where the body does not: in clips with frames left out or put together. What
     smooths over such a step puts the limb where it never was.
     """
+    if len(points) < 2:
+        return np.zeros(scores.shape, np.int64)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=-1)
     steps[(scores[1:] <= 0) | (scores[:-1] <= 0)] = 0
     around = np.pad(steps, ((_OUTLIER_REACH, _OUTLIER_REACH), (0, 0)))

@@ -96,6 +96,50 @@ def recorded(scene):
     return [list(whole.points.shape), float(np.abs(whole.points - measured.points).max())]
 
 
+def edited(scene):
+    """Return how far what is asked is from what a render makes of edits, and what became of it."""
+    pose, edits_of = kit.module("marionext.pose"), kit.module("scene.edits").edits_of
+    recording, rig = kit.module("scene.recording"), kit.module("scene.rig")
+    shots = kit.module("work.shots")
+    add, edits = bpy.ops.marionext.edit_add, scene.marionext.edits
+    before = preview().shown
+    add(kind="HIDE")
+    pump_until(lambda: not session().live or preview().shown > before)
+    everybody = [session().live, session().live_message, max(preview().asked.scores[0])]
+    edits[0].limbs = {"left_hand"}
+    add(kind="HOLD")
+    edits[1].limbs, edits[1].limited = {"right_arm"}, True
+    edits[1].start, edits[1].end = 102, 104
+    add(kind="SMOOTH")
+    edits[2].reach = 2
+    add(kind="MOVE")
+    edits[3].by, edits[3].limbs = (6.0, 4.0), {"head"}
+    add(kind="MIRROR")
+    pump_until(lambda: preview().recorded is not None and handlers_are_calm())
+    shot = shots.shot_of(scene, "DRAFT")
+    moments = recording.Moments(times=shot.times, rate=shot.rate, first=shot.first)
+    whole = recording.record(scene, rig.people_of(scene), moments, shot.size, fit=shot.fit).track
+    wanted = pose.apply(whole, edits_of(scene, shot.size))
+    apart, same_scores = [], []
+    for frame in (101, 103, 104):
+        scene.frame_set(frame)
+        next_picture()
+        asked, row = preview().asked, frame - 101
+        apart.append(float(np.abs(np.array(asked.points) - wanted.points[row]).max()))
+        same_scores.append(bool(np.allclose(asked.scores, wanted.scores[row], atol=1e-3)))
+        apart.append(float(np.abs(np.array(asked.depths) - wanted.depths[row]).max()))
+    add(kind="MOVE")
+    edits[5].person = 2
+    pump_until(lambda: session().live_message != "")
+    told = [session().live, session().live_message]
+    while len(edits):
+        bpy.ops.marionext.edit_remove()
+    next_picture()
+    pump_for(0.5)
+    rests = bool(np.allclose(preview().asked.points, whole.points[3], atol=0.01))
+    return [everybody, max(apart), all(same_scores), told, rests, session().live_message]
+
+
 def story():
     answer = {}
     kit.empty_file()
@@ -138,6 +182,8 @@ def story():
     pump_until(lambda: preview().measuring.count == 4)
     pump_for(2.5)
     answer["after a key"] = preview().measuring.count
+
+    answer["edited"] = edited(scene)
 
     saved = kit.FOLDER / "shot.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(saved))

@@ -1,3 +1,4 @@
+import re
 from fractions import Fraction
 from itertools import pairwise
 
@@ -22,7 +23,7 @@ from marionext.edits import (
 )
 from marionext.errors import MotionError
 from marionext.frames import FrameRange, FrameRate
-from marionext.pose import Origin, PoseTrack, apply, mirror, select, trim
+from marionext.pose import Origin, PoseTrack, apply, apply_at, mirror, select, trim
 from marionext.pose.skeleton import (
     LEFT_HAND,
     LIMB_GROUPS,
@@ -152,6 +153,16 @@ def test_a_part_of_a_motion_is_edited_as_the_whole_is(kind, data):
     assert same(apply(trim(track, part), [edit]), trim(apply(track, [edit]), part))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@relaxed
+@given(data=st.data())
+def test_motions_of_a_frame_or_two_are_edited_as_long_ones_are(kind, data):
+    track, edit = data.draw(TRACKS), data.draw(KINDS[kind])
+    start, frames = data.draw(st.integers(0, FRAMES - 3)), data.draw(st.integers(1, 3))
+    short = trim(track, FrameRange(FIRST + start, FIRST + start + frames))
+    assert len(apply(short, [edit])) == frames
+
+
 def undone(edit):
     """The edit that undoes another."""
     match edit:
@@ -214,6 +225,19 @@ def test_an_edit_means_the_same_in_a_picture_of_another_size(kind, data):
 @given(TRACKS, st.lists(st.one_of(*KINDS.values()), max_size=4), st.integers(0, 4))
 def test_edits_are_applied_one_after_the_other(track, edits, cut):
     assert same(apply(apply(track, edits[:cut]), edits[cut:]), apply(track, edits))
+
+
+@settings(deadline=None, max_examples=200)
+@given(TRACKS, st.lists(st.one_of(*KINDS.values()), max_size=4), st.integers(0, FRAMES - 1))
+def test_one_frame_is_edited_as_it_is_among_all(track, edits, row):
+    number = FIRST + row
+    try:
+        wanted = trim(apply(track, edits), FrameRange(number, number + 1))
+    except MotionError as error:
+        with pytest.raises(MotionError, match=re.escape(str(error))):
+            apply_at(track, edits, number)
+        return
+    assert same(apply_at(track, edits, number), wanted)
 
 
 def test_the_order_of_edits_counts(dancer):

@@ -153,7 +153,8 @@ def _usual(control: PictureControl, family: FamilyName, base: Path | None) -> Co
         # The published networks are for bases of the published widths.
         if own and text_width(base, family) != FAMILIES[family].context:
             raise ModelError(
-                f"{base.name} understands {', '.join(own)} controls, no {control.kind} control",
+                f"no {control.kind} control is known for {base.name}, which understands "
+                f"{' and '.join(own)} control",
                 hint="Take another base for it, such as --base sd15, or name a network that was "
                 f"trained for this one: --control {control.kind}=...,weights=FOLDER.",
             )
