@@ -338,9 +338,7 @@ def look_at_overlay() -> Steps:
 
 
 def test_engine() -> Steps:
-    """Have the engine examined in the preferences."""
-    bpy.ops.marionext.test_engine()
-    yield from until(lambda: session().engine_state in {"READY", "PROBLEM"}, "the doctor's answer")
+    """Have the engine examined in the preferences, and the models listed."""
     place = area()
     place.type = "PREFERENCES"
     bpy.context.preferences.active_section = "ADDONS"
@@ -348,14 +346,29 @@ def test_engine() -> Steps:
     with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
         bpy.ops.preferences.addon_show(module=MODULE)
     yield from settle(1.5)
-    yield from settle(1.5)  # the preferences may have come in a window of their own first
+    yield from resize(REQUEST["screen"][1])  # they may have come in a window of their own first
+    bpy.ops.marionext.list_models()
+    yield from until(lambda: len(session().models) > 5, "the list of models")
+    yield from settle(1.5)
+    picture("blender-models.png", page(place, 512, below=148))
+    bpy.ops.marionext.test_engine()
+    yield from until(lambda: session().engine_state in {"READY", "PROBLEM"}, "the doctor's answer")
+    yield from settle(1.5)
     # Further down are the folders of this computer.
-    picture("blender-preferences.png", upper(place, 526 if IS_EXTENSION else 480))
+    picture("blender-preferences.png", page(place, 222))
+    yield from resize(1000)
     for other in bpy.context.window_manager.windows[1:]:
         with bpy.context.temp_override(window=other):
             bpy.ops.wm.window_close()
     place.type = "VIEW_3D"
     yield from settle()
+
+
+def page(place: Any, height: int, *, below: int = 0) -> tuple[int, int, int, int]:
+    """Return a part of our page in the preferences, which lies under what Blender says itself."""
+    wide, high, left, top = box(place)
+    above = below + (286 if IS_EXTENSION else 240)
+    return wide - 178, min(height, high - above), left + 178, top + above
 
 
 def running(above: float) -> Callable[[], bool]:
@@ -389,10 +402,9 @@ def lose_the_engine() -> Steps:
     os.kill(runner().engine.pid, signal.SIGKILL)
     yield from until(lambda: job().state == "FAILED", "the loss to be noticed", seconds=30)
     check("engine" in job().message.lower(), f"a word about the engine, got {job().message!r}")
-    # The notice goes when the pointer does.
-    for place in ((320, 700), (700, 900)):
-        hand("mousemove", *place)
-        yield 0.3
+    hand("mousemove", 320, 700)
+    yield 0.3
+    hand("key", "Escape")  # away with the notice, which stays until one has seen it
     yield from resize(REQUEST["screen"][1])
     picture("blender-failed.png", (yield from filled(270)))  # the panel Results
     yield from resize(1000)
@@ -424,6 +436,8 @@ def look_live() -> Steps:
     yield from settle()
     in_view(bpy.ops.marionext.show_live)  # the editor knows its size by now
     in_view(bpy.ops.view3d.view_center_camera)
+    # Into the middle of what the sidebar leaves.
+    area().spaces.active.region_3d.view_camera_offset[0] = 0.2
     yield from settle(1.5)
     picture("blender-live.png")
     yield from look_as_drawn()
@@ -435,15 +449,27 @@ def look_live() -> Steps:
 def look_as_drawn() -> Steps:
     """Lay the keypoints over the live character as a render draws them, with an edit."""
     overlay = importlib.import_module(f"{MODULE}.ui.overlay")
+    live = importlib.import_module(f"{MODULE}.work.live")
     session().live_camera = settings().overlay_drawn = True
     drawn = overlay._overlays[0].drawn
-    yield from until(
-        lambda: not session().drawn_message and not drawn.busy, "the keypoints as drawn"
-    )
+
+    def is_placed() -> bool:
+        return drawn._placed is not None and not (session().drawn_message or drawn.busy)
+
+    yield from until(is_placed, "the keypoints as drawn")
     in_view(bpy.ops.marionext.edit_add, kind="HIDE")
     settings().edits[0].limbs = {"left_hand"}
-    yield from settle(1.5)
+    yield from until(lambda: live.previews[0].recorded is not None, "the motion for the edit")
+    area().spaces.active.show_region_ui = False
+    yield from settle()
+    in_view(bpy.ops.view3d.view_center_camera)
+    yield from settle(2.0)
+    yield from until(is_placed, "the edited keypoints")
+    hand = importlib.import_module(f"{MODULE}.marionext.pose.skeleton").LEFT_HAND
+    check(max(live.previews[0].asked.scores[0][hand]) == 0, "an edit of the live picture as well")
+    yield from settle()
     picture("blender-drawn.png", box(area()))
+    area().spaces.active.show_region_ui = True
     in_view(bpy.ops.marionext.edit_remove)
     settings().overlay_drawn = session().live_camera = False
 
@@ -455,6 +481,11 @@ def _more(live: Any, pictures: int) -> Callable[[], bool]:
 
 def look_at_result() -> Steps:
     """Open the result beside the animation, scrub, add the strip and the background."""
+    if not REQUEST["quick"]:  # pictures are of the usual model, which keeps the character
+        settings().model, settings().steps = "doll", 0
+        in_view(bpy.ops.marionext.render)
+        yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=300)
+        check(job().state == "FINISHED", f"a finished render, got {job().message} {job().hint}")
     in_view(bpy.ops.marionext.show_result)
     bpy.context.scene.frame_set(min(FIRST + 12, REQUEST["last_frame"]))
     yield from settle(1.0)
