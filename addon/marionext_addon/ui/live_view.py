@@ -20,10 +20,10 @@ from .strokes import to_region
 __all__ = ["register", "unregister"]
 
 _LEVELS = np.arange(256) / 255
-_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4).astype(
-    np.float32
-)
-"""Light of each level of sRGB: what textures hold."""
+_LIGHT = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
+_TEXTURE = (_LEVELS if bpy.app.version >= (5, 0, 0) else _LIGHT).astype(np.float32)
+"""What a texture holds for each level of sRGB. Blender before 5.0 turns light into levels as it
+draws over a viewport; since then it shows what is given."""
 
 
 class _View:
@@ -62,7 +62,7 @@ class _View:
             height, width = picture.pixels.shape[:2]
             pixels = np.full_like(picture.pixels, opacity)
             levels = (picture.pixels[..., :3] * 255 + 0.5).astype(np.uint8)
-            np.take(_LINEAR, levels, out=pixels[..., :3])
+            np.take(_TEXTURE, levels, out=pixels[..., :3])
             buffer = gpu.types.Buffer("FLOAT", pixels.size, pixels.ravel())
             self.texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=buffer)
             self.uploaded = picture.number, opacity

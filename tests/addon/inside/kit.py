@@ -6,6 +6,7 @@ Runs inside any Blender from 3.4 on, as ``bpy`` module or as program.
 import json
 import math
 import os
+import subprocess
 import sys
 import time
 import traceback
@@ -13,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 REQUEST = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
 FOLDER = Path(REQUEST["folder"])
@@ -161,6 +163,27 @@ def pump_until(condition, seconds=300.0):
             states = [(r.name, r.state, r.message, r.hint) for r in runner.renders.values()]
             raise AssertionError(f"waited {seconds} s: {states}")
         time.sleep(0.01)
+
+
+def screen(name):
+    """Draw the 3D view and return what the screen shows: (height, width, 3), from the bottom up.
+
+    The window fills its screen. Blender 5 cannot look at its own window where there is no graphics
+    card, so somebody else looks.
+    """
+    path = str(FOLDER / f"{name}.png")
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
+    subprocess.run(["import", "-window", "root", path], check=True)
+    image = bpy.data.images.load(path)
+    pixels = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
+    image.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(image.size[1], image.size[0], 4)[..., :3]
+    bpy.data.images.remove(image)
+    return pixels[-window.height :, : window.width]
 
 
 def run(story):

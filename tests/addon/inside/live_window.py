@@ -117,20 +117,14 @@ def in_camera_view():
     # The fit is measured again after a second of rest: the picture is to stay the same from now on.
     yield from pause(1.5)
     yield from until(lambda: not preview().measuring.busy and not preview().pictures.waiting)
-    yield from pause(0.3)
+    space = area.spaces.active
+    space.show_region_ui = space.show_gizmo = False  # they lie over the picture
+    yield from pause(0.5)
     frames = {}
     for name, on, opacity in (("off", False, 1), ("on", True, 1), ("clear", True, 0)):
         session().live_camera, session().live_opacity = on, opacity
         yield
-        path = str(kit.FOLDER / f"camera_{name}.png")
-        with bpy.context.temp_override(window=window, area=area, region=region):
-            bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
-            bpy.ops.screen.screenshot(filepath=path)
-        image = bpy.data.images.load(path)
-        seen = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
-        image.pixels.foreach_get(seen)
-        frames[name] = seen.reshape(image.size[1], image.size[0], 4)[..., :3]
-        bpy.data.images.remove(image)
+        frames[name] = kit.screen(f"camera_{name}")
     changed = np.abs(frames["on"] - frames["off"]).max(axis=2) > 0.05
     # The Image Editor beside it may show another picture meanwhile.
     inside = np.zeros_like(changed)
@@ -154,6 +148,7 @@ def in_camera_view():
     session().live_opacity = 1
     picture("live-camera")
     session().live_camera = False
+    space.show_region_ui = space.show_gizmo = True
 
 
 def play():

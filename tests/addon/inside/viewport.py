@@ -22,15 +22,7 @@ def view3d():
 
 
 def screenshot(name):
-    path = str(kit.FOLDER / f"{name}.png")
-    with bpy.context.temp_override(**view3d()):
-        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=2)
-        bpy.ops.screen.screenshot(filepath=path)
-    image = bpy.data.images.load(path)
-    pixels = np.empty(image.size[0] * image.size[1] * 4, dtype=np.float32)
-    image.pixels.foreach_get(pixels)
-    bpy.data.images.remove(image)
-    return pixels.reshape(-1, 4)[:, :3]
+    return kit.screen(name).reshape(-1, 3)
 
 
 def coloured(pixels):
