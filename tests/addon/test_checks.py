@@ -26,12 +26,23 @@ def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None
     assert not any(pointless for _, pointless in found["walks out"])
     assert found["still"] == [["Rig does not move in these frames", True]]
     assert found["far, scaled"] == []
+    assert found["very far, scaled"] == [], "it is scaled up, and so is what moves"
     ((text, pointless),) = found["far, as it is"]
     assert text.startswith("Rig is tiny: ")
     assert not pointless
     assert found["behind a wall"] == [["Rig is hidden in all frames.", True]]
     # All frames are looked at once they are recorded.
     assert "Rig is hidden in all frames." in found["in the job's notes"]
+
+
+def test_edits_that_change_nothing_or_nobody_are_told_beforehand(found) -> None:
+    words = "Edit 1 changes nothing: it is of other frames than the range, 101 to 112."
+    assert found["edit of other frames"] == [[words, False]]
+    assert words in found["edit in the job's notes"]
+    assert "edit 1: it is of person 2, who is not in the shot" in found["edit of nobody"]
+    assert found["edit of somebody"] == ""
+    assert found["the second alone"] == "", "people are counted as the panel lists them"
+    assert found["people left"] == [1, 0], "who was deleted is not recorded"
 
 
 def test_the_engine_tells_what_a_render_takes(found) -> None:
@@ -83,6 +94,10 @@ def test_a_character_is_made_from_words(found) -> None:
     assert "there are no words" in found["no words"]
     assert "is not on this computer" in found["no model"]
     assert found["character"] == [True, "IMAGE"]
+    assert found["usual model"] == "figurine"
+    assert found["in this pose"] == [True, True]
+    assert "camera" in found["no camera to pose for"]
+    assert found["left of that"] == []
     assert "status" not in found["no such base"]
     assert len(found["no such base"]) > 20
     assert found["queue"] == "The queue is empty."

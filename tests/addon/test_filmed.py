@@ -14,6 +14,8 @@ def test_the_poses_of_a_file_lie_at_the_scenes_frames(new_inside, series) -> Non
     assert "the motion is not there" in found["gone"]
     assert "broken.mp4" in found["broken"]
     assert found["read"]
+    assert "dance.npz were not read yet" in found["another file"]
+    assert found["frames of the other"] == 9
 
     # Its first frame lies at frame 99; between two frames the last one is shown, as players do.
     assert found["noses"][1:5] == [10, 12, 12, 29]

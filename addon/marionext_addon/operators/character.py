@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make Character: a picture from words, in the pose that the rig has in the current frame."""
 
+import contextlib
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -12,14 +13,15 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from marionext import bundles
 from marionext.errors import EngineError, ModelError, SettingsError
 from marionext.hosts import Answer, CommandRun
+from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 
-from ..scene import choices, recording, rig
+from ..scene import choices, filmed, recording, rig
 from ..scene.people import add_selected_armatures
 from ..state import changes
-from ..state.models import picture_items
+from ..state.models import NUMBER_OF_DEFAULT_PICTURE, picture_items
 from ..state.translations import say
-from ..work import engine, folders, shots
+from ..work import engine, folders, results, shots
 from . import tasks
 from .base import report_error
 
@@ -48,7 +50,10 @@ class MARIONEXT_OT_make_character(bpy.types.Operator):
     prompt: StringProperty(name="Words", description="What is to be seen")
     negative: StringProperty(name="Not", description="What is not to be seen")
     base: EnumProperty(
-        name="Model", description="The model that makes pictures", items=picture_items
+        name="Model",
+        description="The model that makes pictures",
+        items=picture_items,
+        default=NUMBER_OF_DEFAULT_PICTURE,
     )
     folder: StringProperty(
         name="Folder",
@@ -91,7 +96,12 @@ class MARIONEXT_OT_make_character(bpy.types.Operator):
                 raise SettingsError("there are no words", hint="Say what is to be seen.")
             base = self._base()
             folder = folders.new_folder(folders.output_root(scene) / "characters", scene, "RENDER")
-            arguments = self._arguments(context, base, folder)
+            try:
+                arguments = self._arguments(context, base, folder)
+            except EngineError:
+                with contextlib.suppress(OSError):
+                    folder.rmdir()  # nothing is in it yet
+                raise
         except EngineError as error:
             return report_error(self, error)
         _tell(say("Making a character ..."))
@@ -119,31 +129,43 @@ class MARIONEXT_OT_make_character(bpy.types.Operator):
         return str(self.base)
 
     def _arguments(self, context: Any, base: str, folder: Path) -> list[str]:
-        scene = context.scene
-        arguments = ["image", "--prompt", self.prompt, "--base", base, "--out", str(folder)]
+        # Words may begin with a dash.
+        arguments = ["image", f"--prompt={self.prompt}", "--base", base, "--out", str(folder)]
         arguments += ["--seed", str(self.seed), "--count", str(self.count), "--json"]
         if self.negative.strip():
-            arguments += ["--negative", self.negative]
+            arguments.append(f"--negative={self.negative}")
         if self.steps:
             arguments += ["--steps", str(self.steps)]
         if self.posed:
-            add_selected_armatures(context)
-            shot = shots.shot_of(scene, "RENDER")
-            now = scene.frame_current + Fraction(float(scene.frame_subframe))
-            recorded = recording.record(
-                scene,
-                rig.people_of(scene),
-                recording.Moments(times=(now,), rate=shot.rate, first=0),
-                shot.size,
-                fit=shot.fit,
-                frame=shot.frame,
-                camera=choices.chosen_camera(scene),
-                may_move=False,
-            )
-            track = folder / "pose.npz"
-            write_native(recorded.track, track)
+            # Beside the folder: into it the engine writes, and what it reads may not lie there.
+            track = folder.with_name(f"{folder.name}.pose.npz")
+            write_native(_pose_now(context), track)
             arguments += ["--control", f"pose={track}@0"]
         return engine.find().call(*arguments)
+
+
+def _pose_now(context: Any) -> PoseTrack:
+    """Return the pose of the current frame, of the rigs or of the file that moves.
+
+    Raises:
+        EngineError: there is nobody, or no camera.
+    """
+    scene = context.scene
+    shot = shots.shot_of(scene, "RENDER")
+    now = scene.frame_current + Fraction(float(scene.frame_subframe))
+    if filmed.is_filmed(scene):
+        return filmed.poses_at(scene, (now,), shot.size, fit=shot.fit, rate=shot.rate, first=0)
+    add_selected_armatures(context)
+    return recording.record(
+        scene,
+        rig.people_of(scene),
+        recording.Moments(times=(now,), rate=shot.rate, first=0),
+        shot.size,
+        fit=shot.fit,
+        frame=shot.frame,
+        camera=choices.chosen_camera(scene),
+        may_move=False,
+    ).track
 
 
 def _when_done(scene_name: str, folder: Path) -> tasks.Done:
@@ -168,7 +190,7 @@ def _choose(scene: Any, folder: Path) -> None:
     """Make the first picture the scene's character."""
     pictures = _pictures(folder)
     scene.marionext.character_source = "IMAGE"
-    scene.marionext.character = str(pictures[0])
+    scene.marionext.character = results.in_file(pictures[0])
     if len(pictures) > 1:
         _tell(say("{count} pictures are in {folder}; the first is chosen.", count=len(pictures),
                   folder=folder / "pictures"))  # fmt: skip

@@ -58,8 +58,10 @@ class MARIONEXT_OT_read_poses(bpy.types.Operator):
                     f"the motion is not there: {source}", hint="Choose it again in the Rig panel."
                 )
             folder = folders.output_root(scene) / "motions"
-            moment = source.stat().st_mtime_ns
-            target = folder / f"{folders.plain_name(source.stem)}-{moment:x}.npz"
+            # Another file of that name, or the same one when it was changed, is read anew.
+            state = source.stat()
+            stamp = f"{state.st_mtime_ns:x}-{state.st_size:x}"
+            target = folder / f"{folders.plain_name(source.name)}-{stamp}.npz"
             if target.is_file():
                 _take(scene, target)
                 return {"FINISHED"}
@@ -71,7 +73,10 @@ class MARIONEXT_OT_read_poses(bpy.types.Operator):
         def done(answer: Answer) -> None:
             found = bpy.data.scenes.get(name)
             if answer.status == 0 and target.is_file() and found is not None:
-                _take(found, target)
+                if absolute(found.marionext.motion_file) == source:
+                    _take(found, target)
+                else:  # another was chosen meanwhile
+                    _tell("")
             else:
                 _tell(answer.failure, failed=True)
 

@@ -25,7 +25,9 @@ __all__ = [
     "frame_numbers",
     "frame_rate",
     "groups_of_rays",
+    "is_there",
     "model_of",
+    "people",
     "render_size",
     "scene_range",
     "scene_rate",
@@ -41,13 +43,23 @@ def file_name() -> str:
     return Path(bpy.data.filepath).name
 
 
-def armatures(scene: Any) -> list[Any]:
-    """Return the armatures that are people of the shot, in order.
+def is_there(armature: Any) -> bool:
+    """Tell whether somebody's armature is chosen, and was not deleted.
 
     One that was deleted lives on in the list that points to it: it is in no collection any more.
     """
-    chosen = [person.armature for person in scene.marionext.people]
-    return [each for each in chosen if each is not None and each.users_collection]
+    return armature is not None and bool(armature.users_collection)
+
+
+def people(scene: Any) -> list[tuple[int, Any]]:
+    """Return the people of the shot, in order, each with its place in the list of the panel."""
+    chosen = enumerate(scene.marionext.people)
+    return [(place, person) for place, person in chosen if is_there(person.armature)]
+
+
+def armatures(scene: Any) -> list[Any]:
+    """Return the armatures that are people of the shot, in order."""
+    return [person.armature for _, person in people(scene)]
 
 
 def chosen_camera(scene: Any) -> Any:

@@ -6,7 +6,7 @@ of a file were made elsewhere, in the editor or by a script.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from marionext.edits import (
     Smooth,
     Swap,
     Transform,
+    out_of_reach,
     resized,
 )
 from marionext.errors import SettingsError
@@ -29,9 +30,9 @@ from marionext.files import read_json
 from marionext.frames import FrameRange
 
 from ..state.paths import absolute
-from . import choices
+from . import choices, filmed
 
-__all__ = ["edits_in_file", "edits_of"]
+__all__ = ["edits_in_file", "edits_of", "idle_edits"]
 
 _PIVOTS = {"MIDDLE": None, "NECK": "neck", "NOSE": "nose"}
 
@@ -49,9 +50,35 @@ def edits_of(scene: Any, size: tuple[int, int]) -> tuple[PoseEdit, ...]:
             of the render's.
 
     Raises:
-        SettingsError: a file cannot be read, or a value is out of its range; says which edit.
+        SettingsError: a file cannot be read, a value is out of its range, or somebody is edited who
+            is not in the shot; says which edit.
+        MotionError: the poses of a file were not read yet.
     """
-    found: list[PoseEdit] = []
+    return tuple(edit for _, edits in _by_place(scene, size) for edit in edits)
+
+
+def idle_edits(scene: Any, size: tuple[int, int], frames: FrameRange) -> tuple[int, ...]:
+    """Return which edits of the panel, from 1 on, are of other frames than those recorded.
+
+    They change nothing: no error, but hardly what was meant.
+
+    Args:
+        scene: with its settings.
+        size: as `edits_of` takes it.
+        frames: the numbers of the recorded motion.
+
+    Raises:
+        EngineError: as `edits_of`.
+    """
+    found = _by_place(scene, size)
+    return tuple(
+        place for place, edits in found if edits and len(out_of_reach(edits, frames)) == len(edits)
+    )
+
+
+def _by_place(scene: Any, size: tuple[int, int]) -> Iterator[tuple[int, tuple[PoseEdit, ...]]]:
+    """Yield the edits that each entry of the panel's list stands for, with its number."""
+    order = _order(scene)
     for place, item in enumerate(scene.marionext.edits, 1):
         if not item.enabled:
             continue
@@ -59,22 +86,41 @@ def edits_of(scene: Any, size: tuple[int, int]) -> tuple[PoseEdit, ...]:
             if item.kind == "FILE":
                 whole = choices.render_size(scene)
                 scale = (size[0] / whole[0], size[1] / whole[1])
-                found += resized(edits_in_file(item.path), scale)
+                edits = resized(edits_in_file(item.path), scale)
+                for edit in edits:
+                    _refuse_nobody(edit.person, range(len(order)))
+                yield place, edits
             else:
-                found.append(_edit(item, _numbers(scene, item), size))
+                _refuse_nobody(item.person - 1, order)
+                person = order.index(item.person - 1) if order else item.person - 1
+                yield place, (_edit(item, person, _numbers(scene, item), size),)
         except SettingsError as error:
             raise SettingsError(
                 f"edit {place}: {error.message}",
                 hint=error.hint or "Mend it or switch it off in the Edits panel.",
             ) from None
-    return tuple(found)
 
 
-def _edit(item: Any, frames: FrameRange | None, size: tuple[int, int]) -> PoseEdit:
+def _order(scene: Any) -> Sequence[int]:
+    """Return the people of the shot by their places in the panel's list; one of a file has none."""
+    if not filmed.is_filmed(scene):
+        return [place for place, _ in choices.people(scene)]
+    return range(filmed.track_of(scene).people) if scene.marionext.edits else ()
+
+
+def _refuse_nobody(person: int, known: Sequence[int]) -> None:
+    if known and person not in known:
+        raise SettingsError(
+            f"it is of person {person + 1}, who is not in the shot",
+            hint="Choose another person, or switch the edit off, in the Edits panel.",
+        )
+
+
+def _edit(item: Any, person: int, frames: FrameRange | None, size: tuple[int, int]) -> PoseEdit:
     part: dict[str, Any] = {
         "frames": frames,
         "joints": tuple(sorted(item.limbs)),
-        "person": item.person - 1,
+        "person": person,
     }
     eased = {"ease_in": item.ease, "ease_out": item.ease} if frames is not None else {}
     match item.kind:

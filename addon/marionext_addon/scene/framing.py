@@ -10,7 +10,7 @@ from mathutils import Matrix
 from numpy.typing import NDArray
 
 from marionext.errors import MotionError
-from marionext.motion import JointAnimation, RigMapping, facing
+from marionext.motion import Figure, JointAnimation, RigMapping, facing
 
 from . import cameras
 
@@ -135,10 +135,16 @@ def _vantage(along: Floats, pads: Floats, look: cameras.Look, size: tuple[int, i
 
 
 def _outline(people: People) -> tuple[Floats, Floats]:
-    """Return the ends of everybody's bones in all frames, (points, 3), and the flesh around."""
+    """Return everybody's keypoints in all frames, (points, 3), and the flesh around each.
+
+    Not the bones: importers guess where the last of a chain ends, sometimes metres away, and
+    controls lie off the body.
+    """
     points, pads = [], []
-    for animation, _ in people:
-        ends = np.concatenate([animation.heads, animation.tails], axis=1).reshape(-1, 3)
-        points.append(ends)
-        pads.append(np.full(len(ends), _PAD * animation.height))
+    for animation, mapping in people:
+        figure = Figure.prepare(animation, mapping)
+        places = figure.place(animation).reshape(-1, 3)
+        places = places[np.isfinite(places).all(axis=1)]
+        points.append(places)
+        pads.append(np.full(len(places), _PAD * figure.stature))
     return np.concatenate(points), np.concatenate(pads)

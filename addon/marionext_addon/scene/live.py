@@ -120,17 +120,14 @@ class Watcher:
     def _sign(self, scene: Any) -> object:
         """Return a value that changes when mapping or rest pose may have."""
         parts: list[object] = [choices.groups_of_rays(scene)]
-        for entry in scene.marionext.people:
-            if entry.armature is not None:
-                by_hand = [
-                    (item.role, item.bone) for item in entry.mapping if item.source == "HAND"
-                ]
-                parts.append(
-                    (
-                        *(_signed(entry.armature), chain_to(scene, entry.armature)),
-                        *(entry.preset, tuple(by_hand)),
-                    )
+        for _, entry in choices.people(scene):
+            by_hand = [(item.role, item.bone) for item in entry.mapping if item.source == "HAND"]
+            parts.append(
+                (
+                    *(_signed(entry.armature), chain_to(scene, entry.armature)),
+                    *(entry.preset, tuple(by_hand)),
                 )
+            )
         return tuple(parts)
 
     def _learn(self, scene: Any, graph: Any) -> None:

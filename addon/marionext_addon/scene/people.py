@@ -13,7 +13,7 @@ from marionext.errors import EngineError
 from marionext.motion.roles import ROLES
 
 from ..state import changes
-from . import rig
+from . import choices, rig
 
 __all__ = [
     "active_person",
@@ -116,7 +116,7 @@ def _owner(item: Any) -> Any:
 def add_selected_armatures(context: Any) -> None:
     """Where no armature is chosen yet, take the selected ones: the shortest way to a render."""
     people = context.scene.marionext.people
-    if any(person.armature is not None for person in people):
+    if choices.people(context.scene):
         return
     selected = context.selected_objects if hasattr(context, "selected_objects") else ()
     found = [candidate for candidate in selected if candidate.type == "ARMATURE"]

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from marionext.frames import FrameRange
 from marionext.pose import PoseTrack
 from marionext.pose.skeleton import BODY
 
 from ..state.translations import say
 from .actions import curves_of
+from .edits import idle_edits
 
-__all__ = ["Finding", "of_actions", "of_track"]
+__all__ = ["Finding", "of_actions", "of_edits", "of_track"]
 
 _SEEN = 0.3
 """Score from which a joint is drawn."""
@@ -28,7 +30,7 @@ _LEAST_JOINTS = 3
 _TINY = 0.15
 """Of the picture's height: a figure lower than that has no face and no fingers."""
 _STILL = 0.005
-"""Of the picture's height: movements below that nobody sees."""
+"""Of the picture's height: movements below that nobody sees; of a figure half as high."""
 _CUT = 0.2
 """Share of a figure's joints beyond the picture's edges from which it is worth a word."""
 
@@ -79,7 +81,9 @@ def of_track(
             )  # fmt: skip
         seen = scores[there] >= _SEEN
         moved = np.where(seen[..., None], body[there], np.nan)
-        if len(moved) > 1 and _range_of(moved) < _STILL * height:
+        # A figure that is scaled onto the character's is as large in the end, from however far.
+        whole = height if as_it_is else min(height, 2 * float(np.median(tall)))
+        if len(moved) > 1 and _range_of(moved) < _STILL * whole:
             text = say("{name} does not move in these frames", name=name)
             yield Finding(text, pointless=len(names) == 1)
 
@@ -140,6 +144,31 @@ def of_actions(armatures: Sequence[Any], first: int, last: int) -> Iterator[Find
                     first=first, last=last,
                 )
             )  # fmt: skip
+
+
+def of_edits(
+    scene: Any, size: tuple[int, int], frames: FrameRange, first: int, last: int
+) -> Iterator[Finding]:
+    """Yield which edits change nothing.
+
+    Args:
+        scene: with its settings.
+        size: of the picture.
+        frames: the numbers of the recorded motion.
+        first: frame of the scene.
+        last: frame of the scene, included.
+
+    Raises:
+        EngineError: an edit cannot be made.
+    """
+    for place in idle_edits(scene, size, frames):
+        yield Finding(
+            say(
+                "Edit {place} changes nothing: it is of other frames than the range, {first} to "
+                "{last}.",
+                place=place, first=first, last=last,
+            )
+        )  # fmt: skip
 
 
 def _span(armature: Any) -> tuple[float, float] | None:

@@ -22,6 +22,7 @@ from marionext.motion.face import morph_moves
 from marionext.motion.face_bones import named_face_bones
 from marionext.motion.roles import CORE
 
+from . import choices
 from .metadata import humanoid_of, japanese_names
 
 __all__ = [
@@ -291,9 +292,7 @@ def people_of(scene: Any) -> tuple[Person, ...]:
         SettingsError: a preset is not there.
     """
     people = []
-    for entry in scene.marionext.people:
-        if entry.armature is None or entry.armature.type != "ARMATURE":
-            continue
+    for _, entry in choices.people(scene):
         # Only what was set by hand is the user's; the rest is found again as the rig changes.
         overrides = {
             item.role: item.bone or None for item in entry.mapping if item.source == "HAND"

@@ -9,7 +9,7 @@ import re
 
 from .translations import say
 
-__all__ = ["translated"]
+__all__ = ["translated", "without_options"]
 
 _STAGES = (
     "reading the motion",
@@ -38,6 +38,14 @@ _FORMS = (
 _STAGE = re.compile(
     r"(?P<stage>[A-Za-z ]+?)(?P<count> \d+/\d+)?(?:, step (?P<step>\d+) of (?P<steps>\d+))?"
 )
+
+
+_OPTIONS = re.compile(r" \(--[a-z][^()]*\)")
+
+
+def without_options(text: str) -> str:
+    """Take out options of the command line, which the engine names in brackets."""
+    return _OPTIONS.sub("", text)
 
 
 def translated(message: str) -> str:

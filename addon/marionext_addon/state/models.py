@@ -8,7 +8,13 @@ from marionext.settings import DEFAULT_MODEL, DEFAULT_PICTURE_MODEL
 
 from .translations import say
 
-__all__ = ["NUMBER_OF_DEFAULT", "find_models", "picture_items", "refresh_models"]
+__all__ = [
+    "NUMBER_OF_DEFAULT",
+    "NUMBER_OF_DEFAULT_PICTURE",
+    "find_models",
+    "picture_items",
+    "refresh_models",
+]
 
 EnumItem = tuple[str, str, str, str, int]
 
@@ -27,6 +33,8 @@ def _stable_number(name: str) -> int:
 
 NUMBER_OF_DEFAULT = _stable_number(DEFAULT_MODEL)
 """The value of a choice that was never touched."""
+NUMBER_OF_DEFAULT_PICTURE = _stable_number(DEFAULT_PICTURE_MODEL)
+"""The same, of models that make pictures."""
 
 
 def find_models(_settings: object = None, _context: object = None) -> list[EnumItem]:

@@ -67,6 +67,11 @@ def _is_camera(_settings: object, candidate: Any) -> bool:
     return bool(candidate.type == "CAMERA")
 
 
+def _motion_chosen(settings: Any, _context: object) -> None:
+    """Forget the poses that were read: they are another file's."""
+    settings.motion_track = ""
+
+
 def _source_chosen(settings: Any, _context: object) -> None:
     """A picture of the scene stands where the camera sees it; another wants to be fitted."""
     if settings.character_source == "SCENE" and settings.pose_fit == "linear":
@@ -163,6 +168,7 @@ class MarionextScene(bpy.types.PropertyGroup):
         description="Dance video, pose track, BVH, glTF or VRM",
         subtype="FILE_PATH",
         options=RELATIVE,
+        update=_motion_chosen,
     )
     motion_track: StringProperty(
         name="Poses",

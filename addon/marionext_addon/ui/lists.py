@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
+from ..scene.choices import is_there
 from ..state.edits import ICONS
 from ..state.translations import say
 from ..state.words import edit_words, role_words
@@ -47,7 +48,8 @@ class MARIONEXT_UL_people(bpy.types.UIList):
         """Draw one person."""
         row = layout.row(align=True)
         row.prop(person, "armature", text="", emboss=False, icon="ARMATURE_DATA")
-        if person.problem:
+        deleted = person.armature is not None and not is_there(person.armature)
+        if person.problem or deleted:
             row.label(text="", icon="ERROR")
 
 

@@ -45,12 +45,13 @@ def check(scene: Any, shot: Shot, *, poses: int = _POSES) -> list[preflight.Find
     Raises:
         EngineError: a rig cannot be recorded.
     """
+    found = list(preparing.edits_that_idle(scene, shot))
     if filmed.is_filmed(scene):
-        found = _looked_at_file(scene, shot)
+        found += _looked_at_file(scene, shot)
         _keep(scene, found)
         return found
     people = armatures(scene)
-    found = list(preflight.of_actions(people, shot.first, shot.last_frame))
+    found += preflight.of_actions(people, shot.first, shot.last_frame)
     eyes = [] if camera_of(scene) is None else [camera_of(scene)]
     asked = poses == _CLOSE_POSES
     if asked or not reach.reasons(scene, (*people, *eyes)):
@@ -135,6 +136,8 @@ def _form(scene: Any) -> str:
         *(armature.name for armature in armatures(scene)),
         *(scene.marionext.motion_source, scene.marionext.motion_track),
         scene.marionext.motion_start,
+        *((edit.enabled, edit.kind, edit.path) for edit in scene.marionext.edits),
+        *((edit.limited, edit.start, edit.end) for edit in scene.marionext.edits),
     )
     return repr(parts)
 

@@ -166,8 +166,7 @@ def _form(scene: Any, kind: Kind, *, most: int | None, rays: bool) -> object:
     )
     looking = scene.camera.name if scene.camera is not None and not marked else None
     people = tuple(
-        (armature.name_full, person.preset)
-        for person, armature in zip(settings.people, choices.armatures(scene), strict=False)
+        (person.armature.name_full, person.preset) for _, person in choices.people(scene)
     )
     return (
         scene.name,

@@ -6,13 +6,14 @@ of the scene it all is (``shot.json``), and the job file.
 """
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from marionext.errors import CharacterError
 from marionext.files import write_bytes, write_json
+from marionext.frames import FrameRange
 from marionext.jobs import Job, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
@@ -24,7 +25,7 @@ from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot, on_its_own_numbers
 
-__all__ = ["Preparation", "filmed_names", "prepare", "prepared"]
+__all__ = ["Preparation", "edits_that_idle", "filmed_names", "prepare", "prepared"]
 
 Preparation = Generator[recording.Progress, None, tuple[str, ...]]
 """Yields how far it is; its value is what there is to know about the shot, for people to read."""
@@ -49,7 +50,18 @@ def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = No
     shots.write_shot(shot, folder)
     character = "" if shot.kind == "POSE_MAPS" else _take_character(scene, shot, folder)
     job = jobs.build_job(scene, shot, character)
-    return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder)
+    idle = tuple(finding.text for finding in edits_that_idle(scene, shot))
+    return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder, idle)
+
+
+def edits_that_idle(scene: Any, shot: Shot) -> Iterator[preflight.Finding]:
+    """Yield which edits of a scene change nothing of a shot.
+
+    Raises:
+        EngineError: an edit cannot be made.
+    """
+    frames = FrameRange(shot.first, shot.numbers[-1] + 1)
+    return preflight.of_edits(scene, shot.size, frames, shot.first, shot.last_frame)
 
 
 def prepared() -> Preparation:
@@ -58,11 +70,11 @@ def prepared() -> Preparation:
     return ()
 
 
-def _fill(job: Job, motion: Preparation, folder: Path) -> Preparation:
+def _fill(job: Job, motion: Preparation, folder: Path, more: tuple[str, ...]) -> Preparation:
     notes = yield from motion
     # Last, and no step after it: a folder with a job file is one that can be rendered.
     write_json(folder / JOB_FILE, encode_job(job))
-    return notes
+    return (*more, *notes)
 
 
 def _take_character(scene: Any, shot: Shot, folder: Path) -> str:

@@ -29,6 +29,7 @@ from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Pro
 from ..scene.choices import file_name
 from ..scene.identity import identity_of
 from ..state import changes, preferences
+from ..state.messages import without_options
 from . import engine, folders, handing_over, jobs, preparing, shots, takes
 from .renders import (
     HandOver,
@@ -409,7 +410,7 @@ class Runner:
                 render.frames_done += 1
             case Log():
                 if event.level == "warning":
-                    render.warnings.append(event.text)
+                    render.warnings.append(without_options(event.text))
                 logger.info("%s: %s", render.name, event.text)
             case Finished():
                 render.progress, render.video = 1.0, next(iter(event.videos), "")
@@ -426,7 +427,8 @@ class Runner:
                     self._close(render, "FAILED", event.message, "Press Retry to go on from here.")
                 else:
                     # What was noticed while the motion was recorded explains most failures.
-                    hint = "\n".join([*render.warnings[:3], event.hint or ""]).strip()
+                    advice = without_options(event.hint or "")
+                    hint = "\n".join([*render.warnings[:3], advice]).strip()
                     self._close(render, "FAILED", event.message, hint)
 
     def _fail(self, render: Render, error: EngineError) -> None:

@@ -87,14 +87,16 @@ class CharacterMaker(QObject):
             self._out = Path(tempfile.mkdtemp(prefix="made-", dir=self._folder))
         except OSError as error:
             raise EngineError(f"{self._folder} cannot be written to: {error.strerror}") from error
-        line = [*self._command, "image", "--prompt", wish.prompt, "--base", wish.base, "--json"]
+        # Words may begin with a dash.
+        line = [*self._command, "image", f"--prompt={wish.prompt}", "--base", wish.base, "--json"]
         line += ["--out", str(self._out), "--seed", str(wish.seed), "--count", str(wish.count)]
         if wish.negative.strip():
-            line += ["--negative", wish.negative]
+            line.append(f"--negative={wish.negative}")
         if wish.steps:
             line += ["--steps", str(wish.steps)]
         if wish.pose is not None:
-            track = self._out / "pose.npz"
+            # Beside the folder: into it the engine writes, and what it reads may not lie there.
+            track = self._out.with_name(f"{self._out.name}.pose.npz")
             write_native(wish.pose, track)
             line += ["--control", f"pose={track}@{wish.pose.first}"]
         self._run = CommandRun(line)

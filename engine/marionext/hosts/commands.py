@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from marionext.hosts.processes import CommandProcess, last_words
 __all__ = ["Answer", "CommandRun"]
 
 _SECONDS_TO_START = 2.0
+_ERROR = re.compile(r"^(?:marionext[\w ]*: )?error: ", re.MULTILINE)
 _LAST_BYTES = 8192
 """Read of what a command says while it runs: a long one says megabytes."""
 
@@ -38,7 +40,9 @@ class Answer:
                 continue
             if isinstance(told, dict) and told.get("type") == "failed":
                 return "\n".join(filter(None, (told.get("message"), told.get("hint"))))
-        return self.errors.removeprefix("error: ") or f"It ended with status {self.status}."
+        # What it told of its progress before is no reason.
+        said = _ERROR.split(self.errors)[-1].strip()
+        return said or f"It ended with status {self.status}."
 
 
 class CommandRun:

@@ -29,6 +29,15 @@ def found():
     return [[item.text, item.pointless] for item in session().findings]
 
 
+def refused():
+    """Return why the shot cannot be checked, or nothing."""
+    try:
+        bpy.ops.marionext.check_shot()
+    except RuntimeError as error:
+        return str(error)
+    return ""
+
+
 def findings(answer):
     fresh()
     answer["as made"] = found()
@@ -48,8 +57,35 @@ def findings(answer):
     scene, rig = fresh()
     scene.camera.location.y = -80.0
     answer["far, scaled"] = found()
+    scene.camera.location.y = -400.0
+    answer["very far, scaled"] = found()
+    scene.camera.location.y = -80.0
     scene.marionext.pose_fit = "none"
     answer["far, as it is"] = found()
+    scene, rig = fresh()
+    bpy.ops.marionext.edit_add(kind="HIDE")
+    edit = scene.marionext.edits[0]
+    edit.limbs, edit.limited, edit.start, edit.end = {"right_hand"}, True, 113, 120
+    answer["edit of other frames"] = found()
+    bpy.ops.marionext.pose_maps(wait=True)
+    answer["edit in the job's notes"] = session().jobs[-1].hint
+    edit.limited, edit.person = False, 2
+    other = kit.make_rig("Other", x=0.5)
+    scene.marionext.people.add().armature = other
+    bpy.data.objects.remove(other)
+    answer["edit of nobody"] = refused()
+    scene.marionext.people[1].armature = kit.make_rig("Third", x=0.5)
+    answer["edit of somebody"] = refused()
+    # One who is deleted in the window lives on in the list.
+    scene.collection.objects.unlink(scene.marionext.people[0].armature)
+    answer["the second alone"] = refused()
+    bpy.ops.marionext.pose_maps(wait=True)
+    folder = Path(session().jobs[-1].folder)
+    track = kit.module("marionext.pose.formats").read_native(folder / "motion.npz")
+    answer["people left"] = [
+        track.people,
+        kit.module("scene.edits").edits_of(scene, (9, 9))[0].person,
+    ]
     scene, rig = fresh()
     mesh = bpy.data.meshes.new("Wall")
     mesh.from_pydata([(-4, -1, -4), (4, -1, -4), (4, -1, 4), (-4, -1, 4)], [], [(0, 1, 2, 3)])
@@ -94,9 +130,24 @@ def seen(scene, camera=None):
     return [float(body.min()), float(body.max())]
 
 
+def add_stray_bones(rig):
+    """Give a rig a last bone that ends far away, as importers guess it, and a control off it."""
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    for name, parent, head, tail in (
+        ("mixamorig:HeadTop_End", "Head", (0, 0, 1.75), (0, 0, 90.0)),
+        ("pole", None, (0, 30.0, 0), (0, 31.0, 0)),
+    ):
+        bone = rig.data.edit_bones.new(name)
+        bone.head, bone.tail = head, tail
+        bone.parent = parent and rig.data.edit_bones[f"mixamorig:{parent}"]
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
 def cameras(answer):
     scene, _ = fresh()
     other = kit.make_rig("Other", x=1.5, sway=-1.0)
+    add_stray_bones(other)
     scene.marionext.people.add().armature = other
     bpy.data.objects.remove(scene.camera)
     answer["no camera"] = scene.camera is None
@@ -196,6 +247,21 @@ def character(answer):
     )
     chosen = Path(bpy.path.abspath(scene.marionext.character))
     answer["character"] = [chosen.is_file(), scene.marionext.character_source]
+    # As the button does it: the usual model, in this pose.
+    usual = bpy.context.window_manager.operator_properties_last("marionext.make_character")
+    answer["usual model"] = usual.base
+    answer["in this pose"] = [True, True]
+    if bpy.app.version >= (5, 0, 0):  # once: it takes ten seconds
+        bpy.ops.marionext.make_character(prompt="-red", negative="-blue", steps=1, wait=True)
+        posed = Path(bpy.path.abspath(scene.marionext.character))
+        answer["in this pose"] = [posed != chosen, posed.with_suffix(".pose.npz").is_file()]
+    bpy.data.objects.remove(scene.camera)
+    try:
+        bpy.ops.marionext.make_character(prompt="a dancer", wait=True)
+    except RuntimeError as error:
+        answer["no camera to pose for"] = str(error)
+    folders = [path for path in chosen.parents[2].iterdir() if path.is_dir()]
+    answer["left of that"] = [path.name for path in folders if not list(path.iterdir())]
     try:
         bpy.ops.marionext.make_character(prompt="a dancer", folder=str(kit.FOLDER), wait=True)
     except RuntimeError as error:

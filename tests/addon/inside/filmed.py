@@ -55,6 +55,18 @@ def story():
     settings.motion_file = str(source)
     bpy.ops.marionext.read_poses(wait=True)
     answer["read"] = Path(bpy.path.abspath(settings.motion_track)).is_file()
+    # Poses of one file are not taken for another's.
+    (kit.FOLDER / "other").mkdir()
+    settings.motion_file = str(kit.FOLDER / "other" / "dance.npz")
+    write(poses(count=9), Path(settings.motion_file))
+    try:
+        bpy.ops.marionext.pose_maps(wait=True)
+    except RuntimeError as error:
+        answer["another file"] = str(error)
+    bpy.ops.marionext.read_poses(wait=True)
+    answer["frames of the other"] = len(kit.module("scene.filmed").track_of(scene))
+    settings.motion_file = str(source)
+    bpy.ops.marionext.read_poses(wait=True)
     settings.motion_start = 99
 
     filmed, frames = kit.module("scene.filmed"), kit.module("marionext.frames")

@@ -2,29 +2,23 @@
 
 from pathlib import Path
 
-import pytest
 from pytestqt.qtbot import QtBot
-from tests.engine.backends.pictures import tiny
 
 from marionext_desktop.model.making import CharacterWish
 from marionext_desktop.ui.making_control import MakeCharacterDialog
 from marionext_desktop.ui.window import Window
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny.MAKERS["sd15"](tmp_path_factory.mktemp("bases") / "sd15")
-
-
-def test_a_picture_from_words_joins_the_project(
-    window: Window, qtbot: QtBot, base: Path, tmp_path: Path
+def test_a_picture_from_words_and_a_pose_joins_the_project(
+    window: Window, qtbot: QtBot, tmp_path: Path
 ) -> None:
     window.making.maker._folder = tmp_path / "made"
     before = len(window.session.project.characters)
     with qtbot.waitSignal(window.making.maker.made, timeout=60_000) as made:
-        window.making.make(CharacterWish(prompt="a dancer", base=str(base), steps=1), posed=False)
+        window.making.make(CharacterWish(prompt="- dancer", base="figurine", steps=1), posed=True)
     (pictures,) = made.args
     assert all(path.is_file() for path in pictures)
+    assert pictures[0].with_suffix(".pose.npz").is_file(), "it stands in the pose that is shown"
     qtbot.waitUntil(lambda: len(window.session.project.characters) > before, timeout=10_000)
     window.session.document.undo()
     assert len(window.session.project.characters) == before

@@ -98,9 +98,19 @@ def test_a_command_answers_once_it_has_ended() -> None:
     code = "import os, sys; print(os.environ['WORD']); print('aside', file=sys.stderr); sys.exit(4)"
     answer = answer_of(CommandRun([sys.executable, "-c", code], {"WORD": "hello"}))
     assert answer == Answer(status=4, output="hello\n", errors="aside")
+    assert answer.failure == "aside"
     missing = answer_of(CommandRun(["no-such-program"]))
     assert missing.status == -1
     assert "cannot be started" in missing.errors
+
+
+def test_why_a_command_failed_is_told_without_what_it_said_before() -> None:
+    why = "a.npz cannot be written\nGo elsewhere."
+    told = f"0%  reading the motion\n 97%  writing, a.npz\nerror: {why}"
+    assert Answer(status=5, output="", errors=told).failure == why
+    usage = "usage: marionext image\n   [--json]\nmarionext image: error: expected one argument"
+    assert Answer(status=2, output="", errors=usage).failure == "expected one argument"
+    assert Answer(status=3, output="", errors="").failure == "It ended with status 3."
 
 
 def test_a_command_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:

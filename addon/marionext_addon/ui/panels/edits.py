@@ -90,7 +90,8 @@ def _draw_edit(context: Any, layout: Any, edit: Any) -> None:
     }
     for name in values.get(edit.kind, ()):
         column.prop(edit, name)
-    if len(context.scene.marionext.people) > 1 or filmed.is_filmed(context.scene):
+    several = len(context.scene.marionext.people) > 1 or filmed.is_filmed(context.scene)
+    if several or edit.person > 1:
         column.prop(edit, "person")
     column.prop(edit, "limited")
     if edit.limited:

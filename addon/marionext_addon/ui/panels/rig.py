@@ -6,6 +6,7 @@ from typing import Any
 import bpy
 
 from ...scene import filmed
+from ...scene.choices import is_there
 from ...scene.people import active_person, active_rig
 from ...state.messages import translated
 from ...state.translations import say
@@ -47,6 +48,10 @@ class MARIONEXT_PT_rig(SidebarPanel, bpy.types.Panel):
         person = active_person(context)
         if person is None or person.armature is None:
             write(layout, context, say("Choose the armature that moves."), icon="INFO")
+            return
+        if not is_there(person.armature):
+            text = say("{name} was deleted.", name=person.armature.name)
+            write_problem(layout, context, text, say("Choose another armature."))
             return
         if person.problem:
             box = write_problem(layout, context, translated(person.problem), say(person.advice))
