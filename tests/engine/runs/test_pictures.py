@@ -229,7 +229,7 @@ def test_what_cannot_be_is_named_before_a_model_is_loaded(
     [
         ({"frame": 99}, "expected a frame within 101-107, got 99"),
         ({"kind": "canny", "weights": "{wide}"}, "expected a control network for .* 1.5, .* XL"),
-        ({"kind": "canny"}, "no control network is known for canny control"),
+        ({"kind": "canny"}, "base understands pose, mask controls, no canny control"),
         ({"source": {"path": "nowhere.npz"}}, "no such motion"),
     ],
 )
