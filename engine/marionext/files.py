@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import stat
 import struct
@@ -329,7 +330,9 @@ def _kind_of(error: Exception) -> str:
         return error.strerror
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    said = quoted(str(error).strip().partition("\n")[0])[1:-1]
+    # A stream in memory says nothing of the file that it holds.
+    told = re.sub(r"\s*<_io\.[^>]*>", "", str(error).strip().partition("\n")[0])
+    said = quoted(told)[1:-1]
     return f"{said} ({type(error).__name__})" if said else type(error).__name__
 
 

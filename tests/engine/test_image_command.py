@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from marionext.cli import main
 from marionext.cli.image import parse_control, parse_draft, parse_lora
@@ -48,6 +49,20 @@ def test_options_become_a_job(tmp_path: Path) -> None:
     )
     assert (job.base, job.size, job.steps, job.guidance) == ("sdxl", (832, 1216), 30, 5)
     assert (job.scheduler, job.seed, job.count, job.batch) == ("unipc", 7, 9, 3)
+
+
+def test_threads_of_the_processor_are_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "a.png", tmp_path / "out"
+    Image.new("RGB", (16, 16)).save(source)
+    upscale = ["upscale", str(source), "--out", str(out)]
+    assert main([*upscale, "--threads", "2"]) == 0
+    record = json.loads((out / "upscale.json").read_text())
+    assert record["computed"]["threads"] == "2"
+    for command in (upscale, ["image", "--prompt", "p", "--out", str(tmp_path / "new")]):
+        assert main([*command, "--threads", "0"]) == 2
+        assert "threads: expected a number from 1 to 999, got 0" in capsys.readouterr().err
 
 
 def test_a_base_may_be_a_folder_or_a_file(tmp_path: Path) -> None:

@@ -553,6 +553,8 @@ def _openjd(options: argparse.Namespace) -> int:
             needs = needs_of_picture(shot.job, engine)
         shots.append((shot, needs))
     arguments = ["--device", options.device, "--dtype", options.dtype]
+    if options.threads is not None:
+        arguments += [f"--threads={options.threads}"]
     if options.frames is not None:
         arguments += [f"--frames={options.frames}"]
     if options.root is not None:

@@ -187,6 +187,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto"
     )
+    group.add_argument(
+        "--threads", type=int,
+        help="of the processor, for what is begun (all; few where other programs are busy, too)",
+    )  # fmt: skip
 
 
 def engine_settings(options: argparse.Namespace) -> EngineSettings:
@@ -196,6 +200,7 @@ def engine_settings(options: argparse.Namespace) -> EngineSettings:
         dtype=options.dtype,
         overwrite=getattr(options, "overwrite", False),
         previews=not getattr(options, "no_previews", False),
+        threads=options.threads,
     )
 
 

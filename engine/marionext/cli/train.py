@@ -106,8 +106,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     model = parser.add_mutually_exclusive_group()
     model.add_argument("--bundle", help="model of videos to begin with (puppet)")
     model.add_argument(
-        "--base", metavar="sd15|sdxl|sd3|FOLDER|FILE", help="model of pictures to make a LoRA for"
-    )
+        "--base", action="append", metavar="sd15|sdxl|sd3|FOLDER|FILE",
+        help="model of pictures to make a LoRA for",
+    )  # fmt: skip
     parser.add_argument(
         "--data", required=True, help="folder of videos or pictures, or 'figures': drawn videos"
     )
@@ -248,6 +249,12 @@ def _train_pictures(
     from marionext.training.lora.settings import LoraSettings  # noqa: PLC0415
     from marionext.training.lora.trainer import LoraRun, train_lora  # noqa: PLC0415
 
+    bases: list[str] = options.base
+    if len(bases) > 1:
+        raise SettingsError(
+            f"--base: expected one, got {len(bases)}: {', '.join(bases)}",
+            hint="Train once for each.",
+        )
     _refuse(
         options,
         (*_VIDEOS, ("--clips", "clips", int, "")),
@@ -259,7 +266,7 @@ def _train_pictures(
         given["size"] = options.size
     settings = decode(LoraSettings, given, base=LoraSettings())
     run = LoraRun(data=user_path(options.data), samples=tuple(options.samples or ()), **course)
-    train_lora(find_base(options.base, config=options.config), settings, run, report)
+    train_lora(find_base(bases[0], config=options.config), settings, run, report)
 
 
 def _printer(*, as_json: bool) -> "Any":

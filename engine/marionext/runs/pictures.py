@@ -56,6 +56,8 @@ def make_pictures(
     output = Path(job.output)
     report.progress("poses", 0, 0, "looking at controls")
     base = find_base(job.base, config=job.config, vae=job.vae)
+    for note in base.notes:
+        report.log(note)
     for lora in job.loras:
         refuse_other_lora(Path(lora.path), base.family, text_width(base.path, base.family))
     controls = [ControlSource(control, report) for control in job.controls]

@@ -87,6 +87,11 @@ def open_source(job: UpscaleJob, report: Reporter) -> PictureSource:
         JobError: there is nothing that could be, or not the frames that are asked for.
     """
     path = Path(job.source)
+    if not path.exists():
+        raise JobError(
+            f"there is no {path}",
+            hint="Give a picture, a folder of pictures, the folder of a render, or a video.",
+        )
     if is_folder(path):
         if (path / RECORD).is_file():
             return _rendered(job, path, report)
@@ -94,8 +99,6 @@ def open_source(job: UpscaleJob, report: Reporter) -> PictureSource:
             path /= PICTURES
         return _Pictures(job, _pictures_in(path))
     if path.suffix.lower() in READABLE and not is_animation(path):
-        if not path.is_file():
-            raise JobError(f"there is no {path}")
         if job.frames is not None:
             raise SettingsError(f"frames: {path.name} is one picture, got {job.frames}")
         return _Pictures(job, [path])

@@ -259,8 +259,12 @@ def test_what_cannot_be_done_is_said_before_anything_is_made(
     cases: list[tuple[dict[str, Any], str]] = [
         (job_of(tmp_path / "empty"), "there are none"),
         (job_of(tmp_path / "none.png"), "there is no"),
-        (job_of(tmp_path / "none.mp4"), "none.mp4"),
-        (job_of(tmp_path / "text.png", output=str(tmp_path / "x.png")), "text.png"),
+        (job_of(tmp_path / "none.mp4"), "there is no"),
+        (job_of(tmp_path / "none"), "there is no"),
+        (
+            job_of(tmp_path / "text.png", output=str(tmp_path / "x.png")),
+            "text.png cannot be read as one: cannot identify image file (Unid",
+        ),
         (job_of(frames, frames="8-20"), "expected some of 8-12, got 13-20"),
         (job_of(frames, output=str(tmp_path / "x.png")), "expected a folder for 5 pictures"),
         (job_of(frames, output=str(tmp_path / "x.tif")), "expected a folder, a picture"),

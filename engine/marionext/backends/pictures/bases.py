@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marionext import bundles, presets
-from marionext.backends.pictures.families import FamilyName
-from marionext.backends.pictures.recognise import base_family
+from marionext.backends.pictures.families import FAMILIES, FamilyName
+from marionext.backends.pictures.recognise import base_family, missing_parts, predicts_velocity
 from marionext.codec import decode
 from marionext.errors import ModelError, SettingsError
 from marionext.files import is_folder, read_toml, sha256_of
@@ -16,7 +16,8 @@ __all__ = ["Base", "BaseDefaults", "find_base"]
 
 _PARTS = ("scheduler", "text_encoder*", "tokenizer*", "transformer", "unet", "vae")
 """Folders of a base that pictures depend on."""
-_READ = frozenset({".json", ".model", ".safetensors", ".txt"})
+_WEIGHTS = frozenset({".bin", ".safetensors"})
+_READ = frozenset({".json", ".model", ".txt"}) | _WEIGHTS
 _OWN_SETTINGS = "marionext.toml"
 
 
@@ -84,11 +85,32 @@ class Base:
             found |= {
                 name: path
                 for name, path in _files_of(self.config, "config").items()
-                if path.suffix != ".safetensors"
+                if path.suffix not in _WEIGHTS or path.parent.name in self.borrowed
             }
         if self.vae is not None:
             found |= _files_of(self.vae, "vae")
         return found
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """The parts that a base in one file lacks, which are taken from ``config``."""
+        if self.config is None or not self.path.is_file():
+            return ()
+        lacking = missing_parts(self.path, self.family)
+        return tuple(part for part in lacking if part != "vae" or self.vae is None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth a word about how the base is put together."""
+        if not self.path.is_file():
+            return ()
+        said = [
+            f"{self.path.name} has no {part}: that of {self.config} is taken"
+            for part in self.borrowed
+        ]
+        if predicts_velocity(self.path):
+            said.append(f"{self.path.name} says that it predicts velocity (v_pred): taken as such")
+        return tuple(said)
 
     def hashes(self) -> dict[str, str]:
         """Return the sha256 of these files, those recorded as the base was fetched where known."""
@@ -100,14 +122,20 @@ def _files_of(path: Path, name: str) -> dict[str, Path]:
     if path.is_file():
         return {name: path}
     if (path / "config.json").is_file():
-        return {f"{name}/{each.name}": each for each in path.iterdir() if each.suffix in _READ}
+        return {f"{name}/{each.name}": each for each in _read_of(path)}
     return {
         f"{name}/{each.relative_to(path).as_posix()}": each
         for part in _PARTS
         for folder in path.glob(part)
-        for each in sorted(folder.iterdir())
-        if each.suffix in _READ
+        for each in _read_of(folder)
     }
+
+
+def _read_of(folder: Path) -> list[Path]:
+    """Return the files of a part that count: pickles only where nothing else holds its weights."""
+    found = sorted(each for each in folder.iterdir() if each.suffix in _READ)
+    safe = any(each.suffix == ".safetensors" for each in found)
+    return [each for each in found if not (safe and each.suffix == ".bin")]
 
 
 def find_base(
@@ -140,6 +168,11 @@ def find_base(
         if not path.is_file():
             raise ModelError(f"no such base: {path}")
         family = base_family(path)
+        if configured is not None and base_family(configured) != family:
+            raise SettingsError(
+                f"config: expected a folder of {FAMILIES[family].title}, which {path.name} is of, "
+                f"{configured} is of {FAMILIES[base_family(configured)].title}"
+            )
         configured = configured or _configured(family)
         return Base(path=path, family=family, config=configured, vae=autoencoder)
     path = _base_folder(base, kinds)

@@ -15,12 +15,17 @@ from typing import Any, TypeVar
 import diffusers
 import torch
 import transformers
+from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from marionext.backends.pictures.control_files import ControlFiles
 from marionext.backends.pictures.families import FAMILIES, FamilyName
-from marionext.backends.pictures.recognise import read_configuration
+from marionext.backends.pictures.recognise import (
+    missing_parts,
+    predicts_velocity,
+    read_configuration,
+)
 from marionext.backends.pictures.schedulers import scheduler_names
 from marionext.codec import decode
 from marionext.diffusion.controlnext import ControlNeXt, ControlNeXtConfig
@@ -55,6 +60,7 @@ _FAILURES = (
     NotImplementedError,
     RuntimeError,
     SafetensorError,
+    SingleFileComponentError,
     TypeError,
     ValueError,
 )
@@ -112,9 +118,9 @@ def load_base(
         if parts is not None:
             made = pipeline(**parts)
         else:
-            made = _of_file(base, family, pipeline, dtype, config)
-    if vae is not None:
-        made.vae = _autoencoder(vae, dtype, base if base.is_dir() else config)
+            made = _of_file(base, family, pipeline, dtype, config, vae)
+    if vae is not None and parts is not None:
+        made.vae = _autoencoder(vae, dtype, base)
     _check(base, made)
     made.set_progress_bar_config(disable=True)
     for part in made.components.values():
@@ -245,7 +251,12 @@ def _scheduler(base: Path) -> Any:
 
 
 def _of_file(
-    base: Path, family: FamilyName, pipeline: Any, dtype: torch.dtype, config: Path | None
+    base: Path,
+    family: FamilyName,
+    pipeline: Any,
+    dtype: torch.dtype,
+    config: Path | None,
+    vae: Path | None,
 ) -> Any:
     if config is None:
         raise ModelError(
@@ -259,9 +270,37 @@ def _of_file(
         given = {"safety_checker": None, "feature_extractor": None}
     if family == "sd3":
         given = {"text_encoder_3": None, "tokenizer_3": None}
-    return pipeline.from_single_file(
+    for part in missing_parts(base, family):
+        if part != "vae" or vae is None:
+            given[part] = _borrowed(part, base, config, dtype)
+    if vae is not None:
+        given["vae"] = _autoencoder(vae, dtype, config)
+    made = pipeline.from_single_file(
         str(base), config=str(config), local_files_only=True, torch_dtype=dtype, **given
     )
+    if predicted := predicts_velocity(base):
+        made.scheduler = type(made.scheduler).from_config(made.scheduler.config, **predicted)
+    return made
+
+
+def _borrowed(part: str, base: Path, config: Path, dtype: torch.dtype) -> Any:
+    """Load a part that a checkpoint lacks from the folder of its configurations.
+
+    Raises:
+        ModelError: it has no weights of it either.
+    """
+    folder = config / part
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        raise ModelError(
+            f"{base} has no {part}, and {folder} has no weights of one",
+            hint="Name an autoencoder with --vae FOLDER or FILE."
+            if part == "vae"
+            else "Say --config FOLDER with a whole base of this family: its text encoders are "
+            "taken.",
+        )
+    if part == "vae":
+        return _network(diffusers.AutoencoderKL, folder, dtype)
+    return _text_encoder(folder, dtype)
 
 
 def _autoencoder(vae: Path, dtype: torch.dtype, config: Path | None) -> Any:
@@ -275,18 +314,26 @@ def _autoencoder(vae: Path, dtype: torch.dtype, config: Path | None) -> Any:
         )
 
 
-def load_autoencoder(base: Path, dtype: torch.dtype, *, config: Path | None = None) -> Any:
+def load_autoencoder(
+    base: Path, family: FamilyName, dtype: torch.dtype, *, config: Path | None = None
+) -> Any:
     """Load a base's own autoencoder alone, on the processor.
 
     Args:
         base: folder of diffusers' layout, or a checkpoint in one file.
+        family: of it.
         dtype: format of its numbers.
         config: folder that its configuration is taken from, for a file.
 
     Raises:
         ModelError: it is missing, damaged, or of another network.
     """
-    made = _autoencoder(base / "vae" if base.is_dir() else base, dtype, config)
+    if base.is_dir():
+        made = _autoencoder(base / "vae", dtype, config)
+    elif config is not None and "vae" in missing_parts(base, family):
+        made = _borrowed("vae", base, config, dtype)
+    else:
+        made = _autoencoder(base, dtype, config)
     made.requires_grad_(requires_grad=False).eval()
     _own_memory(made)
     return made

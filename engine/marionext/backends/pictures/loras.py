@@ -1,15 +1,16 @@
 """LoRAs on a pipeline for as long as a job needs them; afterwards the base is what it was."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from marionext.backends.pictures.families import FamilyName
-from marionext.backends.pictures.recognise import refuse_other_lora
+from marionext.backends.pictures.recognise import lora_layers, lora_magnitudes, refuse_other_lora
 from marionext.errors import ModelError
 from marionext.jobs import LoraFile
 
@@ -17,7 +18,12 @@ __all__ = ["with_loras"]
 
 
 @contextmanager
-def with_loras(pipeline: Any, family: FamilyName, loras: Sequence[LoraFile]) -> Iterator[None]:
+def with_loras(
+    pipeline: Any,
+    family: FamilyName,
+    loras: Sequence[LoraFile],
+    say: Callable[[str], None],
+) -> Iterator[None]:
     """While the context is open, have LoRAs laid over a pipeline's networks.
 
     They lie beside the weights, which are not touched: what is taken off leaves no trace.
@@ -26,9 +32,10 @@ def with_loras(pipeline: Any, family: FamilyName, loras: Sequence[LoraFile]) -> 
         pipeline: of diffusers.
         family: of its base.
         loras: files and factors.
+        say: told what of a file has no place here.
 
     Raises:
-        ModelError: a file is no LoRA, is one for another family, or cannot be loaded.
+        ModelError: a file is no LoRA, is one for another family, is damaged, or cannot be loaded.
     """
     if not loras:
         yield
@@ -42,7 +49,7 @@ def with_loras(pipeline: Any, family: FamilyName, loras: Sequence[LoraFile]) -> 
         names = []
         for place, lora in enumerate(loras):
             name = f"lora_{place}"
-            _load(pipeline, Path(lora.path), name)
+            _load(pipeline, Path(lora.path), name, say)
             names.append(name)
         pipeline.set_adapters(names, adapter_weights=[lora.weight for lora in loras])
         yield
@@ -59,7 +66,7 @@ def _require_peft() -> None:
         ) from None
 
 
-def _load(pipeline: Any, path: Path, name: str) -> None:
+def _load(pipeline: Any, path: Path, name: str, say: Callable[[str], None]) -> None:
     try:
         with warnings.catch_warnings():
             # peft warns of several at once, which is what is wanted.
@@ -72,9 +79,29 @@ def _load(pipeline: Any, path: Path, name: str) -> None:
             hint="It may be for another base of the same family, or in a form that diffusers does "
             "not know.",
         ) from None
-    parts = pipeline.components.values()
-    if not any(name in (getattr(part, "peft_config", None) or ()) for part in parts):
+    downs = _downs(pipeline, name)
+    if not downs:
         raise ModelError(
             f"{path}: nothing in this LoRA belongs to this base",
             hint="It may be for another family, or in a form that diffusers does not know.",
         )
+    if not all(bool(torch.isfinite(down).all()) for down in downs):
+        raise ModelError(f"{path}: damaged: it holds numbers that are none")
+    expected = lora_layers(path)
+    if len(downs) < expected:
+        say(
+            f"{path.name}: {expected - len(downs)} of its {expected} layers left out: this base "
+            "has no place for them, it was made for another one"
+        )
+    if lora_magnitudes(path):
+        say(
+            f"{path.name} is a DoRA: its magnitudes (dora_scale) are left out, so that pictures "
+            "are not quite of its style"
+        )
+
+
+def _downs(pipeline: Any, name: str) -> list[torch.Tensor]:
+    """Return the first matrix of each layer that a LoRA was laid over."""
+    networks = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    homes = [getattr(module, "lora_A", {}) for network in networks for module in network.modules()]
+    return [home[name].weight for home in homes if name in home]

@@ -133,6 +133,7 @@ class PictureMaker:
         }
         self._offloaded = False
         self._brought = False
+        self._said: set[str] = set()
         self._controls: dict[tuple[Path, ...], ControlNetwork] = {}
 
     @property
@@ -175,6 +176,7 @@ class PictureMaker:
         Raises:
             SettingsError: no such scheduler, or it does not go with the base or so few steps.
         """
+        self._said.clear()
         scheduler = make_scheduler(self._scheduler_config, wish.scheduler)
         try:
             scheduler.set_timesteps(wish.steps)
@@ -250,7 +252,7 @@ class PictureMaker:
         with ExitStack() as stack:
             # Increments go first: a LoRA gives the weights other names.
             stack.enter_context(changed(self.network, changes))
-            stack.enter_context(with_loras(pipeline, self.family, wish.loras))
+            stack.enter_context(with_loras(pipeline, self.family, wish.loras, self._say_once))
             calls = _Calls(pipeline)
             steers = [
                 self._steer(control, network, calls)
@@ -327,7 +329,10 @@ class PictureMaker:
                 raise ModelError(
                     "the pictures came out empty: numbers grew beyond what "
                     f"{str(self.dtype).removeprefix('torch.')} can hold",
-                    hint="Take another number format (--dtype bfloat16, or float32), an "
+                    hint="Take less strength or guidance; or weights of the base, a LoRA or a "
+                    "control are damaged."
+                    if self.dtype == torch.float32
+                    else "Take another number format (--dtype bfloat16, or float32), an "
                     "autoencoder that is made for half precision (--vae), or less strength.",
                 )
             pixels = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().byte()
@@ -335,6 +340,12 @@ class PictureMaker:
         if safe:
             vae.to(dtype=self.dtype)
         return pictures
+
+    def _say_once(self, text: str) -> None:
+        """Say something once a job, however many pictures it is true of."""
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def _bring(self) -> None:
         """Have the networks where they work."""

@@ -6,6 +6,8 @@ known hash does (`marionext.bundles.known_file`), and without one the base decid
 """
 
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ __all__ = [
     "Shapes",
     "base_family",
     "lora_family",
+    "lora_layers",
+    "lora_magnitudes",
+    "missing_parts",
+    "predicts_velocity",
     "read_configuration",
     "read_shapes",
     "refuse_other_lora",
@@ -28,11 +34,48 @@ Shapes = Mapping[str, tuple[int, ...]]
 """Shape of each tensor of a file, by name."""
 
 _LARGEST_HEADER = 100 << 20
-_CONTEXT_OF = {768: "sd15", 1024: "Stable Diffusion 2", 2048: "sdxl", 4096: "sd3"}
+_CONTEXT_OF = {
+    768: "sd15",
+    1024: "Stable Diffusion 2",
+    1280: "the refiner of Stable Diffusion XL",
+    2048: "sdxl",
+    4096: "sd3",
+}
 """What the width of the text means that a UNet's cross-attention takes."""
 
 _UNET_PREFIX = "model.diffusion_model."
 _CROSS_ATTENTION = "attn2.to_k.weight"
+_VAE = ("first_stage_model.", "vae.")
+_PARTS: dict[FamilyName, dict[str, tuple[str, ...]]] = {
+    "sd15": {"text_encoder": ("cond_stage_model.",), "vae": _VAE},
+    "sdxl": {
+        "text_encoder": ("conditioner.embedders.0.",),
+        "text_encoder_2": ("conditioner.embedders.1.",),
+        "vae": _VAE,
+    },
+    "sd3": {
+        "text_encoder": ("text_encoders.clip_l.",),
+        "text_encoder_2": ("text_encoders.clip_g.",),
+        "vae": _VAE,
+    },
+}
+"""How the tensors of a part begin in a checkpoint of one file, by the part's folder elsewhere."""
+_OTHER_FORMS = {
+    ("hada_w1", "hada_w2"): "a LoHa (LyCORIS)",
+    ("lokr_w1", "lokr_w2"): "a LoKr (LyCORIS)",
+    ("oft_blocks", "oft_diag", ".oft_"): "an OFT",
+    ("lora_mid.",): "a LoCon with a core in the middle (Tucker)",
+    (".diff.", ".diff_b.", ".w_norm.", ".b_norm."): "whole differences of weights beside it",
+}
+"""What files beside LoRAs hold, by words in the names of their tensors."""
+_OTHER_NETWORKS = {
+    r"double_blocks|single_(transformer_)?blocks": "a transformer such as Flux",
+    r"(^|[._])blocks[._][0-9]+[._](self|cross)_attn": "a transformer such as Wan",
+}
+"""Networks that no base here has, by patterns of the names of their layers."""
+_VELOCITY, _NO_SIGNAL = "v_pred", "ztsnr"
+"""Empty tensors by which checkpoints of SDXL's family say what they predict, and that their noise
+ends without any signal: the custom of their trainers and of other programs."""
 
 
 def read_configuration(path: Path) -> dict[str, Any]:
@@ -66,11 +109,12 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         with open_file(path) as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length) if length <= _LARGEST_HEADER else b"")
-        return {
-            name: tuple(int(side) for side in entry["shape"])
-            for name, entry in header.items()
-            if name != "__metadata__"
+            size = file.seek(0, os.SEEK_END)
+        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        shapes = {
+            name: tuple(int(side) for side in entry["shape"]) for name, entry in entries.items()
         }
+        end = 8 + length + max((int(e["data_offsets"][1]) for e in entries.values()), default=0)
     except FileNotFoundError:
         raise ModelError(f"no such file: {path}") from None
     except OSError as error:
@@ -81,6 +125,41 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             hint="Checkpoints in pickles (.ckpt) are not opened: take the .safetensors of the same "
             "model. A file that is one was cut off: fetch it again.",
         ) from None
+    if size < end:
+        raise ModelError(
+            f"{path}: cut off: expected {end} bytes by its header, got {size}",
+            hint="Fetch or copy it again.",
+        )
+    return shapes
+
+
+def missing_parts(path: Path, family: FamilyName) -> tuple[str, ...]:
+    """Return the parts that a checkpoint in one file lacks, by the names of their folders.
+
+    Raises:
+        ModelError: as `read_shapes`.
+    """
+    names = read_shapes(path)
+    return tuple(
+        part
+        for part, starts in _PARTS[family].items()
+        if not any(name.startswith(starts) for name in names)
+    )
+
+
+def predicts_velocity(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint in one file says of its noise, as settings of a scheduler.
+
+    Empty where it says nothing.
+
+    Raises:
+        ModelError: as `read_shapes`.
+    """
+    names = read_shapes(path)
+    if _VELOCITY not in names:
+        return {}
+    found: dict[str, Any] = {"prediction_type": "v_prediction"}
+    return {**found, "rescale_betas_zero_snr": True} if _NO_SIGNAL in names else found
 
 
 def base_family(path: Path) -> FamilyName:
@@ -151,9 +230,16 @@ def _lora_parts(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the shapes of those tensors of a LoRA that tell what enters a layer.
 
     Raises:
-        ModelError: it is no LoRA.
+        ModelError: it is no LoRA, or holds changes of another form as well.
     """
     shapes = read_shapes(path)
+    for words, what in _OTHER_FORMS.items():
+        if any(word in f"{name}." for name in shapes for word in words):
+            raise ModelError(
+                f"{path}: expected a LoRA, this holds {what}",
+                hint="Nothing here reads that form. Take a LoRA of the same style (LoCon will "
+                "do), or a base that it was merged into.",
+            )
     downs = {
         name: shape
         for name, shape in shapes.items()
@@ -189,11 +275,31 @@ def lora_family(path: Path) -> str | None:
         ModelError: it is no LoRA.
     """
     downs = _lora_parts(path)
+    for pattern, what in _OTHER_NETWORKS.items():
+        if any(re.search(pattern, name) for name in downs):
+            return what
     if _is_transformers(downs):
-        others = any("single_transformer_blocks" in name for name in downs)
-        return "another transformer" if others else "sd3"
+        return "sd3"
     found = {_CONTEXT_OF.get(width, f"one of text {width} wide") for width in _widths(downs)}
     return ", ".join(sorted(found)) or None
+
+
+def lora_layers(path: Path) -> int:
+    """Return how many layers a LoRA changes.
+
+    Raises:
+        ModelError: it is no LoRA.
+    """
+    return len(_lora_parts(path))
+
+
+def lora_magnitudes(path: Path) -> bool:
+    """Tell whether a LoRA holds magnitudes (DoRA) in the form that nothing here reads.
+
+    Raises:
+        ModelError: as `read_shapes`.
+    """
+    return any(name.endswith(".dora_scale") for name in read_shapes(path))
 
 
 def text_width(base: Path, family: FamilyName) -> int:
@@ -223,7 +329,7 @@ def refuse_other_lora(path: Path, family: FamilyName, width: int | None = None) 
     found = lora_family(path)
     if found is None or (found == family and family == "sd3"):
         return
-    if found not in {"sd3", "another transformer"} and family != "sd3":
+    if found != "sd3" and found not in _OTHER_NETWORKS.values() and family != "sd3":
         widths = _widths(_lora_parts(path))
         if widths == {FAMILIES[family].context if width is None else width}:
             return

@@ -141,10 +141,14 @@ class _Training(Subject[Batch]):
     def _maker(self) -> PictureMaker:
         """The base, loaded when it is first needed."""
         base = self._base
+        for note in base.notes:
+            self._report.log(note)
         pipeline = load_base(base.path, base.family, self._dtype, config=base.config)
         if self._dtype != torch.float32:
             # Latents are what everything is learned from: they are worth full precision.
-            pipeline.vae = load_autoencoder(base.path, torch.float32, config=base.config)
+            pipeline.vae = load_autoencoder(
+                base.path, base.family, torch.float32, config=base.config
+            )
         return PictureMaker(
             pipeline, base.family, self._device, self._dtype, Path(), self._report.log
         )

@@ -1,6 +1,7 @@
 """Pictures of tiny random bases: steered where they should be, and the base the same afterwards."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.engine.backends.pictures import tiny
 from torch import Tensor
 
+from marionext.backends.pictures.bases import find_base
 from marionext.backends.pictures.control_files import find_control
 from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.loading import load_base, load_control
@@ -271,6 +273,35 @@ def test_a_lora_of_kohyas_form_is_the_same(
     )
     assert np.array_equal(one, other_one)
     assert not np.array_equal(one, plain)
+
+
+def test_what_is_left_out_of_a_lora_is_said_once(
+    tiny_base: Bases, makers: Callable[..., PictureMaker], tmp_path: Path
+) -> None:
+    path = tiny.make_lora(tmp_path / "one.safetensors", tiny_base("sd15"))
+    values = load_file(path)
+    layer = "unet.up_blocks.9.attentions.0.transformer_blocks.0.attn1.to_q"
+    values |= {
+        f"{layer}.lora_A.weight": torch.ones(4, 32),
+        f"{layer}.lora_B.weight": torch.ones(32, 4),
+        f"{layer}.dora_scale": torch.ones(1, 32),
+    }
+    save_file(values, path)
+    maker, said = makers("sd15"), list[str]()
+    maker.say = said.append
+    asked = wish(loras=(LoraFile(path=str(path)),))
+    maker.check(asked)
+    for _ in range(2):
+        make(maker, asked)
+    assert [
+        bool(re.search(words, text))
+        for words, text in zip(
+            (r"one.safetensors: 1 of its \d+ layers left out", "is a DoRA"), said, strict=True
+        )
+    ] == [True, True]
+    save_file({name: value * torch.nan for name, value in values.items()}, path)
+    with pytest.raises(ModelError, match=r"one.safetensors: damaged"):
+        make(maker, asked)
 
 
 def test_a_lora_that_changes_nothing_here_is_refused(
@@ -572,6 +603,60 @@ def test_a_base_in_one_file_needs_tokenizers_and_all_tensors(
     save_file(values, tmp_path / "cut.safetensors")
     with pytest.raises(ModelError, match=r"missing|cannot be loaded"):
         load_base(tmp_path / "cut.safetensors", "sd15", torch.float32, config=base)
+
+
+def test_what_a_file_lacks_is_taken_from_the_folder_beside_it(
+    one_file: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, path = one_file
+    short = tmp_path / "short.safetensors"
+    values = load_file(path)
+    lacking = ("first_stage_model.", "cond_stage_model.")
+    save_file({k: v for k, v in values.items() if not k.startswith(lacking)}, short)
+    found = find_base(str(short), config=str(base))
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "short.safetensors has no text_encoder",
+        "short.safetensors has no vae",
+    ]
+    weights = [name for name in found.hashes() if name.endswith("safetensors")]
+    assert len(weights) == 2, "what is taken counts"
+    single = load_base(short, "sd15", torch.float32, config=base)
+    whole = load_base(base, "sd15", torch.float32)
+    for name in ("vae", "text_encoder"):
+        one, other = (getattr(each, name).state_dict() for each in (single, whole))
+        assert all(torch.equal(value, one[key]) for key, value in other.items())
+    bare = tmp_path / "bare"
+    shutil.copytree(base, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(ModelError, match=r"has no text_encoder, and .* has no weights of one"):
+        load_base(short, "sd15", torch.float32, config=bare)
+    shutil.copytree(base / "text_encoder", bare / "text_encoder", dirs_exist_ok=True)
+    with pytest.raises(ModelError, match=r"has no vae, and .* has no weights of one[^-]*--vae"):
+        load_base(short, "sd15", torch.float32, config=bare)
+    assert load_base(short, "sd15", torch.float32, config=bare, vae=base / "vae").vae is not None
+
+
+def test_a_file_that_predicts_velocity_is_taken_as_such(
+    one_file: tuple[Path, Path], tmp_path: Path
+) -> None:
+    base, path = one_file
+    values = load_file(path)
+    said = {name: torch.zeros(0) for name in ("v_pred", "ztsnr")}
+    save_file({**values, **said}, tmp_path / "v.safetensors")
+    assert "v_pred" in find_base(str(tmp_path / "v.safetensors"), config=str(base)).notes[0]
+    found = load_base(tmp_path / "v.safetensors", "sd15", torch.float32, config=base).scheduler
+    assert (found.config.prediction_type, found.config.rescale_betas_zero_snr) == (
+        "v_prediction",
+        True,
+    )
+    usual = load_base(path, "sd15", torch.float32, config=base).scheduler
+    assert usual.config.prediction_type == "epsilon"
+
+
+def test_configurations_of_another_family_are_refused(
+    one_file: tuple[Path, Path], tiny_base: Bases
+) -> None:
+    with pytest.raises(SettingsError, match=r"of Stable Diffusion 1.5, .* is of Stable .* XL"):
+        find_base(str(one_file[1]), config=str(tiny_base("sdxl")))
 
 
 def test_what_the_trainer_writes_is_a_base_with_a_control_of_its_own(tmp_path: Path) -> None:

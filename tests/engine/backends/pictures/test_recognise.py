@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_checkpoints_tell_their_family(
     ("shapes", "words"),
     [
         (checkpoint(1024), "Stable Diffusion 2"),
+        (checkpoint(1280), "the refiner of Stable Diffusion XL"),
         (checkpoint(768, channels=9), "9 channels, as for inpainting"),
         ({**checkpoint(1024), "model.diffusion_model.a.time_mixer.b": (1,)}, "Video Diffusion"),
         ({"control_model.input_blocks.0.0.weight": (320, 4, 3, 3)}, "a ControlNet"),
@@ -69,6 +71,15 @@ def test_checkpoints_of_other_architectures_are_named(
     path = header(tmp_path / "a.safetensors", shapes)
     with pytest.raises(ModelError, match=rf"expected a base among .*, this is .*{words}"):
         base_family(path)
+
+
+def test_a_file_that_was_cut_off_is_told_from_one_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    text = json.dumps({"a": {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]}}).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 5)
+    for look in (base_family, lora_family):
+        with pytest.raises(ModelError, match=r"a.safetensors: cut off: expected \d+ bytes"):
+            look(path)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +130,20 @@ DIFFUSERS = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lor
         ({"transformer.transformer_blocks.0.attn.to_q.lora_A.weight": (4, 1536)}, "sd3"),
         ({"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (4, 768)}, None),
         ({DIFFUSERS: (4, 1024)}, "Stable Diffusion 2"),
+        ({"lora_unet_double_blocks_0_img_attn_proj.lora_down.weight": (4, 64)}, "a .* Flux"),
+        ({"transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight": (4, 64)}, "a .* Flux"),
+        ({"diffusion_model.blocks.0.cross_attn.k.lora_A.weight": (4, 64)}, "a .* Wan"),
     ],
 )
 def test_loras_tell_their_family(
     tmp_path: Path, shapes: Mapping[str, Sequence[int]], family: str | None
 ) -> None:
     path = header(tmp_path / "a.safetensors", shapes)
-    assert lora_family(path) == family
+    found = lora_family(path)
+    assert found is None if family is None else re.fullmatch(family, str(found))
+    if family is not None and "a " in family:
+        with pytest.raises(ModelError, match=f"this one is for {family}"):
+            refuse_other_lora(path, "sdxl")
     if family == "sd15":
         refuse_other_lora(path, "sd15")
         with pytest.raises(
@@ -145,6 +163,22 @@ def test_loras_tell_their_family(
         else contextlib.nullcontext()
     ):
         refuse_other_lora(path, "sd3")
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("hada_w1_a", "a LoHa"),
+        ("lokr_w2", "a LoKr"),
+        ("oft_blocks", "an OFT"),
+        ("lora_mid.weight", "Tucker"),
+        ("diff", "whole differences"),
+    ],
+)
+def test_what_lies_beside_loras_in_files_is_named(tmp_path: Path, part: str, words: str) -> None:
+    shapes = {KOHYA: (4, 768), f"lora_unet_conv_in.{part}": (4, 4)}
+    with pytest.raises(ModelError, match=f"expected a LoRA, this holds .*{words}"):
+        lora_family(header(tmp_path / "a.safetensors", shapes))
 
 
 def test_what_is_no_lora_is_named(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_what_cannot_be_used_is_left_out_and_said(
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
+        (["--base", "sd15", "--base", "sdxl", "--data", "nowhere"], 2, "--base: expected one"),
         (["--base", "sd15", "--data", "nowhere"], 4, "marionext models pull sd15"),
         (["--base", "{sd15}", "--data", "nowhere"], 3, "not there"),
         (["--base", "{sd15}", "--data", "{empty}"], 3, "expected pictures to learn from"),
