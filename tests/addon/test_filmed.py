@@ -26,6 +26,12 @@ def test_the_poses_of_a_file_lie_at_the_scenes_frames(new_inside, series) -> Non
     assert found["letter-boxed"] == [5, 85]
     assert found["on the picture"] == pytest.approx([0.25, 0.25], abs=1e-4)
 
+    (first, second, moved), changed, message = found["live"]
+    assert first == second == 0
+    assert moved == pytest.approx(128 / 200, abs=1e-3), "a frame later, letter-boxed"
+    assert changed > 0.1
+    assert message == ""
+
     assert found["made"] == ["FINISHED", 4, 101]
     assert found["written"] == [4, 101, [128, 192]]
     assert any("in 32 of 50 frames" in text for text in found["beyond the end"])

@@ -44,7 +44,7 @@ def test_the_character_follows_the_timeline_and_leaves_nothing_behind(inside, mo
     assert everybody == [True, "", 0], "nobody is left to be drawn, and the preview stays on"
     assert apart < 0.02, "edited as a render edits it"
     assert same_scores
-    assert told == [True, "edit 6 (offset): expected a person below 1, got 1"]
+    assert told == [True, "edit 6: it is of person 2, who is not in the shot"]
     assert rests, "without edits the pose is the rig's again"
     assert message == ""
 

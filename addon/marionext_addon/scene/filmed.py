@@ -20,7 +20,7 @@ from ..state.paths import absolute
 from . import choices
 from .cameras import Frame
 
-__all__ = ["is_filmed", "last_frame", "poses_at", "track_of"]
+__all__ = ["form_of", "is_filmed", "last_frame", "poses_at", "track_of"]
 
 _kept: dict[str, tuple[int, PoseTrack]] = {}
 """The last tracks that were read, by path, with the time of the file."""
@@ -30,6 +30,16 @@ _MOST_KEPT = 4
 def is_filmed(scene: Any) -> bool:
     """Tell whether a scene's motion comes from a file."""
     return bool(scene.marionext.motion_source == "FILE")
+
+
+def form_of(scene: Any) -> object:
+    """Return what changes when the poses of a scene's file do; None: its motion is of rigs."""
+    if not is_filmed(scene):
+        return None
+    settings = scene.marionext
+    path = absolute(settings.motion_track)
+    moment = path.stat().st_mtime_ns if settings.motion_track and path.is_file() else 0
+    return settings.motion_file, settings.motion_track, moment, settings.motion_start
 
 
 def track_of(scene: Any) -> PoseTrack:

@@ -44,13 +44,13 @@ class _View:
         space, region, view = context.space_data, context.region, context.region_data
         session = context.window_manager.marionext
         picture = live.picture()
-        if not session.live_camera or picture is None or view is None:
+        if not session.live_camera or picture is None or picture.look is None or view is None:
             return
         if view.view_perspective != "CAMERA" or not space.overlay.show_overlays:
             return
         matrix = np.array(view.perspective_matrix, dtype=np.float64)
         corners, before = to_region(
-            picture_corners(picture.shown.look, picture.shown.size),
+            picture_corners(picture.look, picture.size),
             matrix,
             (region.width, region.height),
         )

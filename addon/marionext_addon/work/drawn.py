@@ -107,7 +107,7 @@ class Drawn:
                 self.message, self.hint = self._recording(), ""
             return
         shot = shots.shot_of(scene, "RENDER")
-        motion = self._filmed(scene, shot) if filmed.is_filmed(scene) else self._recorded(scene)
+        motion = self._recorded(scene)
         edits, mode = edits_of(scene, shot.size), scene.marionext.pose_fit
         reference = self._nobody(shot.size) if mode == "none" else self._character.of(scene, shot)
         if motion is None or self._numbered is None:
@@ -131,7 +131,7 @@ class Drawn:
         return self._empty
 
     def _recorded(self, scene: Any) -> PoseTrack | None:
-        """Return the motion of the rigs on its own numbers; None: it is still to be recorded."""
+        """Return the motion on its own numbers; None: it is still to be recorded."""
         self._measuring.step(scene)
         if self._measuring.failed is not None:
             raise self._measuring.failed
@@ -141,22 +141,6 @@ class Drawn:
         if self._numbered is None or self._numbered[0] is not track:
             numbered = shots.on_its_own_numbers(track.with_(first=shot.first), shot)
             self._numbered = track, shot, numbered
-        return self._numbered[2]
-
-    def _filmed(self, scene: Any, shot: shots.Shot) -> PoseTrack:
-        """Return the motion of a file on its own numbers."""
-        track = filmed.track_of(scene)
-        key = (track, shot, scene.marionext.motion_start)
-        if self._numbered is None or self._numbered[0] != key:
-            poses = filmed.poses_at(
-                scene,
-                shot.times,
-                shot.size,
-                fit=shot.fit,
-                rate=shot.rendered_rate,
-                first=shot.first,
-            )
-            self._numbered = key, shot, shots.on_its_own_numbers(poses, shot)
         return self._numbered[2]
 
     def _doubt(self, scene: Any, mode: str, edits: tuple[PoseEdit, ...]) -> str:

@@ -31,9 +31,9 @@ from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
 from marionext.protocol import Failed, Posed
 
-from ..scene import choices
+from ..scene import cameras, choices, filmed
 from ..scene.edits import edits_of
-from ..scene.live import Shown, Watcher
+from ..scene.live import Watcher, look_through
 from ..state import changes
 from . import engine, jobs, shots
 from .edited import edited_pose, pose_of, thinned
@@ -72,7 +72,10 @@ class Picture:
     number: int
     pixels: NDArray[np.float32]
     """(height, width, 4) in the display's colours, from the bottom up."""
-    shown: Shown
+    look: cameras.Look | None
+    """Of the camera; None: there is none, and the motion comes from a file."""
+    size: tuple[int, int]
+    """Of the picture that was asked for."""
 
 
 class _Preview:
@@ -94,8 +97,8 @@ class _Preview:
         self.written: PoseTrack | None = None
         """What is in it."""
         self.asked: LivePose | None = None
-        self.seen: Shown | None = None
-        """What was looked at for it."""
+        self.look: cameras.Look | None = None
+        """Of the camera, for it."""
         self.unedited: PoseTrack | None = None
         """The pose of it, before edits."""
         self.asked_at = 0.0
@@ -149,19 +152,18 @@ class _Preview:
         if fit != "none" and self.motion is None:
             return  # asked as soon as it is measured
         try:
-            shown = self.watcher.look(scene, layer)
-            now = pose_of(shown, _number(scene))
-            edited = edited_pose(now, edits_of(scene, shown.size), self._motion_for(now))
+            now, look = self._see(scene, layer)
+            edited = edited_pose(now, edits_of(scene, now.size), self._motion_for(now))
         except EngineError as error:
             _say(error.message, error.hint or "")
             return
         pose = LivePose(
             character=str(character_of(scene, "DRAFT")),
-            width=shown.size[0],
-            height=shown.size[1],
+            width=now.size[0],
+            height=now.size[1],
             points=tuple(edited.points[0].tolist()),
             scores=tuple(edited.scores[0].tolist()),
-            depths=tuple(edited.depths[0].tolist()),
+            depths=tuple(edited.depths[0].tolist()) if edited.knows_depths else None,
             fit=fit,
             motion=None if fit == "none" else self.motion,
         )
@@ -171,10 +173,32 @@ class _Preview:
             self.measuring.note_change()  # not the timeline has moved, but something in it
         self.frame = scene.frame_current_final
         self.asked, self.asked_at = pose, time.monotonic()
-        self.seen, self.unedited = shown, now
+        self.look, self.unedited = look, now
         self.pictures.ask(
             pose, command=engine.find().call("worker"), environment=engine.environment()
         )
+
+    def _see(self, scene: Any, layer: Any) -> tuple[PoseTrack, cameras.Look | None]:
+        """Return the pose of the current frame, with its number, and what the camera sees.
+
+        Raises:
+            EngineError: there is nobody, or no camera that is needed.
+        """
+        if not filmed.is_filmed(scene):
+            shown = self.watcher.look(scene, layer)
+            return pose_of(shown, _number(scene)), shown.look
+        size = choices.render_size(scene, draft=True)
+        moment = scene.frame_current + Fraction(float(scene.frame_subframe))
+        pose = filmed.poses_at(
+            scene,
+            (moment,),
+            size,
+            fit=scene.marionext.fit,
+            rate=choices.frame_rate(scene),
+            first=_number(scene),
+        )
+        has_camera = choices.camera_of(scene) is not None
+        return pose, look_through(scene, layer, size) if has_camera else None
 
     def _stands(self, now: PoseTrack) -> bool:
         """Tell whether the figure stands as it was asked for last, whatever else is new."""
@@ -265,8 +289,9 @@ def _told(failed: Failed) -> EngineError:
 def picture() -> Picture | None:
     """Return the picture that came last, or None."""
     for preview in previews:
-        if preview.pixels is not None and preview.seen is not None:
-            return Picture(preview.shown, preview.pixels, preview.seen)
+        if preview.pixels is not None and preview.unedited is not None:
+            size = preview.unedited.size
+            return Picture(preview.shown, preview.pixels, preview.look, size)
     return None
 
 

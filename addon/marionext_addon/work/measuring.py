@@ -18,7 +18,7 @@ from marionext.errors import EngineError
 from marionext.frames import FrameRate
 from marionext.pose import PoseTrack
 
-from ..scene import cameras, choices, recording, rig
+from ..scene import cameras, choices, filmed, recording, rig
 from . import shots
 from .folders import Kind
 
@@ -33,7 +33,7 @@ _PATIENCE = 0.01
 
 
 class Measuring:
-    """The poses of a scene's rigs over the range, as they were recorded last.
+    """The poses of a scene's rigs, or of its file, over the range, as they were recorded last.
 
     Args:
         kind: of shot: its size is that of the picture.
@@ -112,6 +112,12 @@ class Measuring:
     def _record(self, scene: Any) -> Generator[recording.Progress, None, None]:
         shot = shots.shot_of(scene, self._kind)
         times = _spread(shot.times, self.most)
+        if filmed.is_filmed(scene):
+            rate = _rate(times, shot)
+            poses = filmed.poses_at(scene, times, shot.size, fit=shot.fit, rate=rate, first=0)
+            self._keep(shot, poses)
+            yield recording.Progress(len(times), len(times))
+            return
         steps = recording.record_in_steps(
             scene,
             rig.people_of(scene),
@@ -125,9 +131,12 @@ class Measuring:
         )
         # Closed too when this generator is: the recording takes its temporary scene away.
         recorded = yield from steps
+        self._keep(shot, recorded.track)
+
+    def _keep(self, shot: shots.Shot, track: PoseTrack) -> None:
         self.count += 1
-        if self.track is None or self.shot != shot or not is_same(self.track, recorded.track):
-            self.shot, self.track = shot, recorded.track
+        if self.track is None or self.shot != shot or not is_same(self.track, track):
+            self.shot, self.track = shot, track
 
 
 def is_same(track: PoseTrack, other: PoseTrack) -> bool:
@@ -171,6 +180,7 @@ def _form(scene: Any, kind: Kind, *, most: int | None, rays: bool) -> object:
     return (
         scene.name,
         people,
+        filmed.form_of(scene),
         most,
         choices.frame_numbers(scene),
         choices.frame_rate(scene),

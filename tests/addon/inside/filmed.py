@@ -1,6 +1,7 @@
 """A motion that comes from a file: its poses lie at the scene's frames, and are rendered."""
 
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +21,44 @@ def poses(rate="24", count=20, size=(200, 100)):
     return pose.PoseTrack(
         points=points, scores=scores, size=size, rate=frames.FrameRate.parse(rate), first=0
     )
+
+
+def live_preview(scene):
+    """Return how far each live pose is from the file's, what was drawn, and what it says."""
+    live, filmed = kit.module("work.live"), kit.module("scene.filmed")
+    session = bpy.context.window_manager.marionext
+    session.live = True
+    apart, pictures = [], []
+    for frame in (101, 103):
+        scene.frame_set(frame)
+        end = time.monotonic() + 120
+        while True:
+            live.pump()
+            assert session.live, [session.live_message, session.live_hint]
+            preview = live.previews[0]
+            rests = preview.shown and not (preview.pictures.waiting or preview.measuring.busy)
+            if rests and preview.frame == frame:
+                break
+            assert time.monotonic() < end, session.live_message
+            time.sleep(0.01)
+        pictures.append(preview.pixels.copy())
+        asked = preview.asked
+        wanted = filmed.poses_at(
+            scene, [Fraction(frame)], (asked.width, asked.height), fit=scene.marionext.fit,
+            rate=kit.module("scene.choices").scene_rate(scene), first=frame,
+        )  # fmt: skip
+        apart.append(float(np.abs(np.array(asked.points) - wanted.points[0]).max()))
+    scene.marionext.motion_start += 1
+    shown = preview.shown
+    end = time.monotonic() + 60
+    while preview.shown == shown and time.monotonic() < end:
+        live.pump()
+        time.sleep(0.01)
+    apart.append(float(np.abs(np.array(preview.asked.points) - wanted.points[0]).max()))
+    scene.marionext.motion_start -= 1
+    session.live = False
+    changed = float(np.abs(pictures[1] - pictures[0]).max())
+    return [apart, changed, session.live_message]
 
 
 def story():
@@ -101,7 +140,10 @@ def story():
     x, y, _ = world_to_camera_view(scene, scene.camera, __import__("mathutils").Vector(place))
     answer["on the picture"] = [x, y]
 
-    settings.pose_fit, settings.fit = "none", "LETTERBOX"
+    settings.fit = "LETTERBOX"
+    answer["live"] = live_preview(scene)
+
+    settings.pose_fit = "none"
     bpy.ops.marionext.check_shot()
     session = bpy.context.window_manager.marionext
     answer["findings"] = [item.text for item in session.findings]
