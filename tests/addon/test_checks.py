@@ -54,7 +54,14 @@ def test_the_engine_tells_what_a_render_takes(found) -> None:
 
 def test_a_camera_frames_everybody_in_the_whole_range(found) -> None:
     assert found["no camera"]
-    for name in ("added", "framed side", "framed shift", "framed ortho", "framed long"):
+    for name in (
+        "added",
+        "added, tiny",
+        "framed side",
+        "framed shift",
+        "framed ortho",
+        "framed long",
+    ):
         low, high = found[name]
         assert 0.03 < low < 0.35, name
         assert 0.65 < high < 0.97, name

@@ -174,6 +174,11 @@ def cameras(answer):
         bpy.ops.marionext.frame_character()
         answer[f"framed {name}"] = seen(scene)
     scene.camera.keyframe_insert("location", frame=101)
+    other.scale = [0.01] * 3
+    scene.marionext.people.remove(0)
+    bpy.ops.marionext.add_camera()
+    answer["added, tiny"] = seen(scene)
+    scene.camera = bpy.data.objects["long"]
     try:
         bpy.ops.marionext.frame_character()
     except RuntimeError as error:
