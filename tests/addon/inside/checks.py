@@ -63,6 +63,17 @@ def findings(answer):
     scene.marionext.pose_fit = "none"
     answer["far, as it is"] = found()
     scene, rig = fresh()
+    watcher, layer = kit.module("scene.live").Watcher(), bpy.context.view_layer
+    before = watcher.look(scene, layer)
+    scene.collection.objects.unlink(rig)
+    try:
+        watcher.look(scene, layer)
+    except Exception as error:
+        answer["looked at nobody"] = str(error)
+    scene.collection.objects.link(rig)  # as undo does
+    layer.update()
+    again = watcher.look(scene, layer)
+    answer["looked again"] = bool(np.allclose(again.views[0].pixels, before.views[0].pixels))
     bpy.ops.marionext.edit_add(kind="HIDE")
     edit = scene.marionext.edits[0]
     edit.limbs, edit.limited, edit.start, edit.end = {"right_hand"}, True, 113, 120
