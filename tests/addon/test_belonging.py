@@ -35,6 +35,10 @@ def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, s
     assert found["changed"] == [False, True]
     assert found["brought back"] == ["FINISHED", True]
     assert "no frames from 500 to 510" in found["no such frames"]
+    assert found["cancelled"] == ["CANCELLED", [True], ["FINISHED"]]
+    assert found["after all"] == ["FINISHED", 2]
+    assert "the folder is gone" in found["moved"]
+    assert found["deleted"] == ["FINISHED"]
 
     assert found["strip folder"].startswith("//")
     assert found["image path"].startswith("//")

@@ -43,6 +43,8 @@ def test_edits_that_change_nothing_or_nobody_are_told_beforehand(found) -> None:
     assert found["edit of somebody"] == ""
     assert found["the second alone"] == "", "people are counted as the panel lists them"
     assert found["people left"] == [1, 0], "who was deleted is not recorded"
+    assert found["looked at nobody"].startswith("no armature is chosen")
+    assert found["looked again"], "a deletion that was undone"
 
 
 def test_the_engine_tells_what_a_render_takes(found) -> None:
@@ -54,7 +56,14 @@ def test_the_engine_tells_what_a_render_takes(found) -> None:
 
 def test_a_camera_frames_everybody_in_the_whole_range(found) -> None:
     assert found["no camera"]
-    for name in ("added", "framed side", "framed shift", "framed ortho", "framed long"):
+    for name in (
+        "added",
+        "added, tiny",
+        "framed side",
+        "framed shift",
+        "framed ortho",
+        "framed long",
+    ):
         low, high = found[name]
         assert 0.03 < low < 0.35, name
         assert 0.65 < high < 0.97, name

@@ -35,3 +35,5 @@ def test_the_poses_of_a_file_lie_at_the_scenes_frames(new_inside, series) -> Non
     assert found["made"] == ["FINISHED", 4, 101]
     assert found["written"] == [4, 101, [128, 192]]
     assert any("in 32 of 50 frames" in text for text in found["beyond the end"])
+    words = "The animation of dance.npz lasts from 99 to 118, the range from 101 to 150."
+    assert words in found["beyond the end"]

@@ -234,6 +234,8 @@ def test_each_state_of_a_render_offers_what_can_be_done(told: dict[str, Any]) ->
     )
     for state in ("FAILED", "CANCELLED"):
         assert "marionext.retry" in jobs[state][0]
+        assert "marionext.show_result" not in jobs[state][0]
+        assert {"marionext.retry", "marionext.show_result"} <= set(jobs[f"{state}, whole"])
     assert {"Told what happened", "Told what to do"} <= set(jobs["FAILED"][1])
     assert {"The engine is gone", "Open Preferences"} <= set(jobs["engine"])
     assert jobs["no engine"][0] == "PROBLEM"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What several operators share: how they report an error, and how they name a job."""
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,7 +13,7 @@ from ..work import problems
 from ..work.renders import Render
 from ..work.runner import runner
 
-__all__ = ["OnJob", "active_render", "report_error", "seen"]
+__all__ = ["OnJob", "active_render", "refuse_gone", "report_error", "seen"]
 
 
 def report_error(operator: Any, error: EngineError) -> set[str]:
@@ -35,6 +36,19 @@ def active_render(context: Any, job_id: str = "") -> Render:
     if render is None:
         raise SettingsError("there is no such job in the list", hint="Choose one in the list.")
     return render
+
+
+def refuse_gone(render: Render) -> None:
+    """Make sure that a job's folder is there.
+
+    Raises:
+        SettingsError: it was moved, or deleted.
+    """
+    if not Path(render.folder).is_dir():
+        raise SettingsError(
+            f"the folder is gone: {render.folder}",
+            hint="Was it moved or deleted? Remove the render from the list.",
+        )
 
 
 def seen(render: Render) -> None:

@@ -19,6 +19,7 @@ from marionext.pose.formats import write_native
 from ..scene import choices, filmed, recording, rig
 from ..scene.people import add_selected_armatures
 from ..state import changes
+from ..state.messages import without_commands
 from ..state.models import NUMBER_OF_DEFAULT_PICTURE, picture_items
 from ..state.translations import say
 from ..work import engine, folders, results, shots
@@ -176,7 +177,7 @@ def _when_done(scene_name: str, folder: Path) -> tasks.Done:
         if answer.status == 0 and scene is not None and _pictures(folder):
             _choose(scene, folder)
             return
-        _tell(answer.failure, failed=True)
+        _tell(without_commands(answer.failure), failed=True)
 
     return done
 

@@ -12,7 +12,7 @@ from marionext.errors import EngineError, SettingsError
 from ..state.translations import say
 from ..work.renders import Render
 from ..work.runner import runner
-from .base import OnJob, active_render, report_error, seen
+from .base import OnJob, active_render, refuse_gone, report_error, seen
 
 __all__: list[str] = []
 
@@ -78,6 +78,7 @@ class MARIONEXT_OT_rename_job(OnJob, bpy.types.Operator):
 
     def act(self, _context: Any, render: Render) -> set[str]:
         """Rename it."""
+        refuse_gone(render)
         runner.rename(render, self.title)
         return {"FINISHED"}
 
@@ -116,6 +117,7 @@ class MARIONEXT_OT_play_video(OnJob, bpy.types.Operator):
 
     def act(self, _context: Any, render: Render) -> set[str]:
         """Open it."""
+        refuse_gone(render)
         if not render.video or not Path(render.video).is_file():
             raise SettingsError(
                 f"{render.name} has no video yet", hint="It is made when all frames are there."

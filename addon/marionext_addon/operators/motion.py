@@ -13,6 +13,7 @@ from marionext.hosts import Answer, CommandRun
 from ..scene import filmed
 from ..scene.choices import camera_of
 from ..state import changes
+from ..state.messages import without_commands
 from ..state.paths import absolute
 from ..state.translations import say
 from ..work import engine, folders, results
@@ -78,7 +79,7 @@ class MARIONEXT_OT_read_poses(bpy.types.Operator):
                 else:  # another was chosen meanwhile
                     _tell("")
             else:
-                _tell(answer.failure, failed=True)
+                _tell(without_commands(answer.failure), failed=True)
 
         _tell(say("Reading the poses ... {seconds} s", seconds=0))
         tasks.begin(_TASK, arguments, done, during=_progress, wait=self.wait)

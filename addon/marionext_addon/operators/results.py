@@ -18,7 +18,7 @@ from ..state.translations import say
 from ..work import folders, live, reference, results, shots
 from ..work.renders import Render
 from ..work.runner import runner
-from .base import OnJob, report_error, seen
+from .base import OnJob, refuse_gone, report_error, seen
 
 __all__: list[str] = []
 
@@ -37,6 +37,7 @@ class MARIONEXT_OT_show_result(OnJob, bpy.types.Operator):
 
     def act(self, context: Any, render: Render) -> set[str]:
         """Load the sequence and give it to an Image Editor."""
+        refuse_gone(render)
         pictures = results.find_pictures(Path(render.folder), coming=render.is_open)
         image = results.as_image(pictures, render.name)
         seen(render)
@@ -118,6 +119,7 @@ class MARIONEXT_OT_add_strip(OnJob, bpy.types.Operator):
 
     def act(self, context: Any, render: Render) -> set[str]:
         """Add the strip."""
+        refuse_gone(render)
         scene = _scene_of(context, render)
         pictures = results.find_pictures(Path(render.folder))
         results.add_strip(scene, pictures, render.name)
@@ -138,6 +140,7 @@ class MARIONEXT_OT_camera_background(OnJob, bpy.types.Operator):
 
     def act(self, context: Any, render: Render) -> set[str]:
         """Add the background."""
+        refuse_gone(render)
         scene = _scene_of(context, render)
         shot = shots.read_shot(Path(render.folder))
         chosen = scene.objects.get(shot.camera) if shot.camera else None
@@ -160,8 +163,7 @@ class MARIONEXT_OT_open_folder(OnJob, bpy.types.Operator):
 
     def act(self, _context: Any, render: Render) -> set[str]:
         """Open it."""
-        if not Path(render.folder).is_dir():
-            raise SettingsError(f"the folder is gone: {render.folder}")
+        refuse_gone(render)
         bpy.ops.wm.path_open(filepath=render.folder)
         return {"FINISHED"}
 
@@ -194,6 +196,7 @@ class MARIONEXT_OT_render_again(OnJob, bpy.types.Operator):
 
     def act(self, _context: Any, render: Render) -> set[str]:
         """Queue it."""
+        refuse_gone(render)
         runner.again(render, self.first, self.last, None if self.seed < 0 else self.seed)
         return {"FINISHED"}
 
@@ -209,6 +212,7 @@ class MARIONEXT_OT_show_take(OnJob, bpy.types.Operator):
 
     def act(self, _context: Any, render: Render) -> set[str]:
         """Queue it."""
+        refuse_gone(render)
         runner.show_take(render, self.take)
         return {"FINISHED"}
 

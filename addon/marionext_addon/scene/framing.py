@@ -97,8 +97,11 @@ def _place(
         place = np.array([*middle, away])
     else:
         place = _vantage(along, pads, look, size)
-    # Nobody is nearer than what the camera does not see.
-    place[2] = min(place[2], float((along[:, 2] - 2 * pads).min()) - 2 * data.clip_start)
+    # Nobody is nearer than what the camera does not see; for a tiny figure it has to see nearer.
+    nearest = float((along[:, 2] - 2 * pads).min())
+    if nearest - place[2] < 2 * data.clip_start:
+        data.clip_start = min(data.clip_start, float(pads.max()))
+    place[2] = min(place[2], nearest - 2 * data.clip_start)
     far = float(along[:, 2].max() + pads.max() - place[2])
     data.clip_end = max(data.clip_end, 2 * far)
     place[2] *= -1

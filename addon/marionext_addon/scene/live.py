@@ -91,6 +91,7 @@ class Watcher:
         graph = layer.depsgraph
         signature = self._sign(scene)
         if signature != self._signature:
+            self._signature = None  # if it fails nothing is known, also when all is as before
             self._learn(scene, graph)
             self._signature = signature
         size = self._size(scene)

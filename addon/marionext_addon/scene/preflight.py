@@ -21,7 +21,7 @@ from ..state.translations import say
 from .actions import curves_of
 from .edits import idle_edits
 
-__all__ = ["Finding", "of_actions", "of_edits", "of_track"]
+__all__ = ["Finding", "of_actions", "of_edits", "of_span", "of_track"]
 
 _SEEN = 0.3
 """Score from which a joint is drawn."""
@@ -135,15 +135,27 @@ def of_actions(armatures: Sequence[Any], first: int, last: int) -> Iterator[Find
     """Yield whose animation does not fill the range of frames."""
     for armature in armatures:
         span = _span(armature)
-        if span is not None and (span[1] < last - 1 or span[0] > first + 1):
-            yield Finding(
-                say(
-                    "The animation of {name} lasts from {start} to {end}, the range from {first} "
-                    "to {last}.",
-                    name=armature.name, start=round(span[0]), end=round(span[1]),
-                    first=first, last=last,
-                )
-            )  # fmt: skip
+        if span is not None:
+            yield from of_span(armature.name, span, first, last)
+
+
+def of_span(name: str, span: tuple[float, float], first: int, last: int) -> Iterator[Finding]:
+    """Yield that a motion does not fill the range of frames, where it does not.
+
+    Args:
+        name: of what moves.
+        span: its own first and last frame.
+        first: frame of the range.
+        last: frame of the range, included.
+    """
+    if span[1] < last - 1 or span[0] > first + 1:
+        yield Finding(
+            say(
+                "The animation of {name} lasts from {start} to {end}, the range from {first} to "
+                "{last}.",
+                name=name, start=round(span[0]), end=round(span[1]), first=first, last=last,
+            )
+        )  # fmt: skip
 
 
 def of_edits(

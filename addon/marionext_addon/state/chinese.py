@@ -493,6 +493,7 @@ CHINESE: dict[str, str] = {
     "{what} in {count} of {all} frames, first at {first}.": "{what}：{all} 帧中有 {count} 帧，首次出现在第 {first} 帧。",
     "{name} leaves the picture with up to {share} %": "{name} 最多有 {share} % 超出画面",
     "{name} does not move in these frames": "{name} 在这些帧中没有动作",
+    "Was it moved or deleted? Remove the render from the list.": "它是否已被移动或删除？请将该渲染移出列表。",
     "Choose another person, or switch the edit off, in the Edits panel.": "请在“编辑”面板中选择其他人物，或关闭该编辑。",
     "Edit {place} changes nothing: it is of other frames than the range, {first} to {last}.": "编辑 {place} 不起作用：它针对的帧不在范围 {first} 至 {last} 之内。",
     "{name} is outside the picture": "{name} 在画面之外",

@@ -9,7 +9,7 @@ import re
 
 from .translations import say
 
-__all__ = ["translated", "without_options"]
+__all__ = ["translated", "without_commands"]
 
 _STAGES = (
     "reading the motion",
@@ -41,11 +41,12 @@ _STAGE = re.compile(
 
 
 _OPTIONS = re.compile(r" \(--[a-z][^()]*\)")
+_PULL = re.compile(r"(Fetch \w+ (?:once|again)) with: marionext models pull \w+")
 
 
-def without_options(text: str) -> str:
-    """Take out options of the command line, which the engine names in brackets."""
-    return _OPTIONS.sub("", text)
+def without_commands(text: str) -> str:
+    """Take out what the engine says of the command line: its options, and how it fetches."""
+    return _PULL.sub(r"\1 in the add-on's preferences.", _OPTIONS.sub("", text))
 
 
 def translated(message: str) -> str:

@@ -451,6 +451,8 @@ class MarionextJob(bpy.types.PropertyGroup):
     video: StringProperty(subtype="FILE_PATH")
     takes: IntProperty()
     """Beside the render itself."""
+    whole: BoolProperty()
+    """Whether all its frames are there, whatever became of its last take."""
     about: StringProperty()
     """Date, frames, size, model and seed, for people to read."""
     scene_name: StringProperty()

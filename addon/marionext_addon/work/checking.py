@@ -77,7 +77,10 @@ def _looked_at_file(scene: Any, shot: Shot) -> list[preflight.Finding]:
     )
     as_it_is = scene.marionext.pose_fit == "none"
     names = preparing.filmed_names(track)
-    return list(preflight.of_track(track, shot.times, names, as_it_is=as_it_is))
+    return [
+        *preparing.file_that_ends(scene, shot),
+        *preflight.of_track(track, shot.times, names, as_it_is=as_it_is),
+    ]
 
 
 def _looked_at(scene: Any, shot: Shot, poses: int, *, may_move: bool) -> list[preflight.Finding]:

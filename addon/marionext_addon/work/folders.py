@@ -97,6 +97,8 @@ def delete(folder: Path) -> tuple[str, ...]:
     Raises:
         OutputError: something cannot be removed.
     """
+    if not folder.exists():
+        return ()
     try:
         made = _recorded(folder)
         for path in sorted(folder.iterdir()):

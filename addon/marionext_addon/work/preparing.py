@@ -20,12 +20,20 @@ from marionext.pose.formats import write_native
 
 from ..scene import filmed, preflight, recording, rig
 from ..scene.choices import armatures, chosen_camera, groups_of_rays
+from ..state.paths import absolute
 from ..state.translations import say
 from . import jobs, reference, shots
 from .folders import JOB_FILE, MOTION_FILE
 from .shots import Shot, on_its_own_numbers
 
-__all__ = ["Preparation", "edits_that_idle", "filmed_names", "prepare", "prepared"]
+__all__ = [
+    "Preparation",
+    "edits_that_idle",
+    "file_that_ends",
+    "filmed_names",
+    "prepare",
+    "prepared",
+]
 
 Preparation = Generator[recording.Progress, None, tuple[str, ...]]
 """Yields how far it is; its value is what there is to know about the shot, for people to read."""
@@ -50,8 +58,11 @@ def prepare(scene: Any, shot: Shot, folder: Path, *, patience: float | None = No
     shots.write_shot(shot, folder)
     character = "" if shot.kind == "POSE_MAPS" else _take_character(scene, shot, folder)
     job = jobs.build_job(scene, shot, character)
-    idle = tuple(finding.text for finding in edits_that_idle(scene, shot))
-    return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder, idle)
+    known = list(edits_that_idle(scene, shot))
+    if filmed.is_filmed(scene):
+        known += file_that_ends(scene, shot)
+    told = tuple(finding.text for finding in known)
+    return _fill(job, _record_motion(scene, shot, folder, patience=patience), folder, told)
 
 
 def edits_that_idle(scene: Any, shot: Shot) -> Iterator[preflight.Finding]:
@@ -145,6 +156,18 @@ def _filmed(track: PoseTrack, shot: Shot, folder: Path, *, as_it_is: bool) -> Pr
     write_native(track, folder / MOTION_FILE)
     found = preflight.of_track(track, shot.times, filmed_names(track), as_it_is=as_it_is)
     return tuple(finding.text for finding in found)
+
+
+def file_that_ends(scene: Any, shot: Shot) -> Iterator[preflight.Finding]:
+    """Yield that the motion of a scene's file does not fill the range, where it does not.
+
+    Raises:
+        MotionError: its poses were not read yet.
+    """
+    end = filmed.last_frame(scene, filmed.track_of(scene))
+    span = (float(scene.marionext.motion_start), float(end))
+    name = absolute(scene.marionext.motion_file).name
+    return preflight.of_span(name, span, shot.first, shot.last_frame)
 
 
 def filmed_names(track: PoseTrack) -> list[str]:

@@ -70,6 +70,8 @@ class Render:
     about: str = ""
     takes: int = 0
     """How many there are beside the render itself."""
+    whole: bool = False
+    """Whether all its frames are there, whatever became of its last take."""
     identity: str = field(default="", metadata={"inside": True})
     """Of its scene, as `scene.identity` has it."""
     job_file: str = field(default=JOB_FILE, metadata={"inside": True})
@@ -214,6 +216,6 @@ def read_render(folder: Path, job_id: str) -> Render:
             render.state, render.code = "FAILED", found.problem.code
             render.message, render.hint = found.problem.message, found.problem.hint or ""
     if finished:
-        render.state, render.progress = "FINISHED", 1.0
+        render.state, render.progress, render.whole = "FINISHED", 1.0, True
         render.message = f"{shot.count} frames"
     return render

@@ -29,7 +29,7 @@ from marionext.protocol import Failed, Finished, FrameWritten, Log, Preview, Pro
 from ..scene.choices import file_name
 from ..scene.identity import identity_of
 from ..state import changes, preferences
-from ..state.messages import without_options
+from ..state.messages import without_commands
 from . import engine, folders, handing_over, jobs, preparing, shots, takes
 from .renders import (
     HandOver,
@@ -200,7 +200,8 @@ class Runner:
 
     @staticmethod
     def _refuse_unfinished(render: Render) -> None:
-        if render.state != "FINISHED":
+        # One whose last take was cancelled, or failed, is as whole as before.
+        if render.is_open or not render.whole:
             raise SettingsError(
                 f"{render.name} is not finished", hint="Takes are made of whole renders."
             )
@@ -410,26 +411,33 @@ class Runner:
                 render.frames_done += 1
             case Log():
                 if event.level == "warning":
-                    render.warnings.append(without_options(event.text))
+                    render.warnings.append(without_commands(event.text))
                 logger.info("%s: %s", render.name, event.text)
             case Finished():
                 render.progress, render.video = 1.0, next(iter(event.videos), "")
                 render.frames_done = event.frames
-                render.takes = max(0, len(takes.takes_of(Path(render.folder))) - 1)
+                render.whole = True
+                self._count_takes(render)
                 render.job_file = folders.JOB_FILE
                 text = f"{event.frames} frames in {_duration(event.seconds)}"
                 self._close(render, "FINISHED", text, "\n".join(render.warnings[:3]))
             case Failed():
                 render.code, render.exit_status = event.code, event.exit_status
+                self._count_takes(render)
                 if event.code == "cancelled":
                     self._close(render, "CANCELLED", "Cancelled; what is finished is kept")
                 elif event.code == "protocol" and render.state == "RUNNING":
                     self._close(render, "FAILED", event.message, "Press Retry to go on from here.")
                 else:
                     # What was noticed while the motion was recorded explains most failures.
-                    advice = without_options(event.hint or "")
+                    advice = without_commands(event.hint or "")
                     hint = "\n".join([*render.warnings[:3], advice]).strip()
                     self._close(render, "FAILED", event.message, hint)
+
+    @staticmethod
+    def _count_takes(render: Render) -> None:
+        if render.whole:  # else there can be none
+            render.takes = max(0, len(takes.takes_of(Path(render.folder))) - 1)
 
     def _fail(self, render: Render, error: EngineError) -> None:
         render.code, render.exit_status = error.code, error.exit_status

@@ -41,7 +41,7 @@ class Answer:
             if isinstance(told, dict) and told.get("type") == "failed":
                 return "\n".join(filter(None, (told.get("message"), told.get("hint"))))
         # What it told of its progress before is no reason.
-        said = _ERROR.split(self.errors)[-1].strip()
+        said = "\n".join(map(str.strip, _ERROR.split(self.errors)[-1].strip().splitlines()))
         return said or f"It ended with status {self.status}."
 
 

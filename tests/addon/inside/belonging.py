@@ -119,6 +119,21 @@ def again(answer):
         bpy.ops.marionext.render_again(job_id=made.job_id, first=500, last=510)
     except RuntimeError as error:
         answer["no such frames"] = str(error)
+    # One that is cancelled takes nothing from the render.
+    bpy.ops.marionext.render_again(job_id=made.job_id, first=101, last=101)
+    bpy.ops.marionext.cancel(job_id=made.job_id)
+    state, mirrored = made.state, bpy.context.window_manager.marionext.jobs
+    whole = [item.whole for item in mirrored if item.job_id == made.job_id]
+    answer["cancelled"] = [state, whole, list(bpy.ops.marionext.render_again(
+        job_id=made.job_id, first=101, last=101))]  # fmt: skip
+    kit.pump_until(lambda: not made.is_open)
+    answer["after all"] = [made.state, made.takes]
+    folder.rename(folder.with_name("moved"))
+    try:
+        bpy.ops.marionext.show_result(job_id=made.job_id)
+    except RuntimeError as error:
+        answer["moved"] = str(error)
+    answer["deleted"] = list(bpy.ops.marionext.delete_job(job_id=made.job_id))
 
 
 def colours(answer):

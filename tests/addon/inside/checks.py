@@ -63,6 +63,17 @@ def findings(answer):
     scene.marionext.pose_fit = "none"
     answer["far, as it is"] = found()
     scene, rig = fresh()
+    watcher, layer = kit.module("scene.live").Watcher(), bpy.context.view_layer
+    before = watcher.look(scene, layer)
+    scene.collection.objects.unlink(rig)
+    try:
+        watcher.look(scene, layer)
+    except Exception as error:
+        answer["looked at nobody"] = str(error)
+    scene.collection.objects.link(rig)  # as undo does
+    layer.update()
+    again = watcher.look(scene, layer)
+    answer["looked again"] = bool(np.allclose(again.views[0].pixels, before.views[0].pixels))
     bpy.ops.marionext.edit_add(kind="HIDE")
     edit = scene.marionext.edits[0]
     edit.limbs, edit.limited, edit.start, edit.end = {"right_hand"}, True, 113, 120
@@ -174,6 +185,11 @@ def cameras(answer):
         bpy.ops.marionext.frame_character()
         answer[f"framed {name}"] = seen(scene)
     scene.camera.keyframe_insert("location", frame=101)
+    other.scale = [0.01] * 3
+    scene.marionext.people.remove(0)
+    bpy.ops.marionext.add_camera()
+    answer["added, tiny"] = seen(scene)
+    scene.camera = bpy.data.objects["long"]
     try:
         bpy.ops.marionext.frame_character()
     except RuntimeError as error:

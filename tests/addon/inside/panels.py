@@ -245,6 +245,8 @@ def jobs_shown():
         shown = draw()[0]
         operators = [e[1] for e in shown if e[0] == "operator"]
         told[state] = [operators, texts(shown)]
+        job.whole = True
+        told[f"{state}, whole"] = [e[1] for e in draw()[0] if e[0] == "operator"]
     session.jobs.clear()
     session.engine_state, session.engine_message = "PROBLEM", "The engine is gone"
     told["engine"] = texts(draw()[0])

@@ -106,7 +106,7 @@ def test_a_command_answers_once_it_has_ended() -> None:
 
 def test_why_a_command_failed_is_told_without_what_it_said_before() -> None:
     why = "a.npz cannot be written\nGo elsewhere."
-    told = f"0%  reading the motion\n 97%  writing, a.npz\nerror: {why}"
+    told = f"0%  reading the motion\n 97%  writing, a.npz\nerror: {why}".replace("Go", "       Go")
     assert Answer(status=5, output="", errors=told).failure == why
     usage = "usage: marionext image\n   [--json]\nmarionext image: error: expected one argument"
     assert Answer(status=2, output="", errors=usage).failure == "expected one argument"

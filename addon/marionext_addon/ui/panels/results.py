@@ -59,7 +59,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
             )
             self._draw_retry(layout, job)
         elif job.state == "FINISHED":
-            self._draw_finished(context, layout, job)
+            self._draw_end(context, layout, job)
+        if job.state == "FINISHED" or (job.whole and job.state in {"FAILED", "CANCELLED"}):
+            self._draw_whole(layout, job)
 
     def _draw_about(self, layout: Any, job: Any) -> None:
         """Draw when it was made and of what, and what concerns its folder."""
@@ -91,15 +93,17 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if failed:
             row.operator("marionext.report_problem", text="", icon="TEXT")
 
-    def _draw_finished(self, context: Any, layout: Any, job: Any) -> None:
-        icon = thumbnails.icon(middle_frame(job))
-        if icon > 0:
-            layout.template_icon(icon_value=icon, scale=7.0)
+    def _draw_end(self, context: Any, layout: Any, job: Any) -> None:
         if job.message:
             write(layout, context, translated(job.message))
         if job.hint:
             # What had to be left out, or what the engine warned of.
             write(layout, context, translated(job.hint), icon="INFO")
+
+    def _draw_whole(self, layout: Any, job: Any) -> None:
+        icon = thumbnails.icon(middle_frame(job))
+        if icon > 0:
+            layout.template_icon(icon_value=icon, scale=7.0)
         column = layout.column(align=True)
         if job.kind != "POSE_MAPS":
             self._draw_takes(layout, job)
