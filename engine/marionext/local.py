@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from marionext.codec import decode, encode
 from marionext.errors import EngineError, JobCancelled, ProtocolError, SettingsError
 from marionext.files import in_words
-from marionext.jobs import EngineSettings, LivePose, RenderJob, decode_job
+from marionext.jobs import EngineSettings, LivePose, PictureJob, RenderJob, UpscaleJob, decode_job
 from marionext.paths import user_path
 from marionext.protocol import Event, Failed, Finished, Planned, Posed, Referenced, Reply
 from marionext.reporting import Reporter
@@ -313,11 +313,14 @@ class _Answerer(Generic[_Question]):
 
 def _planned(question_id: str, asked: tuple[Mapping[str, Any], Mapping[str, Any]]) -> Planned:
     from marionext.planning import plan  # noqa: PLC0415 - reads media files
+    from marionext.runs.outlines import outline  # noqa: PLC0415
 
     job, engine = asked
     decoded = decode_job(job, beside=_here())
-    outline = plan(decoded, decode(EngineSettings, dict(engine), path="$engine"))
-    return Planned(job_id=question_id, outline=encode(outline))
+    settings = decode(EngineSettings, dict(engine), path="$engine")
+    if isinstance(decoded, PictureJob | UpscaleJob):
+        return Planned(job_id=question_id, outline=encode(outline(decoded, settings)))
+    return Planned(job_id=question_id, outline=encode(plan(decoded, settings)))
 
 
 def _here() -> Path:

@@ -13,7 +13,14 @@ from marionext.frames import format_frames
 from marionext.jobs import EngineSettings, Job, RenderJob
 from marionext.sources import open_motion, select_frames
 
-__all__ = ["Outline", "existing_parent", "plan", "remember_speed"]
+__all__ = [
+    "Outline",
+    "duration",
+    "existing_parent",
+    "measured_speed",
+    "plan",
+    "remember_speed",
+]
 
 MIB = 1024**2
 
@@ -85,7 +92,7 @@ class Outline:
         lines += [
             f"          host {self.host_gib:.2f} GiB",
             f"disk      {self.disk_mib:.0f} MiB of {self.free_disk_mib:.0f} MiB free{short}",
-            f"time      about {_duration(self.seconds)} ({self.seconds_from})",
+            f"time      about {duration(self.seconds)} ({self.seconds_from})",
         ]
         return "\n".join(lines)
 
@@ -109,7 +116,7 @@ def plan(job: Job, engine: EngineSettings) -> Outline:
     figures = backend.outline(bundle, job.settings, numbers, device)
     width, height = job.settings.size
     frame_bytes = width * height * PNG_BYTES_PER_PIXEL * (1 + len(job.output.videos) / 8)
-    speed, known = _speed(job.model, device)
+    speed, known = measured_speed(job.model, device)
     return Outline(
         model=job.model,
         size=(width, height),
@@ -126,7 +133,7 @@ def plan(job: Job, engine: EngineSettings) -> Outline:
         disk_mib=(len(numbers) * frame_bytes + figures.state_bytes) / MIB,
         free_disk_mib=shutil.disk_usage(existing_parent(Path(job.output.directory))).free / MIB,
         seconds=figures.operations / speed,
-        seconds_from="from earlier renders on this machine" if known else "a guess",
+        seconds_from=known,
     )
 
 
@@ -152,15 +159,16 @@ def _speeds() -> dict[str, float]:
     return speeds if isinstance(speeds, dict) else {}
 
 
-def _speed(model: str, device: str) -> tuple[float, bool]:
-    """Return floating-point operations a second, and whether they were measured here."""
+def measured_speed(model: str, device: str) -> tuple[float, str]:
+    """Return floating-point operations a second, and where that is known from, in words."""
     measured = _speeds().get(f"{model} {device}")
     if isinstance(measured, float) and measured > 0:
-        return measured, True
-    return SLOW_OPERATIONS[device], False
+        return measured, "from earlier renders on this machine"
+    return SLOW_OPERATIONS[device], "a guess"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in a few words."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

@@ -208,7 +208,8 @@ class Planned:
 
     job_id: str
     outline: dict[str, Any]
-    """`marionext.planning.Outline` as JSON values."""
+    """`marionext.planning.Outline` as JSON values; of pictures, and of pictures made larger,
+    `marionext.runs.outlines.PictureOutline`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,12 @@ from marionext.cli import console
 from marionext.cli.jobs import run_jobs
 from marionext.cli.options import (
     add_engine_options,
+    add_plan_option,
     add_view_options,
     engine_settings,
     motion_source,
     parse_size,
+    show_plan,
 )
 from marionext.codec import decode
 from marionext.errors import SettingsError
@@ -95,6 +97,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     image.add_argument("--seed", type=int, help="of the first picture (0); each one has the next")
     image.add_argument("--count", type=int, help="pictures (1); with a contact sheet")
     image.add_argument("--batch", type=int, help="pictures that are denoised at once (1)")
+    add_plan_option(image)
     image.add_argument("--save-job", metavar="FILE", help="write the job to a file instead")
     image.add_argument("--overwrite", action="store_true", help="replace another job's pictures")
     image.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
@@ -109,6 +112,8 @@ def _image(options: argparse.Namespace) -> int:
         write_json(user_path(options.save_job), encode_job(job))
         console.show_result(options.save_job)
         return 0
+    if options.plan:
+        return show_plan(job, options)
     return run_jobs([job], engine_settings(options), as_json=options.json, unit="picture")
 
 

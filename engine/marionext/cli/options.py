@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from marionext import presets
-from marionext.codec import decode
-from marionext.errors import OutputError, SettingsError
+from marionext.cli import console
+from marionext.codec import decode, encode
+from marionext.errors import ModelError, OutputError, SettingsError
 from marionext.files import is_folder
 from marionext.frames import FrameRate, parse_frames
 from marionext.jobs import (
@@ -16,8 +17,10 @@ from marionext.jobs import (
     EngineSettings,
     MotionSource,
     OutputSettings,
+    PictureJob,
     PoseSettings,
     RenderJob,
+    UpscaleJob,
     decode_job,
 )
 from marionext.limits import quoted
@@ -28,6 +31,7 @@ from marionext.settings import DEFAULT_MODEL, Settings, SvdSettings, default_set
 __all__ = [
     "add_engine_options",
     "add_motion_options",
+    "add_plan_option",
     "add_render_options",
     "add_view_options",
     "again_from",
@@ -37,6 +41,7 @@ __all__ = [
     "motion_source",
     "parse_size",
     "pose_settings",
+    "show_plan",
 ]
 
 _FLAG_OF = {
@@ -191,6 +196,30 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int,
         help="of the processor, for what is begun (all; few where other programs are busy, too)",
     )  # fmt: skip
+
+
+def add_plan_option(parser: argparse.ArgumentParser) -> None:
+    """Add what asks what a job of pictures takes."""
+    parser.add_argument(
+        "--plan", action="store_true",
+        help="say what will be made, and what it takes in memory, disk and time; make nothing",
+    )  # fmt: skip
+
+
+def show_plan(job: PictureJob | UpscaleJob, options: argparse.Namespace) -> int:
+    """Print what a job of pictures takes.
+
+    Returns:
+        The exit status: that of a missing model where one is missing.
+    """
+    from marionext.runs.outlines import outline  # noqa: PLC0415 - reads media files
+
+    found = outline(job, engine_settings(options))
+    if options.json:
+        console.show_json(encode(found))
+    else:
+        console.show_result(found.text)
+    return ModelError.exit_status if found.problems else 0
 
 
 def engine_settings(options: argparse.Namespace) -> EngineSettings:

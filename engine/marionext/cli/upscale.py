@@ -5,7 +5,13 @@ import argparse
 from marionext import bundles, presets
 from marionext.cli import console
 from marionext.cli.jobs import run_jobs
-from marionext.cli.options import add_engine_options, engine_settings, parse_rate
+from marionext.cli.options import (
+    add_engine_options,
+    add_plan_option,
+    engine_settings,
+    parse_rate,
+    show_plan,
+)
 from marionext.files import is_folder, write_json
 from marionext.jobs import UpscaleJob, encode_job
 from marionext.paths import user_path
@@ -60,6 +66,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--audio", metavar="FILE|none", help="file whose sound videos have, or none (the source's)"
     )
     sound.add_argument("--no-audio", action="store_true", help="the same as --audio none")
+    add_plan_option(upscale)
     upscale.add_argument("--save-job", metavar="FILE", help="write the job to a file instead")
     upscale.add_argument("--overwrite", action="store_true", help="replace another job's results")
     upscale.add_argument("--json", action="store_true", help="events as JSON lines on stdout")
@@ -87,6 +94,8 @@ def _upscale(options: argparse.Namespace) -> int:
         write_json(user_path(options.save_job), encode_job(job))
         console.show_result(options.save_job)
         return 0
+    if options.plan:
+        return show_plan(job, options)
     return run_jobs([job], engine_settings(options), as_json=options.json, unit="picture")
 
 

@@ -13,7 +13,7 @@ from marionext.output.pictures import Pictures
 from marionext.output.png import encode_png, write_png
 from marionext.output.sheet import contact_sheet
 from marionext.output.sound import Sound
-from marionext.output.stills import READABLE, WRITABLE, Still, encode_still, read_still
+from marionext.output.stills import READABLE, WRITABLE, Still, encode_still, read_still, still_size
 from marionext.output.takes import Takes
 from marionext.output.writer import FrameWriter
 
@@ -39,6 +39,7 @@ __all__ = [
     "encode_video",
     "read_still",
     "refuse_strangers",
+    "still_size",
     "video_suffix",
     "write_png",
 ]

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from marionext.errors import JobError, SettingsError
-from marionext.files import is_cut_off, read_bytes, reading
+from marionext.files import is_cut_off, open_file, read_bytes, reading
 from marionext.limits import STILL_PIXELS
 from marionext.output.png import encode_png
 
-__all__ = ["READABLE", "WRITABLE", "Still", "encode_still", "read_still"]
+__all__ = ["READABLE", "WRITABLE", "Still", "encode_still", "read_still", "still_size"]
 
 READABLE = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Endings of the names of pictures."""
@@ -24,6 +24,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_DEPTH = 24
 """Where a PNG says how many bits a channel has."""
 _DEEP = 65535
+_LYING = frozenset({5, 6, 7, 8})
+"""Orientations in which a camera was held on its side."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,23 @@ def read_still(path: Path) -> Still:
     """
     with reading(path, JobError, "a picture", hint="Give a PNG, JPEG, WebP, TIFF or BMP file."):
         return _read(path)
+
+
+def still_size(path: Path) -> tuple[int, int]:
+    """Return width and height of a picture as it is shown, by its header.
+
+    Raises:
+        JobError: no such file, or not a picture.
+    """
+    with (
+        reading(path, JobError, "a picture", hint="Give a PNG, JPEG, WebP, TIFF or BMP file."),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with open_file(path) as file, Image.open(file) as opened:
+            width, height = opened.size
+            lies = opened.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+    return (height, width) if lies else (width, height)
 
 
 def _read(path: Path) -> Still:

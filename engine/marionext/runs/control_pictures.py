@@ -3,7 +3,7 @@
 Each comes to the size of the result, and whatever is cut off, added or guessed on the way is said.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marionext import capture
+from marionext.backends.pictures.families import nearest_bucket, rounded
 from marionext.casting import pose_beside
 from marionext.character import Character, crop_geometry, read_character
 from marionext.errors import CharacterError, MotionError, SettingsError
 from marionext.frames import FrameRange
-from marionext.jobs import PictureControl, PoseSettings
+from marionext.jobs import PictureControl, PictureJob, PoseSettings
 from marionext.motion import MOTION_SUFFIXES
 from marionext.pose import PoseTrack, select
 from marionext.pose.formats import read_track
@@ -27,7 +28,7 @@ from marionext.reporting import Reporter
 from marionext.sources import OpenMotion, open_motion
 from marionext.staging import cropped_pose
 
-__all__ = ["ControlSource", "fitted"]
+__all__ = ["ControlSource", "fitted", "picture_size"]
 
 Palette = Literal["controlnext", "openpose"]
 Fit = Literal["cut", "whole"]
@@ -321,6 +322,40 @@ class ControlSource:
                 "figure.",
             )
         return _as_picture((likely > _SURE).astype(np.float32))
+
+
+def picture_size(
+    job: PictureJob,
+    own: tuple[int, int],
+    step: int,
+    controls: Sequence[ControlSource],
+    report: Reporter,
+) -> tuple[int, int]:
+    """Return width and height of a job's pictures; what is chosen or rounded is said.
+
+    Args:
+        job: that may say a size.
+        own: width and height that the base was trained at.
+        step: what width and height are multiples of.
+        controls: of the job; the first one's shape counts.
+        report: told.
+    """
+    if job.size is not None:
+        size = rounded(job.size, step)
+        if size != job.size:
+            report.log(
+                f"{job.size[0]}x{job.size[1]} is rounded to {size[0]}x{size[1]}: "
+                f"the model wants multiples of {step}"
+            )
+        return size
+    if not controls or own[0] != own[1]:
+        size, why = rounded(own, step), "the base's own size"
+    else:
+        shape = controls[0].shape or (2, 3)  # a figure stands upright
+        size = rounded(nearest_bucket(own[0], shape), step)
+        why = f"the size nearest to {controls[0].name}"
+    report.log(f"{size[0]}x{size[1]}: {why} (--size says another)")
+    return size
 
 
 def fitted(

@@ -15,8 +15,8 @@ from PIL import Image
 from marionext import bundles, presets
 from marionext.backends import Renderers
 from marionext.backends.pictures.bases import Base, find_base
+from marionext.backends.pictures.budget import read_shape
 from marionext.backends.pictures.control_files import ControlFiles, find_control
-from marionext.backends.pictures.families import nearest_bucket, rounded
 from marionext.backends.pictures.recognise import refuse_other_lora, text_width
 from marionext.backends.processor import computing_with, threads
 from marionext.casting import find_files, open_doll
@@ -30,8 +30,9 @@ from marionext.output import contact_sheet
 from marionext.paths import refuse_overlap
 from marionext.pose import PoseTrack
 from marionext.reporting import Reporter
-from marionext.runs.control_pictures import ControlSource, fitted
+from marionext.runs.control_pictures import ControlSource, fitted, picture_size
 from marionext.runs.kept_folder import begun_with
+from marionext.runs.outlines import picture_operations, timed
 from marionext.runs.picture_folder import PictureFolder, PictureRecord, started
 from marionext.runs.result import Result
 
@@ -72,7 +73,7 @@ def make_pictures(
         reads["the draft"] = find_files(Path(job.draft.path)).all
     refuse_overlap(reads, (), (output,))
     maker = _open(base, engine, report, renderers)
-    size = _size(job, maker, controls, report)
+    size = picture_size(job, maker.own_size, maker.side_step, controls, report)
     usual = base.defaults
     job = replace(
         job,
@@ -98,7 +99,10 @@ def make_pictures(
             folder.put_control(place, job.controls[place - 1].kind, control.picture)
         if wish.draft is not None:
             folder.put_draft(wish.draft)
-        _make_missing(job, maker, wish, folder, report, _pose_asked_for(controls, wish))
+        one = picture_operations(read_shape(base), size, wish.steps, wish.guidance, job)
+        left = sum(not folder.has(job.seed + number) for number in range(job.count))
+        with timed(f"picture {base.title}", maker.device.type, one * left):
+            _make_missing(job, maker, wish, folder, report, _pose_asked_for(controls, wish))
         _sheet(job, wish, folder)
         folder.note(tuple(report.said))
     return Result(output, job.count)
@@ -130,29 +134,6 @@ def _open(
 def _stamp(path: Path) -> tuple[str, int, int]:
     found = path.stat()
     return str(path), found.st_size, found.st_mtime_ns
-
-
-def _size(
-    job: PictureJob, maker: "PictureMaker", controls: Sequence[ControlSource], report: Reporter
-) -> tuple[int, int]:
-    """Return width and height of the pictures; what is chosen or rounded is said."""
-    if job.size is not None:
-        size = rounded(job.size, maker.side_step)
-        if size != job.size:
-            report.log(
-                f"{job.size[0]}x{job.size[1]} is rounded to {size[0]}x{size[1]}: "
-                f"the model wants multiples of {maker.side_step}"
-            )
-        return size
-    own = maker.own_size
-    if not controls or own[0] != own[1]:
-        size, why = rounded(own, maker.side_step), "the base's own size"
-    else:
-        shape = controls[0].shape or (2, 3)  # a figure stands upright
-        size = rounded(nearest_bucket(own[0], shape), maker.side_step)
-        why = f"the size nearest to {controls[0].name}"
-    report.log(f"{size[0]}x{size[1]}: {why} (--size says another)")
-    return size
 
 
 def _wish(

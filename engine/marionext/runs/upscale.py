@@ -1,6 +1,7 @@
 """Make pictures, the frames of a render or a video larger."""
 
 import os
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ from marionext.paths import check_name, fitting_name, refuse_overlap
 from marionext.reporting import Reporter
 from marionext.runs.kept_folder import begun_with
 from marionext.runs.made import Made
+from marionext.runs.outlines import remember_upscaling
 from marionext.runs.result import Result
 from marionext.runs.upscale_folder import UpscaleFolder, UpscaleRecord, started
 from marionext.runs.upscale_sources import PictureSource, open_source
@@ -159,12 +161,15 @@ def _one_picture(
     with computing_with(engine.threads):
         for name, still in source.read(source.names, report):
             _say_notes(still, report)
+            begun = time.monotonic()
             pixels = _enlarged(upscaler, still, name, 0, 1, report)
             if pixels.shape[2] == 4 and output.suffix.lower() in {".jpg", ".jpeg"}:
                 report.log("a JPEG has no transparency: it is laid over white", warning=True)
             content = encode_still(pixels, output.suffix)
             made.note({output: content})
             write_bytes(output, content)
+            made_of = pixels.shape[0] * pixels.shape[1]
+            remember_upscaling(method, upscaler.computed, made_of, time.monotonic() - begun)
             report.frame(source.numbers[name], str(output))
     return Result(output, 1)
 
@@ -181,7 +186,7 @@ def _folder(
     output = Path(job.output)
     upscaler = _open(job, engine, report, renderers, method)
     with _held(job, engine, source, method, upscaler, output) as folder:
-        names, fresh = _make_missing(upscaler, source, folder, report)
+        names, fresh = _make_missing(method, upscaler, source, folder, report)
         videos = []
         for kind in job.videos:
             name = fitting_name(Path(job.source).stem or "upscaled", video_suffix(kind))
@@ -218,7 +223,7 @@ def _video(
         )
     upscaler = _open(job, engine, report, renderers, method)
     with _held(job, engine, source, method, upscaler, work) as folder:
-        names, _ = _make_missing(upscaler, source, folder, report)
+        names, _ = _make_missing(method, upscaler, source, folder, report)
         _encode(job, _VIDEOS[output.suffix.lower()], output, folder, source, names, report)
         folder.clear()
     return Result(output, len(names), (output,))
@@ -249,7 +254,11 @@ def _held(
 
 
 def _make_missing(
-    upscaler: Upscaler, source: PictureSource, folder: UpscaleFolder, report: Reporter
+    method: Method,
+    upscaler: Upscaler,
+    source: PictureSource,
+    folder: UpscaleFolder,
+    report: Reporter,
 ) -> tuple[tuple[str, ...], bool]:
     """Make the pictures that are not there yet.
 
@@ -264,14 +273,16 @@ def _make_missing(
         report.log(f"{there} of {len(source.names)} pictures are there already")
     number = folder.record.computed.get("threads")
     said: set[str] = set()
-    left = set(wanted)
+    left, made, begun = set(wanted), 0, time.monotonic()
     with computing_with(None if number is None else int(number)):
         for place, (name, still) in enumerate(source.read(wanted, report)):
             _say_notes(still, report, said)
             pixels = _enlarged(upscaler, still, name, place, len(wanted), report)
             path = folder.put(name, encode_png(pixels))
             left.discard(name)
+            made += pixels.shape[0] * pixels.shape[1]
             report.frame(source.numbers[name], str(path))
+    remember_upscaling(method, upscaler.computed, made, time.monotonic() - begun)
     folder.leave_out(left)
     names = tuple(name for name in source.names if name not in left)
     if not names:

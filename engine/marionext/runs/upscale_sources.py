@@ -22,7 +22,7 @@ from marionext.frames import (
     shown_rate,
 )
 from marionext.jobs import UpscaleJob
-from marionext.output import READABLE, Sound, Still, read_still
+from marionext.output import READABLE, Sound, Still, read_still, still_size
 from marionext.record import RECORD, Record
 from marionext.reporting import Reporter
 from marionext.runs.picture_folder import PICTURES, PictureRecord
@@ -52,6 +52,11 @@ class PictureSource(ABC):
     """In their order: ``000123.png``."""
     numbers: dict[str, int]
     """What a host calls each picture by."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of each picture, by its file's header."""
 
     @property
     @abstractmethod
@@ -192,6 +197,11 @@ class _Pictures(PictureSource):
         return [there[number] for number in wanted]
 
     @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """See `PictureSource`."""
+        return tuple(still_size(path) for path in self._files.values())
+
+    @property
     def hashes(self) -> dict[str, str]:
         """See `PictureSource`."""
         return {name: sha256_of(path) for name, path in self._files.items()}
@@ -231,6 +241,11 @@ class _Video(PictureSource):
             frame_name(number): number for number in select_frames(job.frames, all_of_it)
         }
         self.names = tuple(self.numbers)
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """See `PictureSource`."""
+        return (self._info.size,) * len(self.names)
 
     @property
     def hashes(self) -> dict[str, str]:

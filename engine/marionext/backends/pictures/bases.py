@@ -46,6 +46,11 @@ class Base:
     """Of a bundle of ours."""
 
     @property
+    def title(self) -> str:
+        """What it is called in a few words: its name, or that of its folder or file."""
+        return self.name or self.path.name
+
+    @property
     def defaults(self) -> BaseDefaults:
         """How the base is used where the job says nothing.
 
