@@ -12,13 +12,23 @@ _LETTER = 6.3
 """Mean width of a letter in pixels at a resolution scale of 1."""
 _MARGIN = 76
 """Pixels of a panel that are no text: borders, box, icon and the tabs at its side."""
+_BUTTON = 20
+"""Width of an icon's button."""
 
 
-def write(layout: Any, context: Any, text: str, *, icon: str = "NONE") -> None:
-    """Write a text over as many lines as the panel's width asks for."""
+def write(layout: Any, context: Any, text: str, *, icon: str = "NONE", buttons: int = 0) -> None:
+    """Write a text over as many lines as the panel's width asks for.
+
+    Args:
+        layout: where.
+        context: Blender's.
+        text: what.
+        icon: before the first line.
+        buttons: icons that stand beside it in the same row.
+    """
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(_lines(text, _letters(context))):
+    for number, line in enumerate(_lines(text, _letters(context, buttons))):
         first = "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=first if number else icon, translate=False)
 
@@ -35,12 +45,12 @@ def write_problem(layout: Any, context: Any, text: str, advice: str = "") -> Any
     return box
 
 
-def _letters(context: Any) -> int:
+def _letters(context: Any, buttons: int) -> int:
     """Return how many letters fit on a line."""
     region = context.region
     scale = context.preferences.system.ui_scale
     width = region.width / scale if region is not None else 250
-    return max(16, int((width - _MARGIN) / _LETTER))
+    return max(16, int((width - _MARGIN - buttons * _BUTTON) / _LETTER))
 
 
 def _lines(text: str, letters: int) -> list[str]:

@@ -48,7 +48,7 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if not 0 <= session.job_index < len(session.jobs):
             return
         job = session.jobs[session.job_index]
-        self._draw_about(layout, job)
+        self._draw_about(context, layout, job)
         if job.state == "QUEUED":
             layout.operator("marionext.cancel", icon="CANCEL").job_id = job.job_id
         elif job.state == "FAILED":
@@ -63,12 +63,12 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if job.state == "FINISHED" or (job.whole and job.state in {"FAILED", "CANCELLED"}):
             self._draw_whole(layout, job)
 
-    def _draw_about(self, layout: Any, job: Any) -> None:
+    def _draw_about(self, context: Any, layout: Any, job: Any) -> None:
         """Draw when it was made and of what, and what concerns its folder."""
         if not job.about:
             return
         row = layout.row(align=True)
-        row.label(text=job.about, translate=False)
+        write(row, context, job.about, buttons=2)
         row.operator("marionext.rename_job", text="", icon="GREASEPENCIL").job_id = job.job_id
         if job.state not in {"RECORDING", "QUEUED", "RUNNING"}:
             row.operator("marionext.delete_job", text="", icon="TRASH").job_id = job.job_id
