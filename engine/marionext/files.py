@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import struct
+import tempfile
 import tomllib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ __all__ = [
     "require_file",
     "sha256_of",
     "sync_folder",
+    "temporary_folder",
     "write_bytes",
     "write_json",
     "write_text",
@@ -503,6 +505,25 @@ def check_space(folder: Path, needed: int) -> None:
             f"{_bytes(needed - free)} are missing",
             hint="Free some space, choose another output folder, or render fewer frames.",
         )
+
+
+def temporary_folder(prefix: str) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder for files that nobody keeps; it goes with what is returned.
+
+    Args:
+        prefix: of its name.
+
+    Raises:
+        OutputError: the system's folder for temporary files is not there, or cannot be written to.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix=prefix)
+    except OSError as error:
+        raise OutputError(
+            f"no temporary folder can be made: {error.strerror or error}",
+            hint="Free some space, or let the variable TMPDIR name a folder that can be written "
+            "to, and start the program again.",
+        ) from None
 
 
 def explain(error: OSError, path: Path, needed: int = 0) -> OutputError:

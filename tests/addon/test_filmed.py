@@ -37,3 +37,5 @@ def test_the_poses_of_a_file_lie_at_the_scenes_frames(new_inside, series) -> Non
     assert any("in 32 of 50 frames" in text for text in found["beyond the end"])
     words = "The animation of dance.npz lasts from 99 to 118, the range from 101 to 150."
     assert words in found["beyond the end"]
+    assert found["every fourth"][0] == words
+    assert any("in 8 of 13 frames, first at 121" in text for text in found["every fourth"])

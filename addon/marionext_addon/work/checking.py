@@ -14,6 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from marionext.files import temporary_folder
 from marionext.jobs import RenderJob, encode_job
 from marionext.pose import PoseTrack
 from marionext.pose.formats import write_native
@@ -151,7 +152,7 @@ def _form(scene: Any) -> str:
 def _ask(scene: Any, shot: Shot) -> None:
     """Ask the engine for the figures of a render; they come to the session when they are there."""
     _forget()
-    files = tempfile.TemporaryDirectory(prefix="marionext-check-")
+    files = temporary_folder("marionext-check-")
     path = Path(files.name) / folders.MOTION_FILE
     # Of the motion only its frames and rate count.
     count = shot.numbers[-1] - shot.first + 1

@@ -25,6 +25,7 @@ from bpy.app.handlers import persistent
 from numpy.typing import NDArray
 
 from marionext.errors import EngineError
+from marionext.files import explain
 from marionext.hosts import LivePictures
 from marionext.jobs import LivePose
 from marionext.pose import PoseTrack
@@ -83,7 +84,10 @@ class _Preview:
 
     def __init__(self) -> None:
         # Within Blender's own, which it takes away when it quits.
-        self.folder = Path(tempfile.mkdtemp(prefix="marionext-live-", dir=bpy.app.tempdir))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="marionext-live-", dir=bpy.app.tempdir))
+        except OSError as error:
+            raise explain(error, Path(bpy.app.tempdir)) from None
         self.watcher = Watcher(draft=True)
         self.pictures = LivePictures(runner.engine)
         self.moved = True
@@ -346,11 +350,12 @@ def switch(on: bool, message: str = "", hint: str = "") -> None:
             engine.find()
             jobs.check(bpy.context.scene, "POSE_MAPS")
             character_of(bpy.context.scene, "DRAFT")
+            preview = _Preview()
         except EngineError as error:
             on, message, hint = False, error.message, error.hint or ""
         else:
             _remove_image()  # one that undo or a file has brought back
-            previews.append(_Preview())
+            previews.append(preview)
             _listen(True)
             message = "Starting the engine"
     while previews and not on:

@@ -151,9 +151,8 @@ def _record_motion(scene: Any, shot: Shot, folder: Path, *, patience: float | No
 def _filmed(track: PoseTrack, shot: Shot, folder: Path, *, as_it_is: bool) -> Preparation:
     """Write the poses of a file; there is nothing to wait for."""
     yield recording.Progress(len(shot.times), len(shot.times))
-    if shot.step > 1:
-        track = on_its_own_numbers(track, shot)
-    write_native(track, folder / MOTION_FILE)
+    numbered = on_its_own_numbers(track, shot) if shot.step > 1 else track
+    write_native(numbered, folder / MOTION_FILE)
     found = preflight.of_track(track, shot.times, filmed_names(track), as_it_is=as_it_is)
     return tuple(finding.text for finding in found)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marionext.errors import EngineError
+from marionext.files import temporary_folder
 from marionext.hosts.processes import CommandProcess, last_words
 
 __all__ = ["Answer", "CommandRun"]
@@ -57,12 +58,16 @@ class CommandRun:
             arguments: the program and its arguments.
             environment: variables laid over this process's own.
         """
-        # A folder of its own, removed at the end: the system's may be shared.
-        self._folder = tempfile.TemporaryDirectory(prefix="marionext-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._arguments = list(arguments)
         self._environment = dict(environment or {})
         self._process: CommandProcess | None = None
         self._failure: EngineError | None = None
+        try:
+            # A folder of its own, removed at the end: the system's may be shared.
+            self._folder = temporary_folder("marionext-")
+        except EngineError as error:
+            self._failure = error
         self._thread = threading.Thread(target=self._start, daemon=True)
         self._thread.start()
 
@@ -75,7 +80,7 @@ class CommandRun:
         else:
             text = self._output.read_text(encoding="utf-8", errors="replace")
             answer = Answer(status=status, output=text, errors=last_words(self._errors))
-        self._folder.cleanup()
+        self._clean_up()
         return answer
 
     @property
@@ -93,17 +98,27 @@ class CommandRun:
         self._thread.join(_SECONDS_TO_START)
         if self._process is not None:
             self._process.kill()
-        self._folder.cleanup()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
 
     @property
     def _output(self) -> Path:
-        return Path(self._folder.name) / "out"
+        return self._place / "out"
 
     @property
     def _errors(self) -> Path:
-        return Path(self._folder.name) / "err"
+        return self._place / "err"
+
+    @property
+    def _place(self) -> Path:
+        return Path() if self._folder is None else Path(self._folder.name)
 
     def _start(self) -> None:
+        if self._failure is not None:
+            return
         try:
             self._process = CommandProcess(
                 self._arguments,

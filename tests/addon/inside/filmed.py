@@ -153,6 +153,10 @@ def story():
     written = kit.module("marionext.pose.formats").read_native(Path(made.folder) / "motion.npz")
     answer["written"] = [len(written), written.first, list(written.size)]
     scene.frame_end = 150
+    settings.frame_step = 4
+    bpy.ops.marionext.pose_maps(wait=True)
+    answer["every fourth"] = list(kit.module("work.runner").runner.renders.values())[-1].warnings
+    settings.frame_step = 1
     bpy.ops.marionext.check_shot()
     answer["beyond the end"] = [item.text for item in session.findings]
     kit.module("work.runner").runner.engine.close(timeout=5.0)

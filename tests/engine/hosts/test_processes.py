@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +103,15 @@ def test_a_command_answers_once_it_has_ended() -> None:
     missing = answer_of(CommandRun(["no-such-program"]))
     assert missing.status == -1
     assert "cannot be started" in missing.errors
+
+
+def test_a_command_without_a_place_for_its_words_fails_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    run = CommandRun([sys.executable, "-c", "print('hello')"])
+    assert "no temporary folder can be made" in answer_of(run).failure
+    run.stop()
 
 
 def test_why_a_command_failed_is_told_without_what_it_said_before() -> None:
