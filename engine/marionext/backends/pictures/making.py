@@ -158,6 +158,12 @@ class PictureMaker:
         return self._factor * int(getattr(self.network.config, "patch_size", None) or 1)
 
     @property
+    def _most_side(self) -> int | None:
+        """The longest side in pixels that a transformer has places for; None: any."""
+        most = getattr(self.network.config, "pos_embed_max_size", None)
+        return None if most is None else int(most) * self.side_step
+
+    @property
     def _factor(self) -> int:
         return int(2 ** (len(self.pipeline.vae.config.block_out_channels) - 1))
 
@@ -174,9 +180,17 @@ class PictureMaker:
         """Refuse what cannot be done before it takes time.
 
         Raises:
-            SettingsError: no such scheduler, or it does not go with the base or so few steps.
+            SettingsError: no such scheduler, or it does not go with the base or so few steps; or
+                the base has no place for so large a picture.
         """
         self._said.clear()
+        most = self._most_side
+        if most is not None and max(wish.size) > most:
+            raise SettingsError(
+                f"size: expected at most {most} pixels a side, as this base was made for, got "
+                f"{wish.size[0]}x{wish.size[1]}",
+                hint="Make it smaller, and larger with 'marionext upscale'.",
+            )
         scheduler = make_scheduler(self._scheduler_config, wish.scheduler)
         try:
             scheduler.set_timesteps(wish.steps)

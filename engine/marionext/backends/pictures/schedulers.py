@@ -9,6 +9,8 @@ __all__ = ["make_scheduler", "scheduler_names"]
 
 _ENDS = ("Scheduler", "Discrete", "Multistep")
 _FLOW = "FlowMatch"
+_OTHER_NOISE = "EDM"
+"""Diffusers takes them for compatible, but their noise levels are none that a base here has."""
 
 
 def scheduler_names() -> dict[str, str]:
@@ -60,7 +62,9 @@ def make_scheduler(config: dict[str, Any], name: str | None) -> Any:
         _refuse_other(own, wanted)
     try:
         scheduler = getattr(diffusers, wanted).from_config(
+            # Latents reach beyond -1 to 1, where some schedulers would cut them off as pixels.
             {key: value for key, value in config.items() if not key.startswith("_")}
+            | {"clip_sample": False}
         )
     except (ImportError, TypeError, ValueError, NotImplementedError) as error:
         first = next(line for line in str(error).splitlines() if line.strip())
@@ -80,7 +84,7 @@ def _refuse_other(own: str, wanted: str) -> None:
         fits = {name for name in scheduler_names().values() if _FLOW in name and "LCM" not in name}
     else:
         compatible = getattr(diffusers, own).from_config({}).compatibles
-        fits = {each.__name__ for each in compatible}
+        fits = {each.__name__ for each in compatible if _OTHER_NOISE not in each.__name__}
     if wanted not in fits:
         raise SettingsError(
             f"scheduler: {wanted} does not go with a base that was trained with {own}",

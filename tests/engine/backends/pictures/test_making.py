@@ -381,6 +381,30 @@ def test_schedulers_that_cannot_be_used_are_named(
     assert name != "eular" or "Did you mean 'euler'?" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("name", ["ddim", "ddpm"])
+def test_latents_are_not_cut_off_as_pixels_would_be(
+    makers: Callable[..., PictureMaker], name: str
+) -> None:
+    maker = makers("sd15")
+    asked = wish(scheduler=name)
+    maker.check(asked)
+    make(maker, asked)
+    scheduler = maker.pipeline.scheduler
+    far = 3 * torch.ones(1, 4, 4, 4)
+    last = scheduler.timesteps[-1]
+    # What is predicted without any noise is what is there.
+    found = scheduler.step(torch.zeros_like(far), last, far).pred_original_sample
+    assert found.min() > 2.5
+
+
+def test_a_size_that_a_transformer_has_no_place_for_is_refused(
+    makers: Callable[..., PictureMaker],
+) -> None:
+    makers("sd3").check(wish(size=(128, 64)))
+    with pytest.raises(SettingsError, match=r"expected at most 128 pixels a side, .* got 132x64"):
+        makers("sd3").check(wish(size=(132, 64)))
+
+
 def test_too_few_steps_for_a_scheduler_are_refused(
     makers: Callable[[FamilyName], PictureMaker],
 ) -> None:
