@@ -40,6 +40,20 @@ def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, s
     assert "the folder is gone" in found["moved"]
     assert found["deleted"] == ["FINISHED"]
 
+    state, message, name, told = found["larger"]
+    assert (state, name) == ("FINISHED", "small \u00d7 3"), message
+    assert told == ["101-102", "384 \u00d7 576", "lanczos \u00d7 3"]
+    assert found["larger files"] == ["000101.png", "000102.png"]
+    assert found["larger video"]
+    assert found["larger again"] == [["small", "small \u00d7 3"], "FINISHED", True]
+    assert found["larger image"] == [384, 576]
+    assert found["larger shown"] == "frames/000101.png"
+    assert "holds no frames of a render" in found["larger refused"][0]
+    assert "it has no takes" in found["larger refused"][1]
+    assert found["larger cut"] == "CANCELLED"
+    assert found["larger retried"] == ["FINISHED", True]
+    assert found["larger left"] == [False, True]
+
     assert found["strip folder"].startswith("//")
     assert found["image path"].startswith("//")
     assert found["colours AgX"] < 0.012

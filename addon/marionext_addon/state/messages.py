@@ -17,6 +17,8 @@ _STAGES = (
     "denoising",
     "decoding",
     "writing videos",
+    "looking at pictures",
+    "making larger",
     "drawing",
     "Waiting",
     "Recording the motion",

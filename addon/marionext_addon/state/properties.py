@@ -423,6 +423,7 @@ class MarionextJob(bpy.types.PropertyGroup):
             ("RENDER", "Render", ""),
             ("DRAFT", "Draft", ""),
             ("POSE_MAPS", "Pose maps", ""),
+            ("LARGER", "Larger", ""),
         ],
         default="RENDER",
     )

@@ -16,11 +16,13 @@ from ..state import preferences
 from ..state.paths import absolute
 
 __all__ = [
+    "FRAMES",
     "JOB_FILE",
     "MOTION_FILE",
     "POSE_MAPS",
     "Kind",
     "delete",
+    "larger_folder",
     "new_folder",
     "output_root",
     "output_roots",
@@ -33,7 +35,11 @@ POSE_MAPS = "posemaps"
 MOTION_FILE = "motion.npz"
 """Not ``poses.npz``: that name is the engine's own, for the poses as it read them."""
 
-Kind = Literal["RENDER", "DRAFT", "POSE_MAPS"]
+FRAMES = "frames"
+"""Folder of the pictures in a job's own."""
+
+Kind = Literal["RENDER", "DRAFT", "POSE_MAPS", "LARGER"]
+"""The last one: the pictures of a render made larger."""
 
 
 def output_root(scene: Any) -> Path:
@@ -79,7 +85,7 @@ _OURS = re.compile(
 """What a render's folder holds beside its pictures and videos."""
 _FRAME = r"-?\d+\.png"
 _FOLDERS = {
-    "frames": re.compile(_FRAME),
+    FRAMES: re.compile(rf"{_FRAME}|upscale\.json|\.marionext\.lock"),
     POSE_MAPS: re.compile(_FRAME),
     "in-sync": re.compile(_FRAME),
     "takes": re.compile(rf"{_FRAME}|latents\.safetensors|[\w-]+\.npz"),
@@ -106,8 +112,9 @@ def delete(folder: Path) -> tuple[str, ...]:
                 if path.name in made or _OURS.fullmatch(path.name):
                     path.unlink()
             elif path.name in _FOLDERS:
-                inside = [each for each in path.rglob("*") if not each.is_dir()]
-                if all(_FOLDERS[path.name].fullmatch(each.name) for each in inside):
+                inside = {each.name for each in path.rglob("*") if not each.is_dir()}
+                inside -= _made_larger(path)
+                if all(_FOLDERS[path.name].fullmatch(name) for name in inside):
                     shutil.rmtree(path)
         left = tuple(sorted(path.name for path in folder.iterdir()))
         if not left:
@@ -131,14 +138,34 @@ def _recorded(folder: Path) -> set[str]:
     return names
 
 
+def _made_larger(folder: Path) -> set[str]:
+    """Return the names of what a folder's record of pictures made larger names as its own."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        record = json.loads((folder / "upscale.json").read_text(encoding="utf-8"))
+        return {Path(name).name for name in record["files"]}
+    return set()
+
+
 def new_folder(root: Path, scene: Any, kind: Kind) -> Path:
     """Make the next free folder for a render and return it.
 
     Raises:
         OutputError: it cannot be made.
     """
-    word = {"RENDER": "", "DRAFT": "-draft", "POSE_MAPS": "-poses"}[kind]
-    stem = f"{plain_name(scene.name)}{word}"
+    word = {"DRAFT": "-draft", "POSE_MAPS": "-poses"}.get(kind, "")
+    return _next_folder(root, f"{plain_name(scene.name)}{word}")
+
+
+def larger_folder(folder: Path) -> Path:
+    """Make the next free folder for the pictures of a render made larger, beside it.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    return _next_folder(folder.parent, f"{folder.name}-larger")
+
+
+def _next_folder(root: Path, stem: str) -> Path:
     try:
         root.mkdir(parents=True, exist_ok=True)
         taken = [

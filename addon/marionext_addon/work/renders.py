@@ -16,13 +16,13 @@ import bpy
 
 from marionext.errors import EngineError
 from marionext.hosts import read_state
-from marionext.jobs import RenderJob, read_job
+from marionext.jobs import RenderJob, UpscaleJob, read_job
 
 from ..scene.choices import file_name
 from ..scene.identity import adopt, identity_of
 from ..state.translations import say
-from . import shots
-from .folders import JOB_FILE, POSE_MAPS, Kind
+from . import larger, shots
+from .folders import FRAMES, JOB_FILE, POSE_MAPS, Kind
 from .preparing import Preparation
 from .shots import Shot
 
@@ -188,6 +188,8 @@ def about(folder: Path) -> str:
         seed = getattr(job.settings, "seed", None)
         if seed is not None:
             parts.append(say("seed {seed}", seed=seed))
+    elif isinstance(job, UpscaleJob):
+        parts.append(f"{Path(job.method).name} \u00d7 {job.by}")
     return "   ".join(parts)
 
 
@@ -202,10 +204,13 @@ def read_render(folder: Path, job_id: str) -> Render:
     shot = shots.read_shot(folder)
     render = Render.of(shot, folder, job_id)
     render.about = about(folder)
-    if shot.kind == "POSE_MAPS":
-        maps = (folder / POSE_MAPS / f"{number:06d}.png" for number in shot.numbers)
-        render.frames_done = sum(1 for path in maps if path.is_file() and path.stat().st_size)
+    if shot.kind in {"POSE_MAPS", "LARGER"}:
+        place = folder / (POSE_MAPS if shot.kind == "POSE_MAPS" else FRAMES)
+        made = (place / f"{number:06d}.png" for number in shot.numbers)
+        render.frames_done = sum(1 for path in made if path.is_file() and path.stat().st_size)
         finished = render.frames_done == shot.count
+        if shot.kind == "LARGER":
+            render.video, finished = larger.video_of(folder), larger.is_whole(folder)
     else:
         found = read_state(folder)
         render.frames_done, finished = len(found.frames), found.finished

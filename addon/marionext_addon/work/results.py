@@ -20,7 +20,7 @@ from marionext.errors import SettingsError
 from marionext.files import replacing_folder
 
 from ..state.paths import absolute
-from .folders import POSE_MAPS
+from .folders import FRAMES, POSE_MAPS
 from .shots import Shot, read_shot
 
 __all__ = [
@@ -71,7 +71,7 @@ def find_pictures(folder: Path, *, coming: bool = False) -> ImageSequence:
         OutputError: the links cannot be made.
     """
     shot = read_shot(folder)
-    found = _numbered(folder / "frames") or _numbered(folder / POSE_MAPS)
+    found = _numbered(folder / FRAMES) or _numbered(folder / POSE_MAPS)
     if not found:
         raise SettingsError(
             f"{folder.name} has no pictures yet", hint="Wait for its first frames, or press Retry."

@@ -30,7 +30,7 @@ from ..scene.choices import file_name
 from ..scene.identity import identity_of
 from ..state import changes, preferences
 from ..state.messages import without_commands
-from . import engine, folders, handing_over, jobs, preparing, shots, takes
+from . import engine, folders, handing_over, jobs, larger, preparing, shots, takes
 from .renders import (
     HandOver,
     Render,
@@ -198,12 +198,40 @@ class Runner:
         takes.write_shown(Path(render.folder), number)
         self._do_again(render)
 
+    def make_larger(self, render: Render, by: int, method: str) -> Render:
+        """Queue a job that makes the pictures of a finished render larger.
+
+        Args:
+            render: whose; it stays as it is.
+            by: how many times larger.
+            method: of the engine's; empty: the best at that factor.
+
+        Raises:
+            EngineError: it is at work, holds no frames that can be made larger, or the job cannot
+                be written.
+        """
+        self._refuse_unfinished(render)
+        if render.kind not in {"RENDER", "DRAFT"}:
+            raise SettingsError(
+                f"{render.name} holds no frames of a render", hint="Make a render's larger."
+            )
+        engine.find()
+        folder = larger.write_larger(Path(render.folder), by, method, video=bool(render.video))
+        made = Render.of(shots.read_shot(folder), folder, f"{folder.name}-{next(self._numbers)}")
+        made.about, made.patient = about(folder), render.patient
+        self.renders[made.job_id] = made
+        self._enqueue(made)
+        self._touch(made)
+        self._select(made)
+        self.wake()
+        return made
+
     @staticmethod
     def _refuse_unfinished(render: Render) -> None:
         # One whose last take was cancelled, or failed, is as whole as before.
         if render.is_open or not render.whole:
             raise SettingsError(
-                f"{render.name} is not finished", hint="Takes are made of whole renders."
+                f"{render.name} is not finished", hint="Wait for its last frame, or press Retry."
             )
 
     def _do_again(self, render: Render) -> None:

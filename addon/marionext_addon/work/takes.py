@@ -92,5 +92,5 @@ def write_shown(folder: Path, number: int) -> None:
 def _render_job(folder: Path) -> RenderJob:
     job = read_job(folder / JOB_FILE)
     if not isinstance(job, RenderJob):
-        raise SettingsError(f"{folder.name} holds pose maps, which have no takes")
+        raise SettingsError(f"{folder.name} is no render: it has no takes")
     return job

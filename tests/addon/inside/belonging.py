@@ -136,6 +136,50 @@ def again(answer):
     answer["deleted"] = list(bpy.ops.marionext.delete_job(job_id=made.job_id))
 
 
+def larger(answer):
+    """A render is made larger: another result, under the same numbers, that is listed again."""
+    fresh()
+    save(kit.FOLDER / "f" / "shot.blend")
+    made = render("small")
+    bpy.ops.marionext.make_larger(job_id=made.job_id, by=3)
+    large = list(runner().renders.values())[-1]
+    kit.pump_until(lambda: not large.is_open)
+    answer["larger"] = [large.state, large.message, large.name, large.about.split("   ")[1:]]
+    folder = Path(large.folder)
+    answer["larger files"] = sorted(path.name for path in (folder / "frames").glob("0*.png"))
+    answer["larger video"] = Path(large.video).is_file()
+    forget()
+    bpy.ops.wm.open_mainfile(filepath=str(kit.FOLDER / "f" / "shot.blend"))
+    again = next(each for each in runner().renders.values() if each.kind == "LARGER")
+    answer["larger again"] = [listed(), again.state, Path(again.video).is_file()]
+    bpy.ops.marionext.show_result(job_id=again.job_id)
+    image = next(image for image in bpy.data.images if image.source == "SEQUENCE")
+    shown = Path(bpy.path.abspath(image.filepath))
+    answer["larger image"] = list(bpy.data.images.load(str(shown)).size)
+    answer["larger shown"] = str(shown.relative_to(folder))
+    for call in (
+        lambda: bpy.ops.marionext.make_larger(job_id=again.job_id),
+        lambda: bpy.ops.marionext.render_again(job_id=again.job_id, first=101, last=101),
+    ):
+        try:
+            call()
+        except RuntimeError as error:
+            answer.setdefault("larger refused", []).append(str(error))
+    # What is missing is made by Retry, and nothing else.
+    kept = (folder / "frames" / "000101.png").stat().st_mtime_ns
+    (folder / "frames" / "000102.png").unlink()
+    forget()
+    bpy.ops.wm.open_mainfile(filepath=str(kit.FOLDER / "f" / "shot.blend"))
+    again = next(each for each in runner().renders.values() if each.kind == "LARGER")
+    answer["larger cut"] = again.state
+    bpy.ops.marionext.retry(job_id=again.job_id)
+    kit.pump_until(lambda: not again.is_open)
+    same = (folder / "frames" / "000101.png").stat().st_mtime_ns == kept
+    answer["larger retried"] = [again.state, same]
+    bpy.ops.marionext.delete_job(job_id=again.job_id)
+    answer["larger left"] = [folder.exists(), Path(made.folder).is_dir()]
+
+
 def colours(answer):
     """A strip looks as its picture does, through the view transform that films use."""
     scene = fresh()
@@ -173,6 +217,7 @@ def story():
     belonging(answer)
     about(answer)
     again(answer)
+    larger(answer)
     colours(answer)
     return answer
 

@@ -7,7 +7,7 @@ import bpy
 
 from ...state.messages import translated
 from ...state.translations import say
-from ...work.folders import POSE_MAPS
+from ...work.folders import FRAMES, POSE_MAPS
 from .. import thumbnails
 from ..paragraphs import write, write_problem
 from .base import SidebarPanel, preferences_button
@@ -18,7 +18,7 @@ __all__ = ["CLASSES", "middle_frame"]
 def middle_frame(job: Any) -> str:
     """Return the file of the frame in the middle of a finished render."""
     number = job.first_frame + job.frame_count // 2 * job.step
-    frames = POSE_MAPS if job.kind == "POSE_MAPS" else "frames"
+    frames = POSE_MAPS if job.kind == "POSE_MAPS" else FRAMES
     return f"{job.folder}/{frames}/{number:06d}.png"
 
 
@@ -105,8 +105,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if icon > 0:
             layout.template_icon(icon_value=icon, scale=7.0)
         column = layout.column(align=True)
-        if job.kind != "POSE_MAPS":
+        if job.kind in {"RENDER", "DRAFT"}:
             self._draw_takes(layout, job)
+            column.operator("marionext.make_larger", icon="FULLSCREEN_ENTER").job_id = job.job_id
         if job.video:
             column.operator("marionext.play_video", icon="PLAY").job_id = job.job_id
         for name, symbol in (
