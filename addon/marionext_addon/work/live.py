@@ -32,6 +32,7 @@ from marionext.protocol import Failed, Posed
 
 from ..scene.live import Shown, Watcher
 from ..state import changes
+from ..state.messages import without_commands
 from . import engine, jobs
 from .editors import image_editors, redraw
 from .measuring import Measuring
@@ -220,7 +221,9 @@ class _Preview:
 
 
 def _told(failed: Failed) -> EngineError:
-    return EngineError(failed.message, hint=failed.hint)
+    return EngineError(
+        without_commands(failed.message), hint=without_commands(failed.hint or "") or None
+    )
 
 
 # ------------------------------------------------------------------------------------- the image
