@@ -118,7 +118,7 @@ def _complete(
     places[:, _NECK] = _interpolate(places[:, _NECK], seen[:, _NECK])
     known = seen
     ears = seen[:, _EARS]
-    if not _often(seen, (_NOSE,)) and _often(ears.any(1, keepdims=True), (0,)):
+    if not _often(seen, (_NOSE,)) and float(np.mean(ears.any(1))) >= _OFTEN:
         weights = ears / np.maximum(ears.sum(1, keepdims=True), 1)
         places[:, _NOSE] = (weights[..., None] * points[:, _EARS]).sum(1)
         known = seen.copy()

@@ -83,10 +83,9 @@ def measure_lengths(points: NDArray[np.floating], scores: NDArray[np.floating]) 
         Pixels by part, of the longer side of the body; parts never seen are left out.
     """
     pairs = ([16, 17], [8, 11])
-    points = np.concatenate(
-        [points, *(points[:, pair].mean(1, keepdims=True) for pair in pairs)], 1
-    )
-    scores = np.concatenate([scores, *(scores[:, pair].min(1, keepdims=True) for pair in pairs)], 1)
+    middles = [points[:, pair].mean(1, keepdims=True) for pair in pairs]
+    seen_by = [scores[:, pair].min(1, keepdims=True) for pair in pairs]
+    points, scores = np.concatenate([points, *middles], 1), np.concatenate([scores, *seen_by], 1)
     lengths = {}
     for name, sides in _SIDES.items():
         found = []
