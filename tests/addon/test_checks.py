@@ -69,6 +69,11 @@ def test_a_camera_frames_everybody_in_the_whole_range(found) -> None:
         assert 0.65 < high < 0.97, name
     assert found["in front"] == [True, True]
     assert "decide where it stands" in found["animated"]
+    assert "has no size" in found["cannot, 1"]
+    assert "is scaled to nothing" in found["cannot, 0"]
+    added, moved = found["unchanged"]
+    assert added
+    assert moved < 1e-5
     assert found["left behind"] == []
 
 

@@ -36,6 +36,7 @@ def add_camera(scene: Any, people: People, size: tuple[int, int], fit: str) -> A
         size: of the picture that will be rendered.
         fit: what becomes of the scene's frame in it: ``CROP`` or ``LETTERBOX``.
     """
+    outline = _outline(people)  # first: with nobody to see, no camera is added
     data = bpy.data.cameras.new("Camera")
     data.lens = _LENS
     camera = bpy.data.objects.new("Camera", data)
@@ -46,7 +47,7 @@ def add_camera(scene: Any, people: People, size: tuple[int, int], fit: str) -> A
     back = looks / length if length > 1e-6 else np.array([0.0, -1.0, 0.0])
     right = np.cross([0.0, 0.0, 1.0], back)
     turn = np.stack([right, [0.0, 0.0, 1.0], back], axis=1)
-    _place(scene, camera, turn, people, size, fit)
+    _place(scene, camera, turn, outline, size, fit)
     scene.camera = camera
     return camera
 
@@ -62,7 +63,8 @@ def frame_people(scene: Any, camera: Any, people: People, size: tuple[int, int],
         fit: what becomes of the scene's frame in it.
 
     Raises:
-        MotionError: something else decides where the camera stands.
+        MotionError: something else decides where the camera stands, or it cannot be told what it
+            sees; then it stays as it is.
     """
     animation = camera.animation_data
     moved = animation is not None and (animation.action or animation.drivers)
@@ -71,16 +73,23 @@ def frame_people(scene: Any, camera: Any, people: People, size: tuple[int, int],
             f"{camera.name}: keys, drivers, constraints or a parent decide where it stands",
             hint="Take them away, or choose a camera without.",
         )
+    outline = _outline(people)
+    cameras.look_of(cameras.Frame.of(scene), camera, size, fit)
     turn = np.array(camera.matrix_world.to_3x3().normalized(), dtype=np.float64)
-    _place(scene, camera, turn, people, size, fit)
+    _place(scene, camera, turn, outline, size, fit)
 
 
 def _place(
-    scene: Any, camera: Any, turn: Floats, people: People, size: tuple[int, int], fit: str
+    scene: Any,
+    camera: Any,
+    turn: Floats,
+    outline: tuple[Floats, Floats],
+    size: tuple[int, int],
+    fit: str,
 ) -> None:
     """Move a camera along its own axes, the columns of ``turn``: right, up, back."""
     camera.matrix_world = Matrix(np.block([[turn, np.zeros((3, 1))], [np.zeros((1, 3)), 1.0]]))
-    points, pads = _outline(people)
+    points, pads = outline
     along = points @ turn
     along[:, 2] *= -1  # how far away from us
     frame = cameras.Frame.of(scene)

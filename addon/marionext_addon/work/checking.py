@@ -23,6 +23,7 @@ from marionext.protocol import Failed, Planned
 from ..scene import filmed, preflight, reach, recording, rig
 from ..scene.choices import armatures, camera_of, chosen_camera, groups_of_rays
 from ..state import changes
+from ..state.messages import without_commands
 from ..state.translations import say
 from . import engine, folders, jobs, preparing, shots
 from .runner import runner
@@ -195,7 +196,7 @@ def _follow() -> float | None:
         if isinstance(event, Planned):
             told = _estimate(event.outline)
         elif isinstance(event, Failed):
-            told = event.message
+            told = without_commands(event.message)
         else:
             continue
         _forget()

@@ -31,6 +31,7 @@ from marionext.protocol import Failed, Referenced
 
 from ..scene import choices, filmed, reach
 from ..scene.edits import edits_of
+from ..state.messages import without_commands
 from ..state.translations import say
 from . import engine, jobs, shots
 from .edited import edited_pose, thinned
@@ -311,7 +312,9 @@ class _CharacterPose:
                     self._track = None
                     self._failed = EngineError("the engine renders another size than was asked for")
             elif isinstance(event, Failed):
-                self._failed = EngineError(event.message, hint=event.hint)
+                self._failed = EngineError(
+                    without_commands(event.message), hint=without_commands(event.hint or "") or None
+                )
             else:
                 continue
             self._work = None

@@ -36,6 +36,7 @@ from ..scene import cameras, choices, filmed
 from ..scene.edits import edits_of
 from ..scene.live import Watcher, look_through
 from ..state import changes
+from ..state.messages import without_commands
 from . import engine, jobs, shots
 from .edited import edited_pose, pose_of, thinned
 from .editors import image_editors, redraw
@@ -284,7 +285,9 @@ def _number(scene: Any) -> int:
 
 
 def _told(failed: Failed) -> EngineError:
-    return EngineError(failed.message, hint=failed.hint)
+    return EngineError(
+        without_commands(failed.message), hint=without_commands(failed.hint or "") or None
+    )
 
 
 # ------------------------------------------------------------------------------------- the image

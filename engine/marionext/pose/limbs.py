@@ -17,7 +17,8 @@ __all__ = ["rebuild"]
 
 _HIP_MIDDLE = POINT_COUNT
 """Index of the middle of the hips, which is put after the keypoints."""
-_NECK = 1
+_NOSE, _NECK = 0, 1
+_EARS = [16, 17]
 _ANKLES = (10, 13)
 
 _BONES = (
@@ -101,7 +102,8 @@ def _complete(
     """Give every joint that others hang on a place in every frame.
 
     Unseen joints keep the place they have against the joint they hang on, changing evenly from
-    where they were last seen to where they are seen next; never seen ones lie on that joint.
+    where they were last seen to where they are seen next; never seen ones lie on that joint. The
+    head of somebody who is seen from behind hangs on its ears.
 
     Returns:
         Places (frames, 135, 2), the middle of the hips last; where each was seen, (frames, 135).
@@ -114,10 +116,17 @@ def _complete(
     places[shoulders, _NECK] = points[shoulders][:, [2, 5]].mean(1)
     seen[shoulders, _NECK] = True
     places[:, _NECK] = _interpolate(places[:, _NECK], seen[:, _NECK])
+    known = seen
+    ears = seen[:, _EARS]
+    if not _often(seen, (_NOSE,)) and float(np.mean(ears.any(1))) >= _OFTEN:
+        weights = ears / np.maximum(ears.sum(1, keepdims=True), 1)
+        places[:, _NOSE] = (weights[..., None] * points[:, _EARS]).sum(1)
+        known = seen.copy()
+        known[:, _NOSE] = ears.any(1)
     for joint, parent, _ in _BONES:
         if joint in _JOINTS_WITH_CHILDREN or joint == _HIP_MIDDLE:
             bone = places[:, joint] - places[:, parent]
-            places[:, joint] = places[:, parent] + _interpolate(bone, seen[:, joint])
+            places[:, joint] = places[:, parent] + _interpolate(bone, known[:, joint])
     return places, seen
 
 

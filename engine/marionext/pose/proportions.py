@@ -19,8 +19,8 @@ __all__ = ["Proportions", "compare_proportions", "measure_lengths"]
 _PERCENTILE = 80
 _CALM = 5
 
-_HIP_MIDDLE = -1
-"""Stands for the middle of the hips, which is no keypoint."""
+_EAR_MIDDLE, _HIP_MIDDLE = -2, -1
+"""Stand for the middle of the ears and of the hips, which are no keypoints."""
 
 _SIDES: dict[str, tuple[tuple[int, int], ...]] = {
     "spine": ((1, _HIP_MIDDLE),),
@@ -31,6 +31,7 @@ _SIDES: dict[str, tuple[tuple[int, int], ...]] = {
     "thigh": ((8, 9), (11, 12)),
     "shin": ((9, 10), (12, 13)),
     "neck": ((0, 1),),
+    "nape": ((_EAR_MIDDLE, 1),),
     # Inside the head; the jaw and the bridge of the nose are the least changed by a turned head.
     "ears": ((16, 17),),
     "eyes": ((14, 15),),
@@ -81,9 +82,10 @@ def measure_lengths(points: NDArray[np.floating], scores: NDArray[np.floating]) 
     Returns:
         Pixels by part, of the longer side of the body; parts never seen are left out.
     """
-    hips = points[:, [8, 11]].mean(1, keepdims=True)
-    points = np.concatenate([points, hips], 1)
-    scores = np.concatenate([scores, scores[:, [8, 11]].min(1, keepdims=True)], 1)
+    pairs = ([16, 17], [8, 11])
+    middles = [points[:, pair].mean(1, keepdims=True) for pair in pairs]
+    seen_by = [scores[:, pair].min(1, keepdims=True) for pair in pairs]
+    points, scores = np.concatenate([points, *middles], 1), np.concatenate([scores, *seen_by], 1)
     lengths = {}
     for name, sides in _SIDES.items():
         found = []
@@ -129,7 +131,9 @@ def compare_proportions(
         ratios[upper], ratios[lower] = max(ratios[upper], least), max(ratios[lower], least)
     ratios["head"] = _group(raw, _HEAD, typical, typical, _HEAD_RANGE)
     low, high = (bound * ratios["head"] for bound in _NECK_RANGE)
-    ratios["neck"] = float(np.clip(raw.get("neck", ratios["head"]), low, high))
+    # Of somebody who is seen from behind, the nape.
+    neck = raw.get("neck", raw.get("nape", ratios["head"]))
+    ratios["neck"] = float(np.clip(neck, low, high))
     ratios["hand"] = _group(raw, _HAND, ratios["forearm"], ratios["forearm"], _HAND_RANGE)
     legs = [(dancer[name], ratios[name]) for name in ("thigh", "shin") if name in dancer]
     ratios["leg"] = (
@@ -137,7 +141,8 @@ def compare_proportions(
         if legs
         else spine
     )
-    measured = set(body) | {"neck"} & set(raw)
+    measured = set(body)
+    measured |= {"neck"} if "neck" in raw or "nape" in raw else set()
     measured |= {"head"} if any(name in raw for name in _HEAD) else set()
     measured |= {"hand"} if any(name in raw for name in _HAND) else set()
     return Proportions(ratios, frozenset(measured))

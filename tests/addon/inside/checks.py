@@ -189,6 +189,22 @@ def cameras(answer):
     scene.marionext.people.remove(0)
     bpy.ops.marionext.add_camera()
     answer["added, tiny"] = seen(scene)
+    # What cannot be done changes nothing: a failed operator cannot be undone.
+    there = len(bpy.data.objects)
+    flat = bpy.data.objects["shift"]
+    stood = flat.matrix_world.copy()
+    for camera, scale in ((None, 1.0), (flat, 0.0)):
+        scene.camera, flat.scale = camera, [scale] * 3
+        other.scale = [1.0 - scale] * 3
+        bpy.context.view_layer.update()
+        try:
+            bpy.ops.marionext.frame_character() if camera else bpy.ops.marionext.add_camera()
+        except RuntimeError as error:
+            answer[f"cannot, {scale:g}"] = str(error)
+    flat.scale = [1.0] * 3
+    bpy.context.view_layer.update()
+    moved = np.abs(np.array(flat.matrix_world) - np.array(stood)).max()
+    answer["unchanged"] = [len(bpy.data.objects) == there, float(moved)]
     scene.camera = bpy.data.objects["long"]
     try:
         bpy.ops.marionext.frame_character()

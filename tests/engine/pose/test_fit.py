@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -137,6 +139,24 @@ def test_unknown_points_stay_unknown_and_do_not_tear_the_figure(motion, standing
     difference = np.linalg.norm(fitted.points - whole.points, axis=-1)[known]
     assert difference.mean() < 2
     assert difference.max() < 60
+
+
+@pytest.mark.parametrize("seen", [0.0, 0.2])
+def test_the_head_of_somebody_seen_from_behind_stays_on_the_neck(motion, dancer, bodies, seen):
+    large_head = replace(bodies["adult"], head=2 * bodies["adult"].head)
+    reference = dancer(large_head, 1, strength=0, metre=400)
+    scores = motion.scores.copy()
+    face = [0, 14, 15, *range(FACE.start, FACE.stop)]
+    scores[int(seen * len(scores)) :, :, face] = 0
+    fitted = fit_limbs(motion.with_(scores=scores), reference)
+    whole = fit_limbs(motion, reference)
+
+    def napes(track):
+        return track.points[:, 0, [16, 17]].mean(1) - track.points[:, 0, 1]
+
+    longest = np.linalg.norm(napes(whole), axis=1).max()
+    apart = np.linalg.norm(napes(fitted) - napes(whole), axis=1)
+    assert apart.max() < 0.2 * longest
 
 
 def test_a_bust_is_placed_by_its_neck(motion, standing):
