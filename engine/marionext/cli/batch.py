@@ -17,7 +17,7 @@ from marionext.cli.interrupts import Interrupts
 from marionext.cli.jobs import PARTIAL
 from marionext.cli.options import add_engine_options, engine_settings
 from marionext.codec import encode
-from marionext.errors import EngineError, JobCancelled, SettingsError
+from marionext.errors import EngineError, JobCancelled, ModelError, SettingsError
 from marionext.files import is_folder
 from marionext.frames import parse_frames
 from marionext.jobs import EngineSettings, PictureJob, RenderJob, UpscaleJob
@@ -27,6 +27,7 @@ from marionext.protocol import Event, Failed, Finished, Log
 
 if TYPE_CHECKING:
     from marionext.batch import Batch, Figures, Listing, Row, Shot
+    from marionext.runs.outlines import PictureOutline
 
 __all__ = ["add_commands"]
 
@@ -230,6 +231,7 @@ def _dry_run(listing: "Listing", engine: EngineSettings, options: argparse.Names
     """Say for each job, and in all, what it would take."""
     from marionext.batch import is_finished, ordered  # noqa: PLC0415
     from marionext.planning import plan  # noqa: PLC0415 - reads media files
+    from marionext.runs.outlines import outline  # noqa: PLC0415 - reads media files
 
     rows: list[dict[str, Any]] = []
     errors = [problem.error for problem in listing.problems]
@@ -241,6 +243,10 @@ def _dry_run(listing: "Listing", engine: EngineSettings, options: argparse.Names
                 row["there"] = True
             elif isinstance(shot.job, RenderJob):
                 row["plan"] = encode(plan(shot.job, engine))
+            elif isinstance(shot.job, PictureJob | UpscaleJob):
+                found = outline(shot.job, engine)
+                row["plan"] = {**encode(found), **_as_of_a_render(found)}
+                errors += [ModelError(f"{shot.name}: {each}") for each in found.problems]
         except EngineError as error:
             row["error"] = error.message
             errors.append(type(error)(f"{shot.name}: {error.message}", hint=error.hint))
@@ -265,6 +271,17 @@ def _dry_run(listing: "Listing", engine: EngineSettings, options: argparse.Names
         for fault in errors:
             console.show_error(fault)
     return errors[0].exit_status if errors else 0
+
+
+def _as_of_a_render(found: "PictureOutline") -> dict[str, Any]:
+    """Return what a plan of pictures comes to in the words of a render's."""
+    on_host = found.device == "cpu"
+    return {
+        "frames": found.pictures - found.there,
+        "windows": [],
+        "host_gib": found.memory_gib if on_host else 0.0,
+        "device_gib": {} if on_host else {found.device: found.memory_gib},
+    }
 
 
 def _device_gib(plan: dict[str, Any]) -> float:

@@ -24,6 +24,7 @@ PICTURES = "pictures"
 """Folder of the pictures, in that of the results."""
 _CONTROLS = "controls"
 _SHEET = "sheet.png"
+_PREVIEW = f"{_CONTROLS}/preview.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,30 @@ class PictureFolder(KeptFolder[PictureRecord]):
         name = f"{PICTURES}/{frame_name(number)}"
         self.record = replace(self.record, seeds={**self.record.seeds, name: seed})
         return self._put(name, picture, text)
+
+    def put_preview(self, picture: NDArray[np.uint8]) -> Path | None:
+        """Write a rough picture of what is in the making, in the place of the one before.
+
+        Returns:
+            Where it is; None where something else has its name.
+        """
+        if _PREVIEW not in self.record.files:
+            if (self.folder / _PREVIEW).exists():
+                return None
+            self._keep(replace(self.record, files={**self.record.files, _PREVIEW: ""}))
+        path = self.folder / _PREVIEW
+        write_png(path, picture)
+        return path
+
+    def __exit__(self, *_: object) -> None:
+        """Let the folder go; a preview goes with the run that it was of."""
+        try:
+            if _PREVIEW in self.record.files:
+                (self.folder / _PREVIEW).unlink(missing_ok=True)
+                files = {name: each for name, each in self.record.files.items() if name != _PREVIEW}
+                self._keep(replace(self.record, files=files))
+        finally:
+            super().__exit__(*_)
 
     def path_of(self, seed: int) -> Path:
         """Return where the picture of a seed is."""

@@ -102,7 +102,8 @@ def make_pictures(
         one = picture_operations(read_shape(base), size, wish.steps, wish.guidance, job)
         left = sum(not folder.has(job.seed + number) for number in range(job.count))
         with timed(f"picture {base.title}", maker.device.type, one * left):
-            _make_missing(job, maker, wish, folder, report, _pose_asked_for(controls, wish))
+            pose = _pose_asked_for(controls, wish)
+            _make_missing(job, maker, wish, folder, report, pose, previews=engine.previews)
         _sheet(job, wish, folder)
         folder.note(tuple(report.said))
     return Result(output, job.count)
@@ -289,6 +290,8 @@ def _make_missing(
     folder: PictureFolder,
     report: Reporter,
     pose: PoseTrack | None,
+    *,
+    previews: bool,
 ) -> None:
     """Make the pictures that are not there yet, so many at a time."""
     seeds = [job.seed + number for number in range(job.count)]
@@ -298,8 +301,13 @@ def _make_missing(
     for start in range(0, len(missing), job.batch):
         part = missing[start : start + job.batch]
         told = partial(_tell, report, start, part, len(missing))
+        first = part[0] - job.seed + 1
         pictures = maker.make(
-            wish, part, on_step=partial(told, "denoise"), on_decode=partial(told, "decode")
+            wish,
+            part,
+            on_step=partial(told, "denoise"),
+            on_decode=partial(told, "decode"),
+            on_preview=partial(_preview, folder, report, first) if previews else None,
         )
         for seed, picture in zip(part, pictures, strict=True):
             number = seed - job.seed + 1
@@ -307,6 +315,13 @@ def _make_missing(
             if pose is not None:
                 folder.put_pose(number, pose)
             report.frame(number, str(path))
+
+
+def _preview(
+    folder: PictureFolder, report: Reporter, number: int, picture: NDArray[np.uint8]
+) -> None:
+    if (path := folder.put_preview(picture)) is not None:
+        report.preview(str(path), number)
 
 
 def _tell(

@@ -85,6 +85,18 @@ def test_a_dry_run_says_what_each_job_and_all_of_them_take(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_counts_pictures_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"kind": "picture", "prompt": "a dancer", "output": "new", "count": 3}
+    (tmp_path / "a.json").write_text(json.dumps(job))
+    (tmp_path / "b.json").write_text(json.dumps({**job, "output": "newer", "base": "sdxl"}))
+    assert main(["batch", str(tmp_path / "a.json"), "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["total"]["frames"] == 3
+    assert told["total"]["seconds"] > 1
+    assert main(["batch", str(tmp_path / "b.json"), "--dry-run"]) == 4
+    assert "newer: the model 'sdxl' is not on this machine" in capsys.readouterr().err
+
+
 def test_existing_renders_are_skipped_by_identity_and_hashes_not_by_names(
     tmp_path: Path, write_job, track_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

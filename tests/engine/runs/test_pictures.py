@@ -22,7 +22,7 @@ from marionext.job_files import inputs_of, model_of, refuse_missing, results_of
 from marionext.jobs import PictureJob, decode_job, encode_job, read_job
 from marionext.local import LocalEngine
 from marionext.pose.formats import read_native, write_track
-from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Progress
+from marionext.protocol import Event, Failed, Finished, FrameWritten, Log, Preview, Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -105,6 +105,27 @@ def test_pictures_are_made_with_a_record_and_a_sheet(
     assert "3 of 4 pictures are there already" in said(again)
     assert [e.frame for e in again if isinstance(e, FrameWritten)] == [4]
     assert (out / names[0]).stat().st_mtime_ns == kept
+
+
+def test_what_is_in_the_making_is_shown_and_gone_afterwards(
+    engine: LocalEngine, job_of: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    events = run(engine, job_of(count=2))
+    shown = [event for event in events if isinstance(event, Preview)]
+    assert [event.frame for event in shown] == [1, 1, 2, 2]
+    preview = Path(shown[0].path)
+    assert preview.parent == out / "controls"
+    assert not preview.exists()
+    assert json.loads((out / "picture.json").read_text())["files"].keys().isdisjoint({preview.name})
+    silent = run(engine, job_of(output=str(tmp_path / "silent"), count=2), previews=False)
+    assert not any(isinstance(event, Preview) for event in silent)
+    name = "pictures/000002.png"
+    assert (tmp_path / "silent" / name).read_bytes() == (out / name).read_bytes()
+    # Nobody's own file is taken for one, and no picture fails for the sake of a preview.
+    preview.write_text("mine")
+    assert isinstance(run(engine, job_of(count=3))[-1], Finished)
+    assert preview.read_text() == "mine"
 
 
 def test_what_is_not_ours_is_neither_replaced_nor_removed(

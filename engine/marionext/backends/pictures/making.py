@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from marionext.backends.pictures.loading import (
     quiet_libraries,
 )
 from marionext.backends.pictures.loras import with_loras
+from marionext.backends.pictures.previewing import CleanGuess, ColourMap
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import Steer, changed, steering
 from marionext.diffusion.memory import (
@@ -208,6 +209,7 @@ class PictureMaker:
         *,
         on_step: Callable[[int, int], None],
         on_decode: Callable[[int, int], None],
+        on_preview: Callable[[NDArray[np.uint8]], None] | None = None,
     ) -> Iterator[NDArray[np.uint8]]:
         """Make one picture a seed; all of them are denoised at once.
 
@@ -216,6 +218,8 @@ class PictureMaker:
             seeds: of their noise.
             on_step: told steps done and in all; may raise to stop.
             on_decode: told pictures done and in all, likewise.
+            on_preview: given a small RGB picture of the first one after each step, where the
+                scheduler tells enough for it.
 
         Yields:
             (height, width, 3) RGB of 8 bits.
@@ -225,7 +229,7 @@ class PictureMaker:
             DeviceError: the device ran out of memory.
         """
         with reproducible():
-            latents = self._surviving(lambda: self._denoise(wish, seeds, on_step))
+            latents = self._surviving(lambda: self._denoise(wish, seeds, on_step, on_preview))
             for start in range(0, len(latents), _SEVERAL):
                 part = latents[start : start + _SEVERAL]
                 for place, picture in enumerate(self._surviving(partial(self._decode, part))):
@@ -233,7 +237,11 @@ class PictureMaker:
                     on_decode(start + place + 1, len(latents))
 
     def _denoise(
-        self, wish: Wish, seeds: Sequence[int], on_step: Callable[[int, int], None]
+        self,
+        wish: Wish,
+        seeds: Sequence[int],
+        on_step: Callable[[int, int], None],
+        on_preview: Callable[[NDArray[np.uint8]], None] | None = None,
     ) -> Tensor:
         """Return clean latents, (pictures, channels, h, w)."""
         networks = [self._network_of(control.files) for control in wish.controls]
@@ -260,8 +268,14 @@ class PictureMaker:
 
         def told(_pipe: Any, step: int, _time: Any, values: dict[str, Any]) -> dict[str, Any]:
             on_step(step + 1, pipeline.num_timesteps)
+            if on_preview is not None and guess is not None and guess.latents is not None:
+                on_preview(self._colours.picture(guess.latents[0]))
             return values
 
+        # Networks that take turns on the device are not called in between.
+        guess = None
+        if on_preview is not None and not self._offloaded:
+            guess = CleanGuess(pipeline.scheduler)
         changes = [change for change in (each.change() for each in networks) if change is not None]
         with ExitStack() as stack:
             # Increments go first: a LoRA gives the weights other names.
@@ -309,6 +323,21 @@ class PictureMaker:
         if wanted not in self._controls:
             self._controls[wanted] = load_control(files, self.dtype, self._converted)
         return self._controls[wanted]
+
+    @cached_property
+    def _colours(self) -> ColourMap:
+        return ColourMap(self._encoded, self._factor)
+
+    def _encoded(self, picture: Tensor) -> Tensor:
+        """Return the latents of a picture, (1, 3, height, width) from -1 to 1."""
+        vae, config = self.pipeline.vae, self.pipeline.vae.config
+        number = vae.dtype
+        if number == torch.float16:
+            vae.to(dtype=torch.float32)
+        latents: Tensor = vae.encode(picture.to(self.device, vae.dtype)).latent_dist.mode()
+        vae.to(dtype=number)
+        shift = getattr(config, "shift_factor", None) or 0.0
+        return (latents - float(shift)) * float(config.scaling_factor)
 
     def _decode(self, latents: Tensor) -> list[NDArray[np.uint8]]:
         """Turn latents into pictures.

@@ -22,6 +22,7 @@ from marionext.backends.pictures.control_files import find_control
 from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.loading import load_base, load_control
 from marionext.backends.pictures.making import Control, PictureMaker, Wish, open_maker
+from marionext.backends.pictures.previewing import CleanGuess, ColourMap
 from marionext.backends.pictures.recognise import base_family
 from marionext.backends.pictures.schedulers import make_scheduler
 from marionext.diffusion.image_variants import steered
@@ -410,6 +411,51 @@ def test_too_few_steps_for_a_scheduler_are_refused(
 ) -> None:
     with pytest.raises(SettingsError, match="PNDMScheduler cannot do 2 steps"):
         makers("sd15").check(wish(scheduler="pndm", steps=2))
+
+
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        *(("EulerDiscreteScheduler", name) for name in (
+            "euler", "ddim", "ddpm", "pndm", "heun", "dpmsolver", "unipc"
+        )),
+        ("FlowMatchEulerDiscreteScheduler", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("predicted", ["epsilon", "v_prediction"])
+def test_what_is_shown_meanwhile_is_what_the_network_means(
+    own: str, name: str | None, predicted: str
+) -> None:
+    config = {"_class_name": own, "beta_start": 0.00085, "beta_end": 0.012}
+    config |= {"beta_schedule": "scaled_linear", "prediction_type": predicted}
+    scheduler = make_scheduler(config, name)
+    scheduler.set_timesteps(6)
+    guess = CleanGuess(scheduler)
+    clean, noise = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    time = scheduler.timesteps[2]
+    if "FlowMatch" in own:
+        sample, output = scheduler.scale_noise(clean, time[None], noise), noise - clean
+    else:
+        sample, output = scheduler.add_noise(clean, noise, time[None]), noise
+        if predicted == "v_prediction":
+            kept = scheduler.alphas_cumprod[int(time)]
+            output = kept.sqrt() * noise - (1 - kept).sqrt() * clean
+    scheduler.step(output, time, sample)
+    assert guess.latents is not None
+    assert torch.allclose(guess.latents, clean, atol=2e-2)
+
+
+def test_colours_of_latents_are_learned_from_the_autoencoder() -> None:
+    mixed = torch.tensor([[0.5, -1.0, 0.2], [0.1, 0.4, 1.0], [-0.7, 0.3, 0.3], [0.2, 0.2, -0.5]])
+
+    def encode(picture: torch.Tensor) -> torch.Tensor:
+        small = torch.nn.functional.avg_pool2d(picture, 4)
+        return torch.einsum("lc,bchw->blhw", mixed, small) + 0.3
+
+    red = torch.tensor([1.0, -1.0, -1.0]).reshape(1, 3, 1, 1).expand(1, 3, 24, 16)
+    shown = ColourMap(encode, 4).picture(encode(red)[0])
+    assert shown.shape[0] / shown.shape[1] == 1.5
+    assert np.abs(shown.astype(int) - (255, 0, 0)).max() <= 1
 
 
 def test_numbers_that_are_none_are_no_picture(makers: Callable[[FamilyName], PictureMaker]) -> None:
