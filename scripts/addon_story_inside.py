@@ -350,12 +350,12 @@ def test_engine() -> Steps:
     bpy.ops.marionext.list_models()
     yield from until(lambda: len(session().models) > 5, "the list of models")
     yield from settle(1.5)
-    picture("blender-models.png", page(place, 512, below=148))
+    picture("blender-models.png", page(place, 518, below=148))
     bpy.ops.marionext.test_engine()
     yield from until(lambda: session().engine_state in {"READY", "PROBLEM"}, "the doctor's answer")
     yield from settle(1.5)
     # Further down are the folders of this computer.
-    picture("blender-preferences.png", page(place, 222))
+    picture("blender-preferences.png", page(place, 208))
     yield from resize(1000)
     for other in bpy.context.window_manager.windows[1:]:
         with bpy.context.temp_override(window=other):
@@ -406,7 +406,7 @@ def lose_the_engine() -> Steps:
     yield 0.3
     hand("key", "Escape")  # away with the notice, which stays until one has seen it
     yield from resize(REQUEST["screen"][1])
-    picture("blender-failed.png", (yield from filled(270)))  # the panel Results
+    picture("blender-failed.png", (yield from filled(294)))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)

@@ -68,7 +68,9 @@ class MARIONEXT_PT_results(SidebarPanel, bpy.types.Panel):
         if not job.about:
             return
         row = layout.row(align=True)
-        write(row, context, job.about, buttons=2)
+        # Lines are broken between two things, not within one.
+        told = (part.replace(" ", "\u00a0") for part in job.about.split("   "))
+        write(row, context, "  ".join(told), buttons=2)
         row.operator("marionext.rename_job", text="", icon="GREASEPENCIL").job_id = job.job_id
         if job.state not in {"RECORDING", "QUEUED", "RUNNING"}:
             row.operator("marionext.delete_job", text="", icon="TRASH").job_id = job.job_id
