@@ -60,16 +60,24 @@ def person_sizes(track: PoseTrack) -> NDArray[np.float64]:
     That is the median over time of the longer side of the box around the body, or around what is
     seen where no body is.
     """
-    body = person_boxes(track.points[..., BODY, :], track.scores[..., BODY])
-    whole = person_boxes(track.points, track.scores, seen=1e-6)
     sizes = np.ones(track.people)
     for person in range(track.people):
-        for boxes in (body[:, person], whole[:, person]):
-            longer = (boxes[:, 2:] - boxes[:, :2]).max(-1)
-            if np.isfinite(longer).any():
-                sizes[person] = max(np.nanmedian(longer), 1)
-                break
+        points, scores = track.points[:, person], track.scores[:, person]
+        longer = _longer_sides(points[:, BODY], scores[:, BODY], SEEN_SCORE)
+        if not len(longer):
+            longer = _longer_sides(points, scores, 1e-6)
+        if len(longer):
+            sizes[person] = max(np.median(longer), 1)
     return sizes
+
+
+def _longer_sides(
+    points: NDArray[np.floating], scores: NDArray[np.floating], seen: float
+) -> NDArray[np.float64]:
+    """Return the longer side of the box around what is seen, of frames in which anything is."""
+    boxes = person_boxes(points, scores, seen=seen)
+    longer = (boxes[:, 2:] - boxes[:, :2]).max(-1)
+    return np.asarray(longer[np.isfinite(longer)])
 
 
 def number_scenes(
