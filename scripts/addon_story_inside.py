@@ -339,6 +339,7 @@ def look_at_overlay() -> Steps:
 
 def test_engine() -> Steps:
     """Have the engine examined in the preferences, and the models listed."""
+    yield from resize(REQUEST["screen"][1])
     place = area()
     place.type = "PREFERENCES"
     bpy.context.preferences.active_section = "ADDONS"
@@ -346,7 +347,11 @@ def test_engine() -> Steps:
     with bpy.context.temp_override(window=window(), area=place, region=place.regions[-1]):
         bpy.ops.preferences.addon_show(module=MODULE)
     yield from settle(1.5)
-    yield from resize(REQUEST["screen"][1])  # they may have come in a window of their own first
+    yield from settle(1.5)  # the preferences may have come in a window of their own first
+    for other in bpy.context.window_manager.windows[1:]:
+        with bpy.context.temp_override(window=other):
+            bpy.ops.wm.window_close()
+    yield from settle()
     bpy.ops.marionext.list_models()
     yield from until(lambda: len(session().models) > 5, "the list of models")
     yield from settle(1.5)
@@ -357,9 +362,6 @@ def test_engine() -> Steps:
     # Further down are the folders of this computer.
     picture("blender-preferences.png", page(place, 208))
     yield from resize(1000)
-    for other in bpy.context.window_manager.windows[1:]:
-        with bpy.context.temp_override(window=other):
-            bpy.ops.wm.window_close()
     place.type = "VIEW_3D"
     yield from settle()
 
