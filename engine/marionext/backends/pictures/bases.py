@@ -168,6 +168,8 @@ def find_base(
     for what, given in (("config", configured), ("vae", autoencoder)):
         if given is not None and not given.exists():
             raise ModelError(f"{what}: there is no {given}")
+    if autoencoder is not None and (autoencoder / "vae" / "config.json").is_file():
+        autoencoder /= "vae"  # a whole base is named, its autoencoder is meant
     if is_weight_file(base):
         path = user_path(base)
         if not path.is_file():

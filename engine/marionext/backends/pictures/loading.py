@@ -25,6 +25,7 @@ from marionext.backends.pictures.recognise import (
     missing_parts,
     predicts_velocity,
     read_configuration,
+    read_shapes,
 )
 from marionext.backends.pictures.schedulers import scheduler_names
 from marionext.codec import decode
@@ -308,6 +309,8 @@ def _autoencoder(vae: Path, dtype: torch.dtype, config: Path | None) -> Any:
         return _network(diffusers.AutoencoderKL, vae, dtype)
     if config is None:
         raise ModelError(f"{vae} holds weights alone: name a folder of diffusers' layout instead")
+    if not any("decoder.conv_in" in name for name in read_shapes(vae)):
+        raise ModelError(f"{vae}: expected an autoencoder, its tensors are of something else")
     with _explained(str(vae)):
         return diffusers.AutoencoderKL.from_single_file(
             str(vae), config=str(config), subfolder="vae", local_files_only=True, torch_dtype=dtype

@@ -103,7 +103,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Read the header of a safetensors file.
 
     Raises:
-        ModelError: no such file, or not a safetensors file.
+        ModelError: no such file, not a safetensors file, cut off, or under another name.
     """
     try:
         with open_file(path) as file:
@@ -129,6 +129,11 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
         raise ModelError(
             f"{path}: cut off: expected {end} bytes by its header, got {size}",
             hint="Fetch or copy it again.",
+        )
+    if path.suffix != ".safetensors":
+        raise ModelError(
+            f"{path}: holds safetensors, expected a name that says so",
+            hint=f"Call it {path.with_suffix('.safetensors').name}: the libraries go by the name.",
         )
     return shapes
 

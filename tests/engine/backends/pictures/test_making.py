@@ -722,6 +722,17 @@ def test_a_file_that_predicts_velocity_is_taken_as_such(
     assert usual.config.prediction_type == "epsilon"
 
 
+def test_an_autoencoder_may_be_named_by_its_base_and_is_looked_at(
+    one_file: tuple[Path, Path], tiny_base: Bases, tmp_path: Path
+) -> None:
+    base, path = one_file
+    other = tiny_base("sdxl")
+    assert find_base(str(path), config=str(base), vae=str(other)).vae == other / "vae"
+    lora = tiny.make_lora(tmp_path / "lora.safetensors", base)
+    with pytest.raises(ModelError, match=r"lora.safetensors: expected an autoencoder"):
+        load_base(path, "sd15", torch.float32, config=base, vae=lora)
+
+
 def test_configurations_of_another_family_are_refused(
     one_file: tuple[Path, Path], tiny_base: Bases
 ) -> None:

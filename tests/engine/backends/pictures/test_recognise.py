@@ -77,9 +77,13 @@ def test_a_file_that_was_cut_off_is_told_from_one_that_is_none(tmp_path: Path) -
     path = tmp_path / "a.safetensors"
     text = json.dumps({"a": {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]}}).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 5)
+    other = tmp_path / "b.SAFETENSORS"
+    other.write_bytes(path.read_bytes() + b"\0" * 3)
     for look in (base_family, lora_family):
         with pytest.raises(ModelError, match=r"a.safetensors: cut off: expected \d+ bytes"):
             look(path)
+        with pytest.raises(ModelError, match=r"holds safetensors, .*\n?.*Call it b.safetensors"):
+            look(other)
 
 
 @pytest.mark.parametrize(
