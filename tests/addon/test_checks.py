@@ -94,7 +94,9 @@ def test_a_problem_is_reported_without_names_and_places(found) -> None:
     report = found["report"]
     for part in ("Marionext 0.", "Blender ", "nobody.png", "model=puppet", "Python "):
         assert part in report, part
-    for secret in ("Secret Hero", "Unannounced", "client", "hush", str(Path.home())):
+    assert "'Classified' is in Edit Mode" in found["another problem"]
+    assert "'RIG' is in Edit Mode" in report
+    for secret in ("Secret Hero", "Unannounced", "Classified", "client", "hush", str(Path.home())):
         assert secret not in report, secret
     assert found["own text"] == ["mine", 2], "a text of the user's stays as it is"
     path, manual = found["manual"]

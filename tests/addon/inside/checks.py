@@ -250,6 +250,14 @@ def problem(answer):
         bpy.ops.marionext.render(wait=True)
     except RuntimeError as error:
         answer["the problem"] = str(error)
+    # Of somebody who is out of the shot by the time of the report.
+    other = kit.make_rig("Classified")
+    scene.marionext.people.add().armature = other
+    bpy.context.view_layer.objects.active = other
+    bpy.ops.object.mode_set(mode="EDIT")
+    answer["another problem"] = refused()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    scene.marionext.people.remove(1)
     for _ in range(2):
         bpy.ops.marionext.report_problem(wait=True)
     texts = [text for text in bpy.data.texts if text.name.startswith("Marionext Report")]
