@@ -30,6 +30,7 @@ def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None
     ((text, pointless),) = found["far, as it is"]
     assert text.startswith("Rig is tiny: ")
     assert not pointless
+    assert found["rig of another scene"] == [], "it moves as it does there"
     assert found["behind a wall"] == [["Rig is hidden in all frames.", True]]
     # All frames are looked at once they are recorded.
     assert "Rig is hidden in all frames." in found["in the job's notes"]

@@ -63,6 +63,15 @@ def findings(answer):
     scene.marionext.pose_fit = "none"
     answer["far, as it is"] = found()
     scene, rig = fresh()
+    elsewhere = bpy.data.scenes.new("Elsewhere")
+    elsewhere.camera = scene.camera
+    elsewhere.frame_start, elsewhere.frame_end = 101, 112
+    for name in ("character", "model", "size_preset", "width", "height"):
+        setattr(elsewhere.marionext, name, getattr(scene.marionext, name))
+    elsewhere.marionext.people.add().armature = rig
+    with bpy.context.temp_override(scene=elsewhere):
+        answer["rig of another scene"] = found()
+    scene, rig = fresh()
     watcher, layer = kit.module("scene.live").Watcher(), bpy.context.view_layer
     before = watcher.look(scene, layer)
     scene.collection.objects.unlink(rig)
