@@ -30,6 +30,7 @@ def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None
     ((text, pointless),) = found["far, as it is"]
     assert text.startswith("Rig is tiny: ")
     assert not pointless
+    assert found["rig of another scene"] == [], "it moves as it does there"
     assert found["behind a wall"] == [["Rig is hidden in all frames.", True]]
     # All frames are looked at once they are recorded.
     assert "Rig is hidden in all frames." in found["in the job's notes"]
@@ -94,7 +95,9 @@ def test_a_problem_is_reported_without_names_and_places(found) -> None:
     report = found["report"]
     for part in ("Marionext 0.", "Blender ", "nobody.png", "model=puppet", "Python "):
         assert part in report, part
-    for secret in ("Secret Hero", "Unannounced", "client", "hush", str(Path.home())):
+    assert "'Classified' is in Edit Mode" in found["another problem"]
+    assert "'RIG' is in Edit Mode" in report
+    for secret in ("Secret Hero", "Unannounced", "Classified", "client", "hush", str(Path.home())):
         assert secret not in report, secret
     assert found["own text"] == ["mine", 2], "a text of the user's stays as it is"
     path, manual = found["manual"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 
+from .instances import chain_to
 from .played import Key
 
 __all__ = ["reasons"]
@@ -57,7 +58,7 @@ def _of_scripts() -> Iterator[str]:
 
 def _of_instances(scene: Any, things: Sequence[Any]) -> Iterator[str]:
     for thing in things:
-        if thing.type == "ARMATURE" and scene not in thing.users_scene:
+        if thing.type == "ARMATURE" and chain_to(scene, thing):
             yield f"{thing.name} is shown by a collection instance"
 
 

@@ -157,9 +157,13 @@ def _names() -> Iterator[tuple[str, str]]:
         yield scene.name, "SCENE"
         for number, armature in enumerate(choices.armatures(scene), 1):
             yield armature.name, f"PERSON {number}"
-        camera = choices.camera_of(scene)
-        if camera is not None:
-            yield camera.name, "CAMERA"
+    # Of an error before, too, that was about somebody who has been taken out since.
+    for thing in bpy.data.objects:
+        if thing.type in {"ARMATURE", "CAMERA"}:
+            yield thing.name, "RIG" if thing.type == "ARMATURE" else "CAMERA"
+    for render in runner.renders.values():
+        if render.name != Path(render.folder).name:
+            yield render.name, "RENDER"
 
 
 def _user() -> str:

@@ -63,6 +63,15 @@ def findings(answer):
     scene.marionext.pose_fit = "none"
     answer["far, as it is"] = found()
     scene, rig = fresh()
+    elsewhere = bpy.data.scenes.new("Elsewhere")
+    elsewhere.camera = scene.camera
+    elsewhere.frame_start, elsewhere.frame_end = 101, 112
+    for name in ("character", "model", "size_preset", "width", "height"):
+        setattr(elsewhere.marionext, name, getattr(scene.marionext, name))
+    elsewhere.marionext.people.add().armature = rig
+    with bpy.context.temp_override(scene=elsewhere):
+        answer["rig of another scene"] = found()
+    scene, rig = fresh()
     watcher, layer = kit.module("scene.live").Watcher(), bpy.context.view_layer
     before = watcher.look(scene, layer)
     scene.collection.objects.unlink(rig)
@@ -250,6 +259,14 @@ def problem(answer):
         bpy.ops.marionext.render(wait=True)
     except RuntimeError as error:
         answer["the problem"] = str(error)
+    # Of somebody who is out of the shot by the time of the report.
+    other = kit.make_rig("Classified")
+    scene.marionext.people.add().armature = other
+    bpy.context.view_layer.objects.active = other
+    bpy.ops.object.mode_set(mode="EDIT")
+    answer["another problem"] = refused()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    scene.marionext.people.remove(1)
     for _ in range(2):
         bpy.ops.marionext.report_problem(wait=True)
     texts = [text for text in bpy.data.texts if text.name.startswith("Marionext Report")]
