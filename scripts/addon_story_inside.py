@@ -360,7 +360,7 @@ def test_engine() -> Steps:
     yield from until(lambda: session().engine_state in {"READY", "PROBLEM"}, "the doctor's answer")
     yield from settle(1.5)
     # Further down are the folders of this computer.
-    picture("blender-preferences.png", page(place, 208))
+    picture("blender-preferences.png", page(place, 197))
     yield from resize(1000)
     place.type = "VIEW_3D"
     yield from settle()
@@ -408,7 +408,7 @@ def lose_the_engine() -> Steps:
     yield 0.3
     hand("key", "Escape")  # away with the notice, which stays until one has seen it
     yield from resize(REQUEST["screen"][1])
-    picture("blender-failed.png", (yield from filled(294)))  # the panel Results
+    picture("blender-failed.png", (yield from filled(272)))  # the panel Results
     yield from resize(1000)
     in_view(bpy.ops.marionext.retry)
     yield from until(lambda: job().state in {"FINISHED", "FAILED"}, "its end", seconds=900)
