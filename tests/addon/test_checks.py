@@ -31,6 +31,10 @@ def test_a_shot_that_would_show_nothing_of_use_is_told_beforehand(found) -> None
     assert text.startswith("Rig is tiny: ")
     assert not pointless
     assert found["rig of another scene"] == [], "it moves as it does there"
+    assert found["edited away"] == [["Rig is hidden in all frames.", True]]
+    assert found["edited out"] == [
+        ["Rig is outside the picture in 3 of 12 frames, first at 101.", False]
+    ]
     assert found["behind a wall"] == [["Rig is hidden in all frames.", True]]
     # All frames are looked at once they are recorded.
     assert "Rig is hidden in all frames." in found["in the job's notes"]

@@ -105,7 +105,7 @@ class Played:
             if armature.mode == "EDIT":
                 raise MotionError(
                     f"the armature {armature.name!r} went into Edit Mode, which shows it at rest",
-                    hint="Leave Edit Mode and press Retry.",
+                    hint="Leave Edit Mode (Tab), then do it again.",
                 )
         self._time = time
         return self._play(time)

@@ -62,8 +62,9 @@ def of_track(
         scores = track.scores[:, person, BODY]
         known = (body != 0).any(axis=2)
         inside = known & (body >= 0).all(axis=2) & (body < (width, height)).all(axis=2)
-        there = (scores >= _SEEN).sum(axis=1) >= _LEAST_JOINTS
         outside = inside.sum(axis=1) < _LEAST_JOINTS
+        # An edit may move joints out of the picture that are seen all the same.
+        there = ((scores >= _SEEN).sum(axis=1) >= _LEAST_JOINTS) & ~outside
         hidden = ~there & ~outside
         yield from _absent(say("{name} is outside the picture", name=name), times, outside)
         yield from _absent(say("{name} is hidden", name=name), times, hidden)

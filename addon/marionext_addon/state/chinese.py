@@ -438,7 +438,7 @@ CHINESE: dict[str, str] = {
     # Messages about what is in the way
     "Give one range, with a step if need be, as 101-148:2; or several renders.": "请给出一个范围，需要时加步长，例如 101-148:2；或分成多次渲染。",
     "Leave Edit Mode (Tab) and press the button again.": "请退出编辑模式（Tab），然后再按一次按钮。",
-    "Leave Edit Mode and press Retry.": "请退出编辑模式，然后按“重试”。",
+    "Leave Edit Mode (Tab), then do it again.": "请退出编辑模式（Tab），然后再试一次。",
     "no camera is chosen": "未选择摄像机",
     "Choose one in Camera and Frames, or take the scene's.": "请在“摄像机与帧”中选择一个，或使用场景的摄像机。",
     "Camera: choose one.": "摄像机：请选择一个。",

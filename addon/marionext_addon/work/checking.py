@@ -22,10 +22,12 @@ from marionext.protocol import Failed, Planned
 
 from ..scene import filmed, preflight, reach, recording, rig
 from ..scene.choices import armatures, camera_of, chosen_camera, groups_of_rays
+from ..scene.edits import edits_of
 from ..state import changes
 from ..state.messages import without_commands
 from ..state.translations import say
 from . import engine, folders, jobs, preparing, shots
+from .edited import edited_poses
 from .runner import runner
 from .shots import Shot
 
@@ -77,6 +79,7 @@ def _looked_at_file(scene: Any, shot: Shot) -> list[preflight.Finding]:
     track = filmed.poses_at(
         scene, shot.times, shot.size, fit=shot.fit, rate=shot.rendered_rate, first=shot.first
     )
+    track = edited_poses(track, shot.numbers, edits_of(scene, shot.size))
     as_it_is = scene.marionext.pose_fit == "none"
     names = preparing.filmed_names(track)
     return [
@@ -86,8 +89,8 @@ def _looked_at_file(scene: Any, shot: Shot) -> list[preflight.Finding]:
 
 
 def _looked_at(scene: Any, shot: Shot, poses: int, *, may_move: bool) -> list[preflight.Finding]:
-    numbers = np.unique(np.linspace(0, len(shot.times) - 1, poses).round().astype(int))
-    times = tuple(shot.times[number] for number in numbers)
+    places = np.unique(np.linspace(0, len(shot.times) - 1, poses).round().astype(int))
+    times = tuple(shot.times[place] for place in places)
     recorded = recording.record(
         scene,
         rig.people_of(scene),
@@ -100,8 +103,10 @@ def _looked_at(scene: Any, shot: Shot, poses: int, *, may_move: bool) -> list[pr
         may_move=may_move,
     )
     names = [armature.name for armature in armatures(scene)]
+    numbers = [shot.numbers[place] for place in places]
+    track = edited_poses(recorded.track, numbers, edits_of(scene, shot.size))
     as_it_is = scene.marionext.pose_fit == "none"
-    found = preflight.of_track(recorded.track, times, names, as_it_is=as_it_is)
+    found = preflight.of_track(track, times, names, as_it_is=as_it_is)
     if len(times) == len(shot.times):
         return list(found)
     # Counts are of the poses that were looked at, and say so.
@@ -143,6 +148,10 @@ def _form(scene: Any) -> str:
         scene.marionext.motion_start,
         *((edit.enabled, edit.kind, edit.path) for edit in scene.marionext.edits),
         *((edit.limited, edit.start, edit.end) for edit in scene.marionext.edits),
+        *(
+            (sorted(edit.limbs), edit.person, *edit.by, *edit.scale)
+            for edit in scene.marionext.edits
+        ),
     )
     return repr(parts)
 

@@ -5,19 +5,20 @@ An edit may look at other frames than its own. So a pose that is being made take
 one that was recorded of its frame, and the whole motion is edited.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from marionext import pose
-from marionext.edits import PoseEdit
-from marionext.frames import FrameRate
+from marionext.edits import PoseEdit, Smooth
+from marionext.frames import FrameRange, FrameRate
 from marionext.pose import PoseTrack
 
 from ..scene.live import Shown
 
-__all__ = ["edited_pose", "pose_of", "thinned"]
+__all__ = ["edited_pose", "edited_poses", "pose_of", "thinned"]
 
 _ANY_RATE = FrameRate(Fraction(1))
 
@@ -58,6 +59,36 @@ def edited_pose(
     for name, values in put.items():
         values[row] = getattr(now, name)[0]
     return pose.apply_at(motion.with_(**put), edits, now.first)
+
+
+def edited_poses(
+    track: PoseTrack, numbers: Sequence[int], edits: tuple[PoseEdit, ...]
+) -> PoseTrack:
+    """Return poses that lie apart in time as edits leave them, each as a motion of its own.
+
+    What trembles is not calmed by that: it is for who wants to know where somebody is.
+
+    Args:
+        track: the poses, one after the other.
+        numbers: that they have in the motion.
+        edits: in their order.
+
+    Raises:
+        MotionError: an edit cannot be made; says which.
+    """
+    useful = tuple(edit for edit in edits if not isinstance(edit, Smooth))
+    if not useful:
+        return track
+    alone = (
+        pose.trim(track, FrameRange(place, place + 1)).with_(first=number)
+        for place, number in enumerate(numbers, track.first)
+    )
+    edited = [pose.apply(each, useful) for each in alone]
+    return track.with_(
+        points=np.concatenate([each.points for each in edited]),
+        scores=np.concatenate([each.scores for each in edited]),
+        origins=np.concatenate([each.origins for each in edited]),
+    )
 
 
 def thinned(motion: PoseTrack, most: int) -> PoseTrack:

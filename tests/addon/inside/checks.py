@@ -107,6 +107,13 @@ def findings(answer):
         kit.module("scene.edits").edits_of(scene, (9, 9))[0].person,
     ]
     scene, rig = fresh()
+    bpy.ops.marionext.edit_add(kind="HIDE")
+    answer["edited away"] = found()
+    edit = scene.marionext.edits[0]
+    edit.kind, edit.by = "MOVE", (0.0, 90.0)
+    edit.limited, edit.start, edit.end = True, 101, 103
+    answer["edited out"] = found()
+    scene, rig = fresh()
     mesh = bpy.data.meshes.new("Wall")
     mesh.from_pydata([(-4, -1, -4), (4, -1, -4), (4, -1, 4), (-4, -1, 4)], [], [(0, 1, 2, 3)])
     scene.collection.objects.link(bpy.data.objects.new("Wall", mesh))
