@@ -60,6 +60,9 @@ _HEAD_RANGE = (0.7, 3.5)
 """Ratio of the head against the body's typical one: a chibi's is three times as large."""
 _NECK_RANGE = (0.7, 1.3)
 _HAND_RANGE = (0.8, 1.6)
+_NARROWEST = {"ears": 1.15, "face width": 1.1, "eyes": 0.45}
+"""Of a head that faces us, as multiples of the face's height from chin to bridge: one that seems
+narrower all the time is never turned to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,10 @@ def compare_proportions(
     Returns:
         The ratios, or None if they share no part of the body.
     """
+    height = dancer.get("face height")
+    if height is not None:
+        facing = {name: max(dancer.get(name, 0), k * height) for name, k in _NARROWEST.items()}
+        dancer = {**dancer, **facing}
     raw = {name: character[name] / dancer[name] for name in dancer if name in character}
     body = [name for name in _BODY if name in raw]
     if not body:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from marionext.pose.proportions import compare_proportions, measure_lengths
+from marionext.pose.skeleton import FACE
 
 
 def lengths(track):
@@ -78,3 +79,16 @@ def test_a_bust_lends_its_size_to_what_it_does_not_show():
 def test_figures_without_a_common_part_cannot_be_compared():
     assert compare_proportions({"spine": 100.0}, {"thigh": 50.0}) is None
     assert compare_proportions({}, {}) is None
+
+
+@pytest.mark.parametrize("turned", [0.8, 0.5, 0.2])
+def test_a_head_that_is_always_turned_aside_is_as_large_as_before(dancer, bodies, turned):
+    track = dancer(bodies["adult"], 60, metre=500)
+    points = track.points.copy()
+    head = [14, 15, 16, 17, *range(FACE.start, FACE.stop)]
+    nose = points[:, :, :1]
+    points[:, :, head] = nose + (points[:, :, head] - nose) * (turned, 1)
+    character = lengths(dancer(bodies["child"], 1, strength=0, metre=400))
+    wanted = compare_proportions(lengths(track), character).ratios["head"]
+    found = compare_proportions(lengths(track.with_(points=points)), character).ratios["head"]
+    assert found == pytest.approx(wanted, rel=0.12)
