@@ -7,14 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from marionext.backends.pictures.families import FamilyName
 from marionext.backends.pictures.recognise import lora_layers, lora_magnitudes, refuse_other_lora
 from marionext.errors import ModelError
+from marionext.files import read_json
 from marionext.jobs import LoraFile
 
 __all__ = ["with_loras"]
+
+_WRAPPED = "base_model.model."
+_BARE = (
+    _WRAPPED,
+    *("down_blocks.", "mid_block.", "up_blocks.", "transformer_blocks.", "text_model.encoder."),
+)
+"""Beginnings of names in LoRAs that peft itself has saved."""
 
 
 @contextmanager
@@ -68,10 +76,15 @@ def _require_peft() -> None:
 
 def _load(pipeline: Any, path: Path, name: str, say: Callable[[str], None]) -> None:
     try:
+        tensors = _of_peft(path, "unet" if "unet" in pipeline.components else "transformer", say)
         with warnings.catch_warnings():
             # peft warns of several at once, which is what is wanted.
             warnings.simplefilter("ignore")
-            pipeline.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name)
+            if tensors is not None:
+                pipeline.load_lora_weights(tensors, adapter_name=name)
+            else:
+                folder, file = str(path.parent), path.name
+                pipeline.load_lora_weights(folder, weight_name=file, adapter_name=name)
     except (ImportError, KeyError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), "")
         raise ModelError(
@@ -98,6 +111,40 @@ def _load(pipeline: Any, path: Path, name: str, say: Callable[[str], None]) -> N
             f"{path.name} is a DoRA: its magnitudes (dora_scale) are left out, so that pictures "
             "are not quite of its style"
         )
+
+
+def _of_peft(
+    path: Path, network: str, say: Callable[[str], None]
+) -> dict[str, torch.Tensor] | None:
+    """Return a LoRA as peft itself saves it under diffusers' names; None: it has another form.
+
+    Its names begin with the wrapped model's or with nothing, and its strength stands in a file
+    beside it.
+    """
+    if path.suffix.lower() != ".safetensors":
+        return None
+    with safe_open(path, framework="pt") as file:
+        names = tuple(file.keys())
+        if not all(name.startswith(_BARE) for name in names):
+            return None
+        tensors = {name.removeprefix(_WRAPPED): file.get_tensor(name) for name in names}
+    config = path.parent / "adapter_config.json"
+    alpha, root = None, False
+    if config.is_file():
+        told = read_json(config)
+        if isinstance(told, dict):
+            alpha, root = told.get("lora_alpha"), bool(told.get("use_rslora"))
+    if not isinstance(alpha, int | float):
+        say(f"{path.name}: no adapter_config.json beside it tells its strength; 1 is taken")
+    renamed = {}
+    for name, tensor in tensors.items():
+        home = "text_encoder" if name.startswith("text_model.") else network
+        down = tensors.get(name.replace(".lora_B.", ".lora_A."))
+        if isinstance(alpha, int | float) and ".lora_B." in name and down is not None:
+            rank = float(down.shape[0])
+            tensor = tensor * (alpha / (rank**0.5 if root else rank))  # noqa: PLW2901
+        renamed[f"{home}.{name}"] = tensor
+    return renamed
 
 
 def _downs(pipeline: Any, name: str) -> list[torch.Tensor]:

@@ -276,6 +276,37 @@ def test_a_lora_of_kohyas_form_is_the_same(
     assert not np.array_equal(one, plain)
 
 
+@pytest.mark.parametrize(
+    ("family", "network", "prefix"),
+    [("sd15", "unet", "base_model.model."), ("sd15", "unet", ""), ("sd3", "transformer", "")],
+)
+def test_a_lora_that_peft_itself_saved_is_the_same(
+    makers: Callable[[FamilyName], PictureMaker],
+    tiny_base: Bases,
+    tmp_path: Path,
+    family: FamilyName,
+    network: str,
+    prefix: str,
+) -> None:
+    path = tiny.make_lora(tmp_path / "one.safetensors", tiny_base(family), network=network)
+    other = tmp_path / "adapter" / f"{family}{prefix}.safetensors"
+    other.parent.mkdir()
+    values = load_file(path)
+    save_file({prefix + name.removeprefix(f"{network}."): v for name, v in values.items()}, other)
+    maker, said = makers(family), list[str]()
+    maker.say = said.append
+    one, same = (make(maker, wish(loras=(LoraFile(path=str(each)),)))[0] for each in (path, other))
+    assert np.array_equal(one, same)
+    assert "no adapter_config.json" in said[0]
+    # Its rank is 4.
+    (other.parent / "adapter_config.json").write_text('{"r": 4, "lora_alpha": 2}')
+    half = make(maker, wish(loras=(LoraFile(path=str(path), weight=0.5),)))[0]
+    assert (
+        np.abs(make(maker, wish(loras=(LoraFile(path=str(other)),)))[0].astype(int) - half).max()
+        <= 1
+    )
+
+
 def test_what_is_left_out_of_a_lora_is_said_once(
     tiny_base: Bases, makers: Callable[..., PictureMaker], tmp_path: Path
 ) -> None:
