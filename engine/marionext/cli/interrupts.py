@@ -42,9 +42,10 @@ class Interrupts:
             signal.signal(number, previous)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        console.say("Stopping after the current piece of work; press again to stop at once.")
+        # First: who reads the words may press again before they are all said.
         for number in _SIGNALS:
             signal.signal(number, _end)
+        console.say("Stopping after the current piece of work; press again to stop at once.")
         self._cancel()
 
 
