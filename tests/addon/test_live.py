@@ -69,8 +69,7 @@ def test_in_a_window_blender_is_never_kept_and_undo_leaves_nothing(inside_window
     assert abs(aspect - 128 / 192) < 0.05
     assert error < 0.03, "the picture itself, in its own colours"
     assert left == 0
-    # Other programs take their share; who waits for an engine waits for seconds.
-    assert found["slowest"] < 0.5
+    assert found["slowest"] < 0.1
     assert found["played"] >= 2, "pictures come while Blender plays"
     assert found["undone"] == [True, True, True]
     assert found["rest"] == [False, 0], "nothing is left to be saved, nothing is drawn"
