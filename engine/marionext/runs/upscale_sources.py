@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from marionext.errors import JobError, MotionError, SettingsError
+from marionext.errors import EngineError, JobError, MotionError, SettingsError
 from marionext.files import is_folder, sha256_of
 from marionext.footage import FIRST_FRAME, is_animation, probe, read_frames
 from marionext.footage.timing import nearest_frames
@@ -135,7 +135,11 @@ def _rendered(job: UpscaleJob, folder: Path, report: Reporter) -> "_Pictures":
             f"{len(record.numbers)} frames are left out",
             warning=True,
         )
-    sound = next((folder / name for name in record.videos if not name.endswith(".gif")), None)
+    videos = [folder / name for name in record.videos if not name.endswith(".gif")]
+    there = [path for path in videos if path.is_file()]
+    if videos and not there and job.videos and job.audio and job.sound is None:
+        report.log(f"{videos[0].name} is gone: its sound is not taken over", warning=True)
+    sound = next((path for path in there if _may_sound(path)), None)
     frames = [folder / "frames" / frame_name(number) for number in sorted(record.done)]
     return _Pictures(job, frames, rate=record.rate, sound=sound, first=record.numbers[0])
 
@@ -286,6 +290,14 @@ class _Video(PictureSource):
         there = np.array([self.numbers[name] - FIRST_FRAME for name in names])
         places = np.maximum(np.searchsorted(there, shown, side="right") - 1, 0)
         return Film(tuple(names[place] for place in places.tolist()), even or info.rate, sound)
+
+
+def _may_sound(video: Path) -> bool:
+    """Tell whether a video has sound, or cannot be read: who takes its sound then says why."""
+    try:
+        return probe(video).has_audio
+    except EngineError:
+        return True
 
 
 def _number_of(path: Path) -> int | None:

@@ -201,6 +201,13 @@ def test_of_a_render_the_frames_that_are_shown_are_made_larger(
     (video,) = (tmp_path / "large").glob("*.mp4")
     with av.open(str(video)) as opened:
         assert opened.streams.video[0].average_rate == Fraction(record["rate"])
+    assert "sound" not in said(events), "nobody asked for any, and there was none"
+    # A video that somebody has taken away costs its sound, and no picture.
+    for name in record["videos"]:
+        (render / name).unlink()
+    events = run(engine, job_of(render, output=str(tmp_path / "more"), videos=["mp4"]))
+    assert isinstance(events[-1], Finished), events[-1]
+    assert "is gone: its sound is not taken over" in said(events)
 
 
 def test_one_picture_is_made_into_the_file_that_is_named(
