@@ -40,6 +40,9 @@ def test_renders_belong_to_their_scene_whatever_its_file_is_called(new_inside, s
     assert "the folder is gone" in found["moved"]
     assert found["deleted"] == ["FINISHED"]
 
+    words, listed = found["larger by another factor"]
+    assert "expected 2 times for the model Upscaler, got 3" in words
+    assert listed == ["small"]
     state, message, name, told = found["larger"]
     assert (state, name) == ("FINISHED", "small \u00d7 3"), message
     assert told == ["101-102", "384 \u00d7 576", "lanczos \u00d7 3"]

@@ -569,6 +569,7 @@ CHINESE: dict[str, str] = {
     "Real-ESRGAN": "Real-ESRGAN",
     "Interpolation: at once, and soft. 2 to 8 times": "插值：立即完成，较柔和。2 到 8 倍",
     "Crisp lines and a look of its own; its network has to be fetched. 2 to 4 times": "线条清晰，自成风格；需要先获取其网络。2 到 4 倍",
+    "Take Lanczos for that, or make what it made larger once more.": "请改用 Lanczos，或将其结果再放大一次。",
     "Make a render's larger.": "请放大渲染的帧。",
     "Larger": "放大的结果",
     "Make Character": "生成角色",

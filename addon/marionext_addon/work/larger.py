@@ -5,7 +5,7 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
-from marionext.errors import EngineError
+from marionext.errors import EngineError, SettingsError
 from marionext.files import write_json
 from marionext.jobs import UpscaleJob, encode_job, read_job
 from marionext.settings import DEFAULT_INTERPOLATION, DEFAULT_UPSCALER
@@ -13,7 +13,9 @@ from marionext.settings import DEFAULT_INTERPOLATION, DEFAULT_UPSCALER
 from . import shots
 from .folders import FRAMES, JOB_FILE, larger_folder
 
-__all__ = ["is_whole", "video_of", "write_larger"]
+__all__ = ["video_of", "wants_video", "write_larger"]
+
+_UPSCALERS_FACTOR = 2
 
 
 def write_larger(folder: Path, by: int, method: str, *, video: bool) -> Path:
@@ -28,12 +30,18 @@ def write_larger(folder: Path, by: int, method: str, *, video: bool) -> Path:
         video: whether one is made, too.
 
     Raises:
-        EngineError: the render's shot cannot be read, or nothing can be written.
+        EngineError: the render's shot cannot be read, the method has another factor, or nothing
+            can be written.
     """
+    if method == DEFAULT_UPSCALER and by != _UPSCALERS_FACTOR:
+        raise SettingsError(
+            f"expected {_UPSCALERS_FACTOR} times for the model Upscaler, got {by}",
+            hint="Take Lanczos for that, or make what it made larger once more.",
+        )
     shot = shots.read_shot(folder)
     width, height = shot.size
     if not method:
-        method = DEFAULT_UPSCALER if by == 2 else DEFAULT_INTERPOLATION
+        method = DEFAULT_UPSCALER if by == _UPSCALERS_FACTOR else DEFAULT_INTERPOLATION
     # Relative, so that both may be moved together.
     job = UpscaleJob(
         source=f"../{folder.name}",
@@ -56,16 +64,14 @@ def write_larger(folder: Path, by: int, method: str, *, video: bool) -> Path:
     return target
 
 
-def is_whole(folder: Path) -> bool:
-    """Tell whether all pictures of such a folder are there, and its video.
+def wants_video(folder: Path) -> bool:
+    """Tell whether such a folder is to hold a video, too.
 
     Raises:
-        SettingsError: its job file or its shot cannot be read.
+        SettingsError: its job file cannot be read.
     """
-    job, shot = read_job(folder / JOB_FILE), shots.read_shot(folder)
-    wants_video = isinstance(job, UpscaleJob) and bool(job.videos)
-    there = all((folder / FRAMES / f"{number:06d}.png").is_file() for number in shot.numbers)
-    return there and (bool(video_of(folder)) or not wants_video)
+    job = read_job(folder / JOB_FILE)
+    return isinstance(job, UpscaleJob) and bool(job.videos)
 
 
 def video_of(folder: Path) -> str:

@@ -210,7 +210,8 @@ def read_render(folder: Path, job_id: str) -> Render:
         render.frames_done = sum(1 for path in made if path.is_file() and path.stat().st_size)
         finished = render.frames_done == shot.count
         if shot.kind == "LARGER":
-            render.video, finished = larger.video_of(folder), larger.is_whole(folder)
+            render.video = larger.video_of(folder)
+            finished &= bool(render.video) or not larger.wants_video(folder)
     else:
         found = read_state(folder)
         render.frames_done, finished = len(found.frames), found.finished

@@ -141,6 +141,10 @@ def larger(answer):
     fresh()
     save(kit.FOLDER / "f" / "shot.blend")
     made = render("small")
+    try:
+        bpy.ops.marionext.make_larger(job_id=made.job_id, by=3, method="upscaler")
+    except RuntimeError as error:
+        answer["larger by another factor"] = [str(error), listed()]
     bpy.ops.marionext.make_larger(job_id=made.job_id, by=3)
     large = list(runner().renders.values())[-1]
     kit.pump_until(lambda: not large.is_open)
